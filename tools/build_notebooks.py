@@ -1,0 +1,209 @@
+"""Turn ``source/NN_name.py`` into a chapter and a solutions notebook.
+
+    python tools/build_notebooks.py            build and execute everything
+    python tools/build_notebooks.py 02         only sources whose name has 02
+    python tools/build_notebooks.py --check    compare, execute nothing
+
+A source is jupytext py:percent. Cell tags decide where a cell goes:
+
+=================  =======  =========  ====================================
+tag                chapter  solutions  meaning
+=================  =======  =========  ====================================
+(none)             yes      no         text and code of the chapter
+``setup``          yes      yes        imports, parameters, data
+``exercise``       stub     answer     statement, stub with its answer
+``check``          yes      yes        one call of ``check_N_M``
+``discussion``     no       yes        why the answer is right
+=================  =======  =========  ====================================
+
+In the chapter the code of ``exercise`` and ``check`` cells is neither run
+nor compared; in the solutions it is both. nbval's own tags, such as
+``nbval-ignore-output``, are kept.
+"""
+
+import argparse
+import ast
+import copy
+import os
+import pathlib
+import sys
+import time
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+KINDS = ("chapters", "solutions")
+STUB = "# your answer here\nraise NotImplementedError"
+CELL_TIMEOUT = 600  # seconds; the full profile trains for minutes
+
+
+def sources(pattern=""):
+    """Paths of the chapter sources whose name contains ``pattern``."""
+    return [p for p in sorted(ROOT.glob("source/*.py")) if pattern in p.stem]
+
+
+def tags(cell):
+    """Tags of a cell as a set."""
+    return set(cell.metadata.get("tags", ()))
+
+
+def _clean(cells):
+    """A notebook of these cells with stable ids and minimal metadata."""
+    notebook = nbformat.v4.new_notebook(cells=[copy.deepcopy(c) for c in cells])
+    notebook.metadata["kernelspec"] = {
+        "display_name": "Python 3",
+        "language": "python",
+        "name": "python3",
+    }
+    notebook.metadata["language_info"] = {"name": "python"}
+    for index, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{index:03d}"
+        kept = sorted(tags(cell))
+        cell.metadata = nbformat.from_dict({"tags": kept} if kept else {})
+    return notebook
+
+
+def make_chapter(cells):
+    """The chapter: answers cut out, exercises left alone by the runners."""
+    chapter = _clean([c for c in cells if "discussion" not in tags(c)])
+    stub = ClearSolutions(code_stub={"python": STUB}, enforce_metadata=False)
+    chapter, _ = stub.preprocess(chapter, {})
+    hidden = ClearHiddenTests(enforce_metadata=False)
+    chapter, _ = hidden.preprocess(chapter, {})
+    for cell in chapter.cells:
+        if cell.cell_type == "code" and tags(cell) & {"exercise", "check"}:
+            skip = {"nbval-skip", "skip-execution"}
+            cell.metadata["tags"] = sorted(tags(cell) | skip)
+    chapter.metadata.pop("celltoolbar", None)
+    return chapter
+
+
+def make_solutions(cells, stem):
+    """The solutions: set-up cells, then each exercise with its answer."""
+    heading = next(
+        line.lstrip("# ").strip()
+        for cell in cells
+        for line in cell.source.splitlines()
+        if line.startswith("# ")
+    )
+    title = nbformat.v4.new_markdown_cell(
+        f"# Solutions · {heading}\n\n"
+        f"Each exercise of [the chapter](../chapters/{stem}.ipynb) with one "
+        "answer and its check. Other answers pass too: the checks look at "
+        "what an answer does, not at how it is written. Try first, then read."
+    )
+    wanted = {"setup", "exercise", "check", "discussion"}
+    return _clean([title, *(c for c in cells if tags(c) & wanted)])
+
+
+def build(path):
+    """Both notebooks of one source, not executed: a dict by folder."""
+    cells = jupytext.read(path).cells
+    return {
+        "chapters": make_chapter(cells),
+        "solutions": make_solutions(cells, path.stem),
+    }
+
+
+def execute(notebook, folder, **environment):
+    """Run a notebook in ``folder``; return seconds. Raises on an error."""
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+        record_timing=False,
+        skip_cells_with_tag="skip-execution",
+    )
+    start = time.perf_counter()
+    client.execute(env={**os.environ, **environment})
+    notebook.metadata["language_info"] = {"name": "python"}
+    return time.perf_counter() - start
+
+
+def count_asserts(notebook):
+    """Number of ``assert`` statements in the cells that run."""
+    count = 0
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and "skip-execution" not in tags(cell):
+            nodes = ast.walk(ast.parse(cell.source))
+            count += sum(isinstance(node, ast.Assert) for node in nodes)
+    return count
+
+
+def write(notebook, path):
+    """Write a notebook whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    nbformat.write(notebook, partial)
+    os.replace(partial, path)
+
+
+def without_outputs(notebook):
+    """What must agree between a committed notebook and its source."""
+    cells = [
+        (c.id, c.cell_type, c.source, sorted(tags(c))) for c in notebook.cells
+    ]
+    return cells, dict(notebook.metadata.get("kernelspec", {}))
+
+
+def drifted(path):
+    """Messages about committed notebooks that do not match their source."""
+    messages = []
+    for kind, fresh in build(path).items():
+        target = ROOT / kind / f"{path.stem}.ipynb"
+        if not target.exists():
+            messages.append(f"{kind}/{target.name} is missing")
+        elif without_outputs(nbformat.read(target, 4)) != without_outputs(fresh):
+            messages.append(
+                f"{kind}/{target.name} differs from source/{path.name}"
+            )
+    return messages
+
+
+def orphans():
+    """Messages about notebooks that no source explains."""
+    stems = {path.stem for path in sources()}
+    return [
+        f"{kind}/{path.name} has no source"
+        for kind in KINDS
+        for path in sorted((ROOT / kind).glob("*.ipynb"))
+        if path.stem not in stems
+    ]
+
+
+def main():
+    """Command line; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("pattern", nargs="?", default="")
+    parser.add_argument("--check", action="store_true")
+    options = parser.parse_args()
+    if options.check:
+        messages = [m for p in sources(options.pattern) for m in drifted(p)]
+        messages += orphans()
+        for message in messages:
+            print(f"{message}: run `make notebooks`")
+        return int(bool(messages))
+    failed = False
+    for path in sources(options.pattern):
+        for kind, notebook in build(path).items():
+            target = ROOT / kind / f"{path.stem}.ipynb"
+            try:
+                seconds = execute(
+                    notebook, ROOT / kind, COURSE_PROFILE="quick"
+                )
+            except CellExecutionError as error:
+                failed = True
+                print(f"{kind}/{target.name} failed:\n{error}")
+                continue
+            write(notebook, target)
+            print(f"{kind}/{target.name}  {seconds:.0f} s", flush=True)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

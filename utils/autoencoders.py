@@ -1,0 +1,438 @@
+"""Autoencoders: learn to copy the input through a constrained code.
+
+One class holds what all share; three add an objective. The objective lives
+in ``compute_loss``, so ``fit``, ``evaluate``, ``predict``, ``save`` and
+``load_model`` are Keras's own and work on every backend.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from utils import _validation as check
+from utils import losses, networks
+from utils.layers import PACKAGE, Corruption
+
+__all__ = [
+    "Autoencoder",
+    "ContractiveAutoencoder",
+    "DenoisingAutoencoder",
+    "SparseAutoencoder",
+]
+
+OUTPUTS = ("linear", "sigmoid", "bernoulli")
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class Autoencoder(keras.Model):
+    """Encoder f, code z = f(x), decoder g, reconstruction x̂ = g(z).
+
+    The target is the input, so ``fit(x)`` takes no labels. ``predict`` and
+    ``call`` return a dict that names both products: ``"code"`` and
+    ``"reconstruction"``. With ``widths=()`` and the defaults the model is
+    linear and its best solution spans the PCA subspace (Baldi and Hornik
+    1989).
+
+    Args:
+        input_shape: Shape of one example, such as ``(64,)`` or ``(8, 8, 1)``.
+        latent_dim: Width of the code, smaller than the example unless
+            ``overcomplete=True``.
+        widths: Hidden widths from input to code, mirrored in the decoder:
+            units for ``"dense"``, filters for ``"conv"``. May be empty for
+            ``"dense"``.
+        network: ``"dense"`` or ``"conv"``.
+        tied: Use the encoder's transposed kernels in the decoder (dense).
+        activation: Activation of the hidden layers.
+        code_activation: Activation of the code; linear by default, since a
+            ReLU code cannot be negative and its units can die.
+        output: Which values the reconstruction can take, and the loss:
+
+            - ``"linear"``: any real number; ‖x − x̂‖².
+            - ``"sigmoid"``: (0, 1); ‖x − x̂‖². Data must lie in [0, 1].
+            - ``"bernoulli"``: (0, 1); cross-entropy in nats. Data must lie
+              in [0, 1].
+        overcomplete: Allow a code at least as wide as the example.
+        seed: Integer seed of initial weights and noise, or ``None``.
+
+    Loss:
+        Sum over the event axes, mean over the batch, plus ``self.losses``.
+        The metric ``mse`` is the mean over both, per pixel.
+
+    Raises:
+        ValueError: a hyperparameter out of range; or, from ``fit``,
+            ``evaluate`` and the verbs below, an array of wrong shape or range
+            or with NaN, before any training step.
+
+    Example:
+
+    >>> model = Autoencoder((64,), latent_dim=8, widths=(32,), seed=0)
+    >>> model.encode(np.zeros((5, 64))).shape
+    (5, 8)
+    >>> model.reconstruct(np.zeros((5, 64))).shape
+    (5, 64)
+    """
+
+    def __init__(
+        self,
+        input_shape,
+        latent_dim,
+        *,
+        widths=(128,),
+        network="dense",
+        tied=False,
+        activation="relu",
+        code_activation="linear",
+        output="linear",
+        overcomplete=False,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.event_shape = check.check_shape(input_shape, "input_shape")
+        self.latent_dim = check.check_int(latent_dim, "latent_dim")
+        self.widths = check.check_widths(widths, "widths")
+        self.network = check.check_choice(network, "network", ("dense", "conv"))
+        self.tied = bool(tied)
+        self.activation = activation
+        self.code_activation = code_activation
+        self.output_kind = check.check_choice(output, "output", OUTPUTS)
+        self.overcomplete = bool(overcomplete)
+        if seed is not None:
+            seed = check.check_int(seed, "seed", minimum=0)
+        self.seed = seed
+        self._check_architecture()
+        self.encoder, self.decoder = self._build_networks()
+        self.mse_tracker = keras.metrics.Mean(name="mse")
+        self.built = True
+
+    def _check_architecture(self):
+        size = int(np.prod(self.event_shape))
+        if self.latent_dim >= size and not self.overcomplete:
+            check.fail(
+                "latent_dim",
+                f"fewer than the {size} entries of an example (or "
+                "overcomplete=True)",
+                f"{self.latent_dim}",
+            )
+        if self.network == "conv" and not self.widths:
+            check.fail("widths", "at least one stage for 'conv'", "()")
+        if self.network == "conv" and self.tied:
+            check.fail("tied", "False for network='conv'", "True")
+
+    def _build_networks(self):
+        shared = {
+            "activation": self.activation,
+            "seed": self.seed,
+            "dtype": self.dtype_policy,
+        }
+        conv = self.network == "conv"
+        build_encoder = networks.conv_encoder if conv else networks.dense_encoder
+        encoder = build_encoder(
+            self.event_shape,
+            self.latent_dim,
+            self.widths,
+            code_activation=self.code_activation,
+            **shared,
+        )
+        if self.tied:
+            return encoder, networks.tied_decoder(
+                encoder,
+                self.event_shape,
+                activation=self.activation,
+                dtype=self.dtype_policy,
+            )
+        build_decoder = networks.conv_decoder if conv else networks.dense_decoder
+        decoder = build_decoder(
+            self.latent_dim, self.event_shape, self.widths[::-1], **shared
+        )
+        return encoder, decoder
+
+    # ----------------------------------------------------------- objective
+
+    def corrupt_input(self, x, training):
+        """What the encoder sees; subclasses damage it while training."""
+        return x
+
+    def call(self, inputs, training=False):
+        """Return ``{"code", "reconstruction"}``, and ``"logits"`` if any."""
+        code = self.encoder(self.corrupt_input(inputs, training))
+        outputs = self.decoder(code)
+        if self.output_kind == "linear":
+            return {"code": code, "reconstruction": outputs}
+        result = {"code": code, "reconstruction": ops.sigmoid(outputs)}
+        if self.output_kind == "bernoulli":
+            result["logits"] = outputs
+        return result
+
+    def reconstruction_loss(self, x, outputs):
+        """Loss of each example, ``(batch,)``, summed over the event axes."""
+        if self.output_kind == "bernoulli":
+            return losses.bernoulli_nll(x, outputs["logits"])
+        return losses.squared_error(x, outputs["reconstruction"])
+
+    def penalty(self, outputs):
+        """Scalar added to the mean reconstruction loss."""
+        return 0.0
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        error = self.reconstruction_loss(x, y_pred)  # (batch,)
+        squared = losses.squared_error(x, y_pred["reconstruction"])
+        size = float(np.prod(self.event_shape))
+        self.mse_tracker.update_state(squared / size, sample_weight)
+        if sample_weight is not None:
+            error = error * ops.cast(sample_weight, error.dtype)
+        loss = ops.mean(error) + self.penalty(y_pred)
+        for extra in self.losses:
+            loss = loss + ops.cast(extra, loss.dtype)
+        return loss
+
+    # --------------------------------------------------- checks before Keras
+
+    def _check(self, x, name="x"):
+        """Check an array; leave data sets, generators and ``None`` alone."""
+        if not check.is_array(x):
+            return x
+        low, high = (None, None) if self.output_kind == "linear" else (0.0, 1.0)
+        return check.check_array(
+            x, name, event_shape=self.event_shape, low=low, high=high
+        )
+
+    @staticmethod
+    def _refuse_target(y):
+        if y is not None:
+            check.fail(
+                "y",
+                "no target: an autoencoder's target is its input, fit(x)",
+                type(y).__name__,
+            )
+
+    def fit(self, x=None, y=None, *args, validation_data=None, **kwargs):
+        """As ``keras.Model.fit``, for x alone; checks x before training."""
+        self._refuse_target(y)
+        if check.is_array(validation_data):
+            if isinstance(validation_data, tuple):
+                validation_data, *rest = validation_data
+                self._refuse_target(rest[0] if rest else None)
+            validation_data = self._check(validation_data, "validation_data")
+        return super().fit(
+            self._check(x), None, *args, validation_data=validation_data, **kwargs
+        )
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """As ``keras.Model.evaluate``, for x alone."""
+        self._refuse_target(y)
+        return super().evaluate(self._check(x), None, *args, **kwargs)
+
+    # --------------------------------------------------------------- verbs
+
+    def encode(self, x):
+        """Codes of x: float32 array ``(n, latent_dim)``."""
+        return _in_batches(self.encoder, self._check(x))
+
+    def decode(self, z):
+        """Reconstructions from codes: float32 array ``(n, *input_shape)``."""
+        z = check.check_array(z, "z", event_shape=(self.latent_dim,))
+        outputs = _in_batches(self.decoder, z)
+        if self.output_kind == "linear":
+            return outputs
+        return ops.convert_to_numpy(ops.sigmoid(outputs))
+
+    def reconstruct(self, x):
+        """``decode(encode(x))``: float32 array of the shape of x."""
+        return self.decode(self.encode(x))
+
+    def score(self, x):
+        """Reconstruction loss of each example, ``(n,)``, without penalties."""
+        x = self._check(x)
+        return _in_batches(
+            lambda batch: self.reconstruction_loss(batch, self(batch)), x
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "input_shape": list(self.event_shape),
+            "latent_dim": self.latent_dim,
+            "widths": list(self.widths),
+            "network": self.network,
+            "tied": self.tied,
+            "activation": self.activation,
+            "code_activation": self.code_activation,
+            "output": self.output_kind,
+            "overcomplete": self.overcomplete,
+            "seed": self.seed,
+        }
+
+
+def _in_batches(function, x, batch_size=1024):
+    """Apply a tensor function to an array piece by piece, as NumPy."""
+    pieces = [
+        ops.convert_to_numpy(function(x[start : start + batch_size]))
+        for start in range(0, len(x), batch_size)
+    ]
+    return np.concatenate(pieces).astype("float32", copy=False)
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class DenoisingAutoencoder(Autoencoder):
+    """Sees a damaged input, is scored against the clean one.
+
+    min E_x E_{x̃ ~ C(x̃|x)} ‖x − g(f(x̃))‖² (Vincent et al. 2008). The damage
+    happens inside the model while training, fresh at every step; at
+    inference the input is taken as it is, so ``reconstruct(noisy)``
+    denoises.
+
+    Args:
+        input_shape: Shape of one example.
+        latent_dim: Width of the code. It may exceed the example's: the
+            damage, not the width, keeps the map from being the identity.
+        corruption: ``"gaussian"`` or ``"masking"``.
+        amount: Standard deviation ≥ 0, or masking probability in [0, 1].
+        overcomplete: Allow a wide code; true here.
+        **kwargs: As for :class:`Autoencoder`.
+
+    Noisy inputs may leave [0, 1]; ``encode`` and ``reconstruct`` accept them.
+    ``fit`` and ``evaluate`` take clean data and check its range.
+    """
+
+    def __init__(
+        self,
+        input_shape,
+        latent_dim,
+        *,
+        corruption="gaussian",
+        amount=0.3,
+        overcomplete=True,
+        **kwargs,
+    ):
+        super().__init__(
+            input_shape, latent_dim, overcomplete=overcomplete, **kwargs
+        )
+        self.corruption = Corruption(corruption, amount, seed=self.seed)
+
+    def corrupt_input(self, x, training):
+        return self.corruption(x, training=training)
+
+    def encode(self, x):
+        """Codes of x, clean or damaged: ``(n, latent_dim)``."""
+        x = check.check_array(x, "x", event_shape=self.event_shape)
+        return _in_batches(self.encoder, x)
+
+    def get_config(self):
+        own = {
+            "corruption": self.corruption.kind,
+            "amount": self.corruption.amount,
+        }
+        return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class SparseAutoencoder(Autoencoder):
+    """Constrains how often code units are active instead of their number.
+
+    Args:
+        input_shape: Shape of one example.
+        latent_dim: Width of the code; usually overcomplete.
+        sparsity: ``"kl"`` adds weight · Σ_j KL(target ‖ mean activation of
+            unit j over the batch), in nats, for sigmoid codes (Ng 2011).
+            ``"l1"`` adds weight · Σ_j |z_j|, mean over the batch.
+        weight: Factor ≥ 0 of the penalty, against a summed loss.
+        target: Wanted mean activation in (0, 1), for ``"kl"``.
+        code_activation: ``None`` takes sigmoid for ``"kl"``, relu for
+            ``"l1"``. ``"kl"`` needs sigmoid.
+        overcomplete: Allow a wide code; true here.
+        **kwargs: As for :class:`Autoencoder`.
+    """
+
+    def __init__(
+        self,
+        input_shape,
+        latent_dim,
+        *,
+        sparsity="kl",
+        weight=0.1,
+        target=0.05,
+        code_activation=None,
+        overcomplete=True,
+        **kwargs,
+    ):
+        check.check_choice(sparsity, "sparsity", ("kl", "l1"))
+        if code_activation is None:
+            code_activation = "sigmoid" if sparsity == "kl" else "relu"
+        if sparsity == "kl" and code_activation != "sigmoid":
+            check.fail(
+                "code_activation",
+                "'sigmoid' for sparsity='kl', whose activations are rates",
+                repr(code_activation),
+            )
+        super().__init__(
+            input_shape,
+            latent_dim,
+            code_activation=code_activation,
+            overcomplete=overcomplete,
+            **kwargs,
+        )
+        self.sparsity = sparsity
+        self.weight = check.check_number(weight, "weight", 0.0)
+        self.target = check.check_number(target, "target", 1e-6, 1.0 - 1e-6)
+
+    def penalty(self, outputs):
+        code = ops.cast(outputs["code"], "float32")
+        if self.sparsity == "l1":
+            return self.weight * ops.mean(ops.sum(ops.abs(code), axis=1))
+        rate = ops.mean(code, axis=0)  # (latent_dim,)
+        return self.weight * ops.sum(losses.bernoulli_kl(self.target, rate))
+
+    def get_config(self):
+        own = {
+            "sparsity": self.sparsity,
+            "weight": self.weight,
+            "target": self.target,
+        }
+        return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class ContractiveAutoencoder(Autoencoder):
+    """Penalises how fast the code moves with the input.
+
+    Adds weight · ‖∂z/∂x‖²_F, mean over the batch (Rifai et al. 2011). As in
+    the paper the encoder is one sigmoid layer, for which the norm is exact:
+    Σ_j (z_j (1 − z_j))² Σ_i W_ij².
+
+    Args:
+        input_shape: Shape of one example.
+        latent_dim: Width of the code; may be overcomplete.
+        weight: Factor ≥ 0 of the penalty, against a summed loss.
+        overcomplete: Allow a wide code; true here.
+        **kwargs: As for :class:`Autoencoder`, without ``network``,
+            ``widths`` and ``code_activation``, which the formula fixes.
+    """
+
+    def __init__(
+        self, input_shape, latent_dim, *, weight=0.1, overcomplete=True, **kwargs
+    ):
+        fixed = {"network": "dense", "widths": (), "code_activation": "sigmoid"}
+        for name, value in fixed.items():
+            given = kwargs.pop(name, value)
+            if given != value and list(given) != list(value):
+                check.fail(name, f"{value!r}, as in the paper", repr(given))
+        super().__init__(
+            input_shape, latent_dim, overcomplete=overcomplete, **fixed, **kwargs
+        )
+        self.weight = check.check_number(weight, "weight", 0.0)
+
+    def penalty(self, outputs):
+        return self.weight * ops.mean(self.jacobian_norm(outputs["code"]))
+
+    def jacobian_norm(self, code):
+        """‖∂z/∂x‖²_F of each example, ``(batch,)``, from its code."""
+        code = ops.cast(code, "float32")
+        kernel = ops.cast(self.encoder.get_layer("code").kernel, "float32")
+        slope = ops.square(code * (1.0 - code))  # (batch, latent_dim)
+        return ops.matmul(slope, ops.sum(ops.square(kernel), axis=0))
+
+    def get_config(self):
+        return {**super().get_config(), "weight": self.weight}

@@ -1,0 +1,128 @@
+"""Layers that Keras does not ship, or ships with a restriction."""
+
+import keras
+from keras import ops
+
+from utils import _validation as check
+
+__all__ = ["Corruption", "TiedDense"]
+
+PACKAGE = "unsupervised"
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class Corruption(keras.layers.Layer):
+    """Damages its input while training; the identity at inference.
+
+    A denoising autoencoder sees the damaged input and is scored against the
+    clean one (Vincent et al. 2008). Unlike ``keras.layers.GaussianNoise`` any
+    noise level is accepted, and unlike ``Dropout`` masking does not rescale
+    what is left.
+
+    Args:
+        kind: ``"gaussian"`` adds N(0, amount²) to every entry;
+            ``"masking"`` sets each entry to 0 with probability ``amount``.
+        amount: Standard deviation ≥ 0, in units of the data, or probability
+            in [0, 1].
+        seed: Integer seed of the layer's own generator, or ``None``.
+
+    Call arguments:
+        inputs: Tensor of any shape.
+        training: Corrupt only if true.
+
+    Output shape:
+        That of the input.
+
+    Raises:
+        ValueError: unknown kind, or an amount out of range.
+    """
+
+    def __init__(self, kind="gaussian", amount=0.3, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.kind = check.check_choice(kind, "kind", ("gaussian", "masking"))
+        high = 1.0 if kind == "masking" else None
+        self.amount = check.check_number(amount, "amount", 0.0, high)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.supports_masking = True
+
+    def call(self, inputs, training=False):
+        if not training or self.amount == 0.0:
+            return inputs
+        shape, dtype = ops.shape(inputs), self.compute_dtype
+        if self.kind == "gaussian":
+            noise = keras.random.normal(
+                shape, dtype=dtype, seed=self.seed_generator
+            )
+            return inputs + self.amount * noise
+        uniform = keras.random.uniform(
+            shape, dtype=dtype, seed=self.seed_generator
+        )
+        return inputs * ops.cast(uniform >= self.amount, dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        own = {"kind": self.kind, "amount": self.amount, "seed": self.seed}
+        return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class TiedDense(keras.layers.Layer):
+    """Dense layer whose kernel is the transpose of another layer's.
+
+    Tying decoder to encoder halves the weights and makes a linear
+    autoencoder's map symmetric, x̂ = W Wᵀ x (+ biases), as in PCA.
+
+    The other layer is held, not copied: the kernel is read at each call, so
+    both move together. Only the bias is this layer's own.
+
+    Args:
+        tied_to: A built ``keras.layers.Dense`` with kernel
+            ``(features, units)``.
+        activation: Name of an activation, or ``None`` for linear.
+
+    Input shape:
+        ``(batch, units)``.
+
+    Output shape:
+        ``(batch, features)``.
+
+    Raises:
+        ValueError: ``tied_to`` is not a built dense layer.
+    """
+
+    def __init__(self, tied_to, activation=None, **kwargs):
+        super().__init__(**kwargs)
+        if not isinstance(tied_to, keras.layers.Dense) or not tied_to.built:
+            check.fail("tied_to", "a built keras.layers.Dense", repr(tied_to))
+        self.tied_to = tied_to
+        self.activation = keras.activations.get(activation)
+
+    def build(self, input_shape):
+        features = self.tied_to.kernel.shape[0]
+        self.bias = self.add_weight(
+            name="bias", shape=(features,), initializer="zeros"
+        )
+
+    def call(self, inputs):
+        kernel = ops.cast(self.tied_to.kernel, self.compute_dtype)
+        outputs = ops.matmul(inputs, ops.transpose(kernel))
+        return self.activation(outputs + self.bias)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.tied_to.kernel.shape[0])
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "tied_to": keras.saving.serialize_keras_object(self.tied_to),
+            "activation": keras.activations.serialize(self.activation),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        tied_to = keras.saving.deserialize_keras_object(config.pop("tied_to"))
+        return cls(tied_to, **config)

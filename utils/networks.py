@@ -1,0 +1,282 @@
+"""Functional builders of encoders and decoders.
+
+Decoders end *before* their output activation: the model that owns them
+decides whether the values are means, probabilities or logits.
+"""
+
+import keras
+import numpy as np
+
+from utils import _validation as check
+from utils.layers import TiedDense
+
+__all__ = [
+    "conv_decoder",
+    "conv_encoder",
+    "dense_decoder",
+    "dense_encoder",
+    "tied_decoder",
+]
+
+
+class _Initializers:
+    """A fresh, differently seeded initialiser for each layer."""
+
+    def __init__(self, seed):
+        self.seed = seed
+        self.count = 0
+
+    def __call__(self, activation):
+        """He scaling before a ReLU (He et al. 2015), else Glorot."""
+        self.count += 1
+        seed = None if self.seed is None else 1000 * self.seed + self.count
+        if activation in ("relu", "elu", "gelu", "silu", "leaky_relu"):
+            return keras.initializers.HeNormal(seed=seed)
+        return keras.initializers.GlorotUniform(seed=seed)
+
+
+def dense_encoder(
+    input_shape,
+    latent_dim,
+    widths=(128,),
+    *,
+    activation="relu",
+    code_activation="linear",
+    seed=None,
+    dtype=None,
+):
+    """Flatten, hidden dense layers, then the code.
+
+    Args:
+        input_shape: Shape of one example, such as ``(28, 28, 1)``.
+        latent_dim: Width of the code.
+        widths: Units of the hidden layers, input side first; may be empty.
+        activation: Activation of the hidden layers.
+        code_activation: Activation of the code. A ReLU here can kill units.
+        seed: Integer seed of the initial weights, or ``None``.
+        dtype: Dtype policy of the layers.
+
+    Returns:
+        Functional model ``(batch, *input_shape)`` → ``(batch, latent_dim)``.
+    """
+    init = _Initializers(seed)
+    inputs = keras.Input(input_shape, name="x")
+    hidden = keras.layers.Flatten(name="flatten", dtype=dtype)(inputs)
+    for index, units in enumerate(widths, start=1):
+        hidden = keras.layers.Dense(
+            units,
+            activation,
+            kernel_initializer=init(activation),
+            name=f"hidden_{index}",
+            dtype=dtype,
+        )(hidden)
+    code = keras.layers.Dense(
+        latent_dim,
+        code_activation,
+        kernel_initializer=init(code_activation),
+        name="code",
+        dtype=dtype,
+    )(hidden)
+    return keras.Model(inputs, code, name="encoder")
+
+
+def dense_decoder(
+    latent_dim,
+    output_shape,
+    widths=(128,),
+    *,
+    activation="relu",
+    seed=None,
+    dtype=None,
+):
+    """Hidden dense layers, then one linear output per entry, reshaped.
+
+    Args:
+        latent_dim: Width of the code.
+        output_shape: Shape of one reconstruction.
+        widths: Units of the hidden layers, *code* side first; may be empty.
+        activation: Activation of the hidden layers.
+        seed: Integer seed of the initial weights, or ``None``.
+        dtype: Dtype policy of the layers.
+
+    Returns:
+        Functional model ``(batch, latent_dim)`` → ``(batch, *output_shape)``,
+        linear in its last layer.
+    """
+    init = _Initializers(None if seed is None else seed + 500)
+    inputs = keras.Input((latent_dim,), name="z")
+    hidden = inputs
+    for index, units in enumerate(widths, start=1):
+        hidden = keras.layers.Dense(
+            units,
+            activation,
+            kernel_initializer=init(activation),
+            name=f"hidden_{index}",
+            dtype=dtype,
+        )(hidden)
+    flat = keras.layers.Dense(
+        int(np.prod(output_shape)),
+        kernel_initializer=init("linear"),
+        name="flat_output",
+        dtype=dtype,
+    )(hidden)
+    outputs = keras.layers.Reshape(output_shape, dtype=dtype)(flat)
+    return keras.Model(inputs, outputs, name="decoder")
+
+
+def tied_decoder(encoder, output_shape, *, activation="relu", dtype=None):
+    """Mirror a dense encoder with the transposes of its own kernels.
+
+    Args:
+        encoder: Model from :func:`dense_encoder`.
+        output_shape: Shape of one reconstruction.
+        activation: Activation of the hidden layers.
+        dtype: Dtype policy of the layers.
+
+    Returns:
+        Functional model ``(batch, latent_dim)`` → ``(batch, *output_shape)``
+        whose only weights of its own are biases.
+    """
+    mirrored = [
+        layer
+        for layer in reversed(encoder.layers)
+        if isinstance(layer, keras.layers.Dense)
+    ]
+    inputs = keras.Input((mirrored[0].units,), name="z")
+    hidden = inputs
+    for index, layer in enumerate(mirrored, start=1):
+        last = index == len(mirrored)
+        hidden = TiedDense(
+            layer,
+            None if last else activation,
+            name=f"tied_{index}",
+            dtype=dtype,
+        )(hidden)
+    outputs = keras.layers.Reshape(output_shape, dtype=dtype)(hidden)
+    return keras.Model(inputs, outputs, name="decoder")
+
+
+def _check_image_shape(shape, widths, name):
+    step = 2 ** len(widths)
+    if len(shape) != 3 or shape[0] % step or shape[1] % step:
+        check.fail(
+            name,
+            f"(height, width, channels) with height and width divisible by "
+            f"{step}, as {len(widths)} stages halve them",
+            f"{tuple(shape)}",
+        )
+
+
+def conv_encoder(
+    input_shape,
+    latent_dim,
+    widths=(32, 64),
+    *,
+    activation="relu",
+    code_activation="linear",
+    seed=None,
+    dtype=None,
+):
+    """Convolutions of stride 2, flatten, then the code.
+
+    Args:
+        input_shape: ``(height, width, channels)``, both sides divisible by
+            ``2 ** len(widths)``.
+        latent_dim: Width of the code.
+        widths: Filters of the stages, image side first.
+        activation: Activation of the stages.
+        code_activation: Activation of the code.
+        seed: Integer seed of the initial weights, or ``None``.
+        dtype: Dtype policy of the layers.
+
+    Returns:
+        Functional model ``(batch, h, w, c)`` → ``(batch, latent_dim)``.
+
+    Raises:
+        ValueError: an image whose sides cannot be halved that often.
+    """
+    _check_image_shape(input_shape, widths, "input_shape")
+    init = _Initializers(seed)
+    inputs = keras.Input(input_shape, name="x")
+    hidden = inputs
+    for index, filters in enumerate(widths, start=1):
+        hidden = keras.layers.Conv2D(
+            filters,
+            kernel_size=3,
+            strides=2,
+            padding="same",
+            activation=activation,
+            kernel_initializer=init(activation),
+            name=f"conv_{index}",
+            dtype=dtype,
+        )(hidden)  # (batch, h / 2**index, w / 2**index, filters)
+    hidden = keras.layers.Flatten(name="flatten", dtype=dtype)(hidden)
+    code = keras.layers.Dense(
+        latent_dim,
+        code_activation,
+        kernel_initializer=init(code_activation),
+        name="code",
+        dtype=dtype,
+    )(hidden)
+    return keras.Model(inputs, code, name="encoder")
+
+
+def conv_decoder(
+    latent_dim,
+    output_shape,
+    widths=(64, 32),
+    *,
+    activation="relu",
+    seed=None,
+    dtype=None,
+):
+    """Dense to the smallest map, then transposed convolutions of stride 2.
+
+    The kernel size 4 is a multiple of the stride, so that every output pixel
+    is covered equally often (Odena et al. 2016): no checkerboard.
+
+    Args:
+        latent_dim: Width of the code.
+        output_shape: ``(height, width, channels)``, both sides divisible by
+            ``2 ** len(widths)``.
+        widths: Filters of the stages, *code* side first.
+        activation: Activation of the stages.
+        seed: Integer seed of the initial weights, or ``None``.
+        dtype: Dtype policy of the layers.
+
+    Returns:
+        Functional model ``(batch, latent_dim)`` → ``(batch, h, w, c)``,
+        linear in its last layer.
+
+    Raises:
+        ValueError: an image whose sides cannot be halved that often.
+    """
+    _check_image_shape(output_shape, widths, "output_shape")
+    init = _Initializers(None if seed is None else seed + 500)
+    step = 2 ** len(widths)
+    height, width, channels = output_shape
+    small = (height // step, width // step, widths[0])
+    inputs = keras.Input((latent_dim,), name="z")
+    hidden = keras.layers.Dense(
+        int(np.prod(small)),
+        activation,
+        kernel_initializer=init(activation),
+        name="small_map",
+        dtype=dtype,
+    )(inputs)
+    hidden = keras.layers.Reshape(small, dtype=dtype)(hidden)
+    filters_out = [*widths[1:], channels]
+    for index, filters in enumerate(filters_out, start=1):
+        last = index == len(filters_out)
+        stage_activation = "linear" if last else activation
+        hidden = keras.layers.Conv2DTranspose(
+            filters,
+            kernel_size=4,
+            strides=2,
+            padding="same",
+            activation=stage_activation,
+            kernel_initializer=init(stage_activation),
+            name="output_map" if last else f"conv_{index}",
+            dtype=dtype,
+        )(hidden)  # (batch, small * 2**index, small * 2**index, filters)
+    return keras.Model(inputs, hidden, name="decoder")

@@ -1,0 +1,263 @@
+"""Start a chapter, read the run profile, check the set-up.
+
+``python -m utils.runtime`` prints versions, backend, device and the data
+sets found, and says in plain words what is wrong if something is.
+"""
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import importlib.util
+import json
+import os
+import pathlib
+import platform
+import sys
+import tempfile
+
+from utils import _validation as check
+
+__all__ = ["Profile", "record", "start"]
+
+PROFILES = ("quick", "full")
+PYTHONS = ((3, 11), (3, 13))
+PACKAGES = (
+    "keras",
+    "tensorflow",
+    "numpy",
+    "scikit-learn",
+    "matplotlib",
+    "jupyter",
+    "nbval",
+    "pytest",
+)
+BACKEND_PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Profile:
+    """The run profile: ``quick`` (default) or ``full``.
+
+    Args:
+        name: ``"quick"`` uses bundled data and takes at most a minute a
+            chapter; ``"full"`` uses MNIST or CIFAR-10 and takes minutes.
+    """
+
+    name: str
+
+    @property
+    def full(self):
+        """Whether this is the full profile."""
+        return self.name == "full"
+
+    def pick(self, *, quick, full):
+        """Return the value that belongs to this profile."""
+        return full if self.full else quick
+
+
+def _read_profile():
+    name = os.environ.get("COURSE_PROFILE", "quick")
+    return Profile(check.check_choice(name, "COURSE_PROFILE", PROFILES))
+
+
+@contextlib.contextmanager
+def _quiet_stderr():
+    """Hold back what C++ libraries write to file descriptor 2.
+
+    Jupyter would store it in the notebook. If the block raises, everything
+    held back is written out, so that no error loses its explanation.
+    """
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(saved, 2)
+            held.seek(0)
+            os.write(2, held.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+
+
+def _import_keras():
+    """Import Keras and run one operation, without the backend's log lines."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    with _quiet_stderr():
+        import keras
+
+        keras.ops.convert_to_numpy(keras.ops.ones((1,)) + 1.0)
+    return keras
+
+
+def _version(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def start(seed=0):
+    """Begin a chapter: quiet logs, fixed seed, versions and profile printed.
+
+    Call it before anything else imports Keras. The backend is the one that
+    ``KERAS_BACKEND`` names (default: tensorflow).
+
+    Args:
+        seed: Integer ≥ 0 for Python's, NumPy's and the backend's generators.
+
+    Returns:
+        The :class:`Profile` named by ``COURSE_PROFILE`` (default: quick).
+
+    Raises:
+        ValueError: unknown profile, or a seed that is not an integer ≥ 0.
+    """
+    seed = check.check_int(seed, "seed", minimum=0)
+    profile = _read_profile()
+    keras = _import_keras()
+    keras.utils.set_random_seed(seed)
+    print(
+        f"profile {profile.name} | backend {keras.backend.backend()} | "
+        f"keras {keras.__version__} | numpy {_version('numpy')} | "
+        f"python {platform.python_version()} | seed {seed}"
+    )
+    return profile
+
+
+def record(title, header, rows):
+    """Print a results table; ``make full`` collects it for the results page.
+
+    Args:
+        title: What was measured, on which data.
+        header: Column names.
+        rows: Sequence of rows, each as long as ``header``. Numbers are
+            formatted by the caller, so that the page shows what was printed.
+
+    Raises:
+        ValueError: a row whose length differs from the header's.
+    """
+    rows = [[str(cell) for cell in row] for row in rows]
+    for row in rows:
+        if len(row) != len(header):
+            check.fail("rows", f"{len(header)} cells a row", f"{row}")
+    table = [[str(name) for name in header], *rows]
+    widths = [max(len(row[i]) for row in table) for i in range(len(header))]
+    print(title)
+    for row in table:
+        cells = zip(row, widths, strict=True)
+        print("  ".join(cell.ljust(width) for cell, width in cells).rstrip())
+    folder = os.environ.get("COURSE_RESULTS")
+    if folder:
+        entry = {"title": title, "header": table[0], "rows": rows}
+        with open(
+            pathlib.Path(folder) / "results.jsonl", "a", encoding="utf-8"
+        ) as file:
+            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+
+
+def _check_python(problems):
+    version = sys.version_info[:2]
+    print(f"python       {platform.python_version()} on {platform.system()}")
+    if not PYTHONS[0] <= version <= PYTHONS[1]:
+        problems.append(
+            f"Python {version[0]}.{version[1]} is not supported: the course "
+            "needs 3.11, 3.12 or 3.13. Install one of them and run "
+            "`make clean && make run PYTHON=python3.12`."
+        )
+
+
+def _check_packages(problems):
+    missing = []
+    for package in PACKAGES:
+        found = _version(package)
+        print(f"{package:<12} {found or 'MISSING'}")
+        if found is None:
+            missing.append(package)
+    if missing:
+        problems.append(
+            f"Not installed: {', '.join(missing)}. Run `make run`, which sets "
+            "up .venv, or `pip install -r requirements.txt` in your own "
+            "environment."
+        )
+
+
+def _devices():
+    import keras
+
+    try:
+        return ", ".join(keras.distribution.list_devices())
+    except NotImplementedError:
+        return "not reported by this backend"
+
+
+def _check_backend(problems):
+    name = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if name not in BACKEND_PACKAGES:
+        problems.append(
+            f"KERAS_BACKEND is {name!r}: set it to tensorflow, jax or torch, "
+            "or unset it."
+        )
+        return
+    if importlib.util.find_spec(BACKEND_PACKAGES[name]) is None:
+        problems.append(
+            f"KERAS_BACKEND asks for {name}, which is not installed. Unset "
+            f"it to use TensorFlow, or `pip install {BACKEND_PACKAGES[name]}`."
+        )
+        return
+    if _version("keras") is None:
+        return
+    try:
+        keras = _import_keras()
+    except Exception as error:  # the check reports whatever went wrong
+        problems.append(
+            f"Keras does not start: {type(error).__name__}: {error}. Try "
+            "`make clean` and set up again."
+        )
+        return
+    print(f"backend      {keras.backend.backend()}")
+    print(f"device       {_devices()}")
+
+
+def _check_data(problems):
+    folder = os.environ.get("COURSE_DATA")
+    print("data         digits, iris, breast_cancer: bundled")
+    if not folder:
+        print("             COURSE_DATA not set: full-size data sets are")
+        print("             downloaded by Keras when first used")
+        return
+    path = pathlib.Path(folder)
+    if not path.is_dir():
+        problems.append(
+            f"COURSE_DATA is {folder!r}, which is not a folder. Point it at "
+            "the folder that holds mnist.npz, or unset it."
+        )
+        return
+    found = sorted(file.name for file in path.glob("*.npz"))
+    print(f"             in COURSE_DATA: {', '.join(found) or 'no .npz files'}")
+
+
+def main():
+    """Print the set-up report; return 0 if all is well, else 1."""
+    problems = []
+    _check_python(problems)
+    _check_packages(problems)
+    _check_backend(problems)
+    try:
+        print(f"profile      {_read_profile().name}")
+    except ValueError as error:
+        problems.append(f"{error} Set it to quick or full, or unset it.")
+    _check_data(problems)
+    if not problems:
+        print("\nAll is well: open a chapter with `make lab`.")
+        return 0
+    for number, problem in enumerate(problems, start=1):
+        print(f"\nProblem {number}: {problem}")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
