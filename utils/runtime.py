@@ -91,6 +91,9 @@ def _import_keras():
         import keras
 
         keras.ops.convert_to_numpy(keras.ops.ones((1,)) + 1.0)
+        # `fit` imports TensorFlow on every backend, to recognise tf.data
+        if importlib.util.find_spec("tensorflow") is not None:
+            importlib.import_module("tensorflow")
     return keras
 
 
