@@ -1,0 +1,96 @@
+# Every target sets up .venv by itself; `make run` and `make test` are all a
+# fresh machine needs. PYTHON picks the interpreter: make run PYTHON=python3.12
+PYTHON ?= python3
+VENV ?= .venv
+BACKENDS_VENV ?= .venv-backends
+WORKERS ?= 2
+
+ifeq ($(OS),Windows_NT)
+  BIN := $(VENV)/Scripts
+  BACKENDS_BIN := $(BACKENDS_VENV)/Scripts
+else
+  BIN := $(VENV)/bin
+  BACKENDS_BIN := $(BACKENDS_VENV)/bin
+endif
+
+STAMP := $(VENV)/.installed
+BACKENDS_STAMP := $(BACKENDS_VENV)/.installed
+NBVAL := --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
+         --nbval-cell-timeout 120 -o filterwarnings=default
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run lab test unit test-notebooks test-backends notebooks \
+        full lint format lock clean
+
+help:
+	@echo "make run            execute every chapter (quick profile) into build/"
+	@echo "make lab            open JupyterLab on the chapters"
+	@echo "make test           unit tests, then every notebook against its committed outputs"
+	@echo "make test-backends  unit tests on JAX and PyTorch"
+	@echo "make notebooks      rebuild chapters/ and solutions/ from source/"
+	@echo "make full           execute every chapter on MNIST, rewrite docs/results.md"
+	@echo "make lint           style of code and notebooks"
+	@echo "make clean          remove .venv, caches and build/"
+
+setup: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else 'The course needs Python 3.11, 3.12 or 3.13; this is %d.%d. Try: make PYTHON=python3.12' % v)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(BIN)/python -c "import pathlib; pathlib.Path('$(STAMP)').touch()"
+
+run: $(STAMP)
+	$(BIN)/python tools/run_course.py
+
+lab: $(STAMP)
+	$(BIN)/python -m jupyter lab chapters
+
+test: unit test-notebooks
+
+unit: $(STAMP)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+
+test-notebooks: $(STAMP)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope $(NBVAL) chapters solutions
+
+# A second environment: the two other backends are large and few need them.
+# PIP_TORCH lets you name another build: make test-backends PIP_TORCH="torch==2.13.0 --index-url …"
+PIP_TORCH ?= torch==2.13.0
+$(BACKENDS_STAMP): requirements.lock requirements-backends.txt pyproject.toml
+	$(PYTHON) -m venv $(BACKENDS_VENV)
+	$(BACKENDS_BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_TORCH)
+	$(BACKENDS_BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock -r requirements-backends.txt
+	$(BACKENDS_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(BACKENDS_BIN)/python -c "import pathlib; pathlib.Path('$(BACKENDS_STAMP)').touch()"
+
+test-backends: export KERAS_BACKEND =
+test-backends: $(BACKENDS_STAMP)
+	KERAS_BACKEND=jax $(BACKENDS_BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+	KERAS_BACKEND=torch $(BACKENDS_BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+
+notebooks: $(STAMP)
+	$(BIN)/python tools/build_notebooks.py
+
+full: $(STAMP)
+	$(BIN)/python tools/run_course.py --full
+
+lint: $(STAMP)
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check utils tests tools source
+	$(BIN)/python tools/build_notebooks.py --check
+
+format: $(STAMP)
+	$(BIN)/python -m ruff check --fix utils tests tools source
+	$(BIN)/python -m ruff format utils tests tools source
+
+# Rewrites requirements.lock for all supported Pythons and systems.
+lock: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/python -m uv pip compile --universal --python-version 3.11 --upgrade \
+	  --no-emit-index-url --no-header --no-annotate --no-emit-package deep-unsupervised-course \
+	  requirements.txt -o requirements.lock
+
+clean:
+	$(PYTHON) -c "import shutil; [shutil.rmtree(p, ignore_errors=True) for p in ('$(VENV)', '$(BACKENDS_VENV)', 'build', '.pytest_cache', '.ruff_cache')]"
