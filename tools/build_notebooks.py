@@ -158,7 +158,9 @@ def drifted(path):
         target = ROOT / kind / f"{path.stem}.ipynb"
         if not target.exists():
             messages.append(f"{kind}/{target.name} is missing")
-        elif without_outputs(nbformat.read(target, 4)) != without_outputs(fresh):
+        elif without_outputs(nbformat.read(target, 4)) != without_outputs(
+            fresh
+        ):
             messages.append(
                 f"{kind}/{target.name} differs from source/{path.name}"
             )
@@ -193,9 +195,7 @@ def main():
         for kind, notebook in build(path).items():
             target = ROOT / kind / f"{path.stem}.ipynb"
             try:
-                seconds = execute(
-                    notebook, ROOT / kind, COURSE_PROFILE="quick"
-                )
+                seconds = execute(notebook, ROOT / kind, COURSE_PROFILE="quick")
             except CellExecutionError as error:
                 failed = True
                 print(f"{kind}/{target.name} failed:\n{error}")

@@ -114,7 +114,9 @@ def check_array(
     if not finite.all():
         row = int(np.argwhere(~finite)[0][0])
         bad = int((~finite).sum())
-        fail(name, "finite numbers", f"{bad} NaN or infinite, first in row {row}")
+        fail(
+            name, "finite numbers", f"{bad} NaN or infinite, first in row {row}"
+        )
     if low is not None and x.min() < low:
         fail(name, f"values in [{low:g}, {high:g}]", f"minimum {x.min():.4g}")
     if high is not None and x.max() > high:

@@ -59,9 +59,10 @@ class Autoencoder(keras.Model):
         The metric ``mse`` is the mean over both, per pixel.
 
     Raises:
-        ValueError: a hyperparameter out of range; or, from ``fit``,
-            ``evaluate`` and the verbs below, an array of wrong shape or range
-            or with NaN, before any training step.
+        ValueError: a hyperparameter out of range; from the verbs below, an
+            array of wrong shape or with NaN; from ``fit``, ``evaluate`` and
+            ``score`` also one out of the output's range, a target, or a loss
+            given to ``compile``, before any training step.
 
     Example:
 
@@ -126,7 +127,9 @@ class Autoencoder(keras.Model):
             "dtype": self.dtype_policy,
         }
         conv = self.network == "conv"
-        build_encoder = networks.conv_encoder if conv else networks.dense_encoder
+        build_encoder = (
+            networks.conv_encoder if conv else networks.dense_encoder
+        )
         encoder = build_encoder(
             self.event_shape,
             self.latent_dim,
@@ -141,7 +144,9 @@ class Autoencoder(keras.Model):
                 activation=self.activation,
                 dtype=self.dtype_policy,
             )
-        build_decoder = networks.conv_decoder if conv else networks.dense_decoder
+        build_decoder = (
+            networks.conv_decoder if conv else networks.dense_decoder
+        )
         decoder = build_decoder(
             self.latent_dim, self.event_shape, self.widths[::-1], **shared
         )
@@ -191,7 +196,10 @@ class Autoencoder(keras.Model):
     # --------------------------------------------------- checks before Keras
 
     def _check(self, x, name="x"):
-        """Check an array; leave data sets, generators and ``None`` alone."""
+        """Check an array; leave data sets, generators and ``None`` alone.
+
+        Arrays that serve as target must fit the range of the output.
+        """
         if not check.is_array(x):
             return x
         low, high = (None, None) if self.output_kind == "linear" else (0.0, 1.0)
@@ -199,13 +207,19 @@ class Autoencoder(keras.Model):
             x, name, event_shape=self.event_shape, low=low, high=high
         )
 
-    @staticmethod
-    def _refuse_target(y):
+    def _refuse_target(self, y):
         if y is not None:
             check.fail(
                 "y",
                 "no target: an autoencoder's target is its input, fit(x)",
                 type(y).__name__,
+            )
+        if getattr(self, "loss", None) is not None:
+            check.fail(
+                "loss",
+                "none in compile(): the model has its own, which its "
+                f"output={self.output_kind!r} fixes",
+                repr(self.loss),
             )
 
     def fit(self, x=None, y=None, *args, validation_data=None, **kwargs):
@@ -217,7 +231,11 @@ class Autoencoder(keras.Model):
                 self._refuse_target(rest[0] if rest else None)
             validation_data = self._check(validation_data, "validation_data")
         return super().fit(
-            self._check(x), None, *args, validation_data=validation_data, **kwargs
+            self._check(x),
+            None,
+            *args,
+            validation_data=validation_data,
+            **kwargs,
         )
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
@@ -228,8 +246,9 @@ class Autoencoder(keras.Model):
     # --------------------------------------------------------------- verbs
 
     def encode(self, x):
-        """Codes of x: float32 array ``(n, latent_dim)``."""
-        return _in_batches(self.encoder, self._check(x))
+        """Codes of x, of any range: float32 array ``(n, latent_dim)``."""
+        x = check.check_array(x, "x", event_shape=self.event_shape)
+        return _in_batches(self.encoder, x)
 
     def decode(self, z):
         """Reconstructions from codes: float32 array ``(n, *input_shape)``."""
@@ -293,8 +312,8 @@ class DenoisingAutoencoder(Autoencoder):
         overcomplete: Allow a wide code; true here.
         **kwargs: As for :class:`Autoencoder`.
 
-    Noisy inputs may leave [0, 1]; ``encode`` and ``reconstruct`` accept them.
-    ``fit`` and ``evaluate`` take clean data and check its range.
+    ``fit`` and ``evaluate`` take clean data and check its range; ``encode``
+    and ``reconstruct`` accept damaged inputs that leave it.
     """
 
     def __init__(
@@ -314,11 +333,6 @@ class DenoisingAutoencoder(Autoencoder):
 
     def corrupt_input(self, x, training):
         return self.corruption(x, training=training)
-
-    def encode(self, x):
-        """Codes of x, clean or damaged: ``(n, latent_dim)``."""
-        x = check.check_array(x, "x", event_shape=self.event_shape)
-        return _in_batches(self.encoder, x)
 
     def get_config(self):
         own = {
@@ -412,7 +426,13 @@ class ContractiveAutoencoder(Autoencoder):
     """
 
     def __init__(
-        self, input_shape, latent_dim, *, weight=0.1, overcomplete=True, **kwargs
+        self,
+        input_shape,
+        latent_dim,
+        *,
+        weight=0.1,
+        overcomplete=True,
+        **kwargs,
     ):
         fixed = {"network": "dense", "widths": (), "code_activation": "sigmoid"}
         for name, value in fixed.items():
@@ -420,7 +440,11 @@ class ContractiveAutoencoder(Autoencoder):
             if given != value and list(given) != list(value):
                 check.fail(name, f"{value!r}, as in the paper", repr(given))
         super().__init__(
-            input_shape, latent_dim, overcomplete=overcomplete, **fixed, **kwargs
+            input_shape,
+            latent_dim,
+            overcomplete=overcomplete,
+            **fixed,
+            **kwargs,
         )
         self.weight = check.check_number(weight, "weight", 0.0)
 

@@ -45,7 +45,9 @@ class ProgressLine(keras.callbacks.Callback):
     def _print(self):
         epoch, logs = self._last
         seconds = time.perf_counter() - self._start
-        numbers = "  ".join(f"{name} {value:.4g}" for name, value in logs.items())
+        numbers = "  ".join(
+            f"{name} {value:.4g}" for name, value in logs.items()
+        )
         label = f"{self.label}: " if self.label else ""
         print(f"{label}epoch {epoch}  {numbers}  ({seconds:.1f} s)")
 

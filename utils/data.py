@@ -213,7 +213,11 @@ def _read_full_size(name):
             "neither."
         ) from error
     raw = dict(
-        zip(("x_train", "y_train", "x_test", "y_test"), train + test, strict=True)
+        zip(
+            ("x_train", "y_train", "x_test", "y_test"),
+            train + test,
+            strict=True,
+        )
     )
     return raw, f"keras.datasets.{name}"
 

@@ -103,7 +103,13 @@ def image_rows(rows, title=None, *, low=0.0, high=1.0):
 
 
 def scatter(
-    panels, labels=None, title=None, *, class_names=None, centers=None, axes=None
+    panels,
+    labels=None,
+    title=None,
+    *,
+    class_names=None,
+    centers=None,
+    axes=None,
 ):
     """Two-dimensional points, one panel each, coloured by label.
 
@@ -241,9 +247,7 @@ def bars(values, title=None, *, ylabel="", reference=None):
             alpha=0.75,
         )
         if len(numbers) > 1:
-            axis.plot(
-                np.full(len(numbers), index), numbers, "k.", markersize=6
-            )
+            axis.plot(np.full(len(numbers), index), numbers, "k.", markersize=6)
     axis.set_xticks(range(len(values)), list(values))
     axis.grid(axis="x", visible=False)
     axis.set_ylabel(ylabel)

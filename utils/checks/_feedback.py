@@ -41,9 +41,7 @@ def as_array(value, what, shape=None):
     try:
         value = np.asarray(value, dtype="float64")
     except (TypeError, ValueError):
-        wrong(
-            f"{what} should be numbers; received {type(value).__name__}."
-        )
+        wrong(f"{what} should be numbers; received {type(value).__name__}.")
     if shape is not None and value.shape != tuple(shape):
         wrong(f"{what} should have shape {tuple(shape)}, not {value.shape}.")
     if not np.isfinite(value).all():
