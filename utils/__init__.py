@@ -5,7 +5,7 @@ Importing ``utils`` imports nothing heavy: each module is imported by name,
 
 - ``_validation``, ``runtime``
 - ``data``, ``metrics``, ``plotting``, ``backend``, ``losses``, ``layers``
-- ``networks``
+- ``networks``, ``reconstruction``
 - ``autoencoders``
 - ``callbacks``
 - ``checks``

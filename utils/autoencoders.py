@@ -12,6 +12,7 @@ from keras import ops
 from utils import _validation as check
 from utils import losses, networks
 from utils.layers import PACKAGE, Corruption
+from utils.reconstruction import OUTPUTS, ReconstructionModel
 
 __all__ = [
     "Autoencoder",
@@ -20,11 +21,14 @@ __all__ = [
     "SparseAutoencoder",
 ]
 
-OUTPUTS = ("linear", "sigmoid", "bernoulli")
+_BUILDERS = {
+    "dense": (networks.dense_encoder, networks.dense_decoder),
+    "conv": (networks.conv_encoder, networks.conv_decoder),
+}
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class Autoencoder(keras.Model):
+class Autoencoder(ReconstructionModel):
     """Encoder f, code z = f(x), decoder g, reconstruction x̂ = g(z).
 
     The target is the input, so ``fit(x)`` takes no labels. ``predict`` and
@@ -103,7 +107,6 @@ class Autoencoder(keras.Model):
         self.seed = seed
         self._check_architecture()
         self.encoder, self.decoder = self._build_networks()
-        self.mse_tracker = keras.metrics.Mean(name="mse")
         self.built = True
 
     def _check_architecture(self):
@@ -121,153 +124,36 @@ class Autoencoder(keras.Model):
             check.fail("tied", "False for network='conv'", "True")
 
     def _build_networks(self):
-        shared = {
-            "activation": self.activation,
-            "seed": self.seed,
-            "dtype": self.dtype_policy,
-        }
-        conv = self.network == "conv"
-        build_encoder = (
-            networks.conv_encoder if conv else networks.dense_encoder
-        )
+        build_encoder, build_decoder = _BUILDERS[self.network]
+        shared = {"activation": self.activation, "dtype": self.dtype_policy}
         encoder = build_encoder(
             self.event_shape,
             self.latent_dim,
             self.widths,
             code_activation=self.code_activation,
+            seed=self.seed,
             **shared,
         )
         if self.tied:
             return encoder, networks.tied_decoder(
-                encoder,
-                self.event_shape,
-                activation=self.activation,
-                dtype=self.dtype_policy,
+                encoder, self.event_shape, **shared
             )
-        build_decoder = (
-            networks.conv_decoder if conv else networks.dense_decoder
+        return encoder, build_decoder(
+            self.latent_dim,
+            self.event_shape,
+            self.widths[::-1],
+            seed=self.seed,
+            **shared,
         )
-        decoder = build_decoder(
-            self.latent_dim, self.event_shape, self.widths[::-1], **shared
-        )
-        return encoder, decoder
-
-    # ----------------------------------------------------------- objective
 
     def corrupt_input(self, x, training):
-        """What the encoder sees; subclasses damage it while training."""
+        """What the encoder sees; a subclass may damage it while training."""
         return x
 
     def call(self, inputs, training=False):
         """Return ``{"code", "reconstruction"}``, and ``"logits"`` if any."""
         code = self.encoder(self.corrupt_input(inputs, training))
-        outputs = self.decoder(code)
-        if self.output_kind == "linear":
-            return {"code": code, "reconstruction": outputs}
-        result = {"code": code, "reconstruction": ops.sigmoid(outputs)}
-        if self.output_kind == "bernoulli":
-            result["logits"] = outputs
-        return result
-
-    def reconstruction_loss(self, x, outputs):
-        """Loss of each example, ``(batch,)``, summed over the event axes."""
-        if self.output_kind == "bernoulli":
-            return losses.bernoulli_nll(x, outputs["logits"])
-        return losses.squared_error(x, outputs["reconstruction"])
-
-    def penalty(self, outputs):
-        """Scalar added to the mean reconstruction loss."""
-        return 0.0
-
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
-        error = self.reconstruction_loss(x, y_pred)  # (batch,)
-        squared = losses.squared_error(x, y_pred["reconstruction"])
-        size = float(np.prod(self.event_shape))
-        self.mse_tracker.update_state(squared / size, sample_weight)
-        if sample_weight is not None:
-            error = error * ops.cast(sample_weight, error.dtype)
-        loss = ops.mean(error) + self.penalty(y_pred)
-        for extra in self.losses:
-            loss = loss + ops.cast(extra, loss.dtype)
-        return loss
-
-    # --------------------------------------------------- checks before Keras
-
-    def _check(self, x, name="x"):
-        """Check an array; leave data sets, generators and ``None`` alone.
-
-        Arrays that serve as target must fit the range of the output.
-        """
-        if not check.is_array(x):
-            return x
-        low, high = (None, None) if self.output_kind == "linear" else (0.0, 1.0)
-        return check.check_array(
-            x, name, event_shape=self.event_shape, low=low, high=high
-        )
-
-    def _refuse_target(self, y):
-        if y is not None:
-            check.fail(
-                "y",
-                "no target: an autoencoder's target is its input, fit(x)",
-                type(y).__name__,
-            )
-        if getattr(self, "loss", None) is not None:
-            check.fail(
-                "loss",
-                "none in compile(): the model has its own, which its "
-                f"output={self.output_kind!r} fixes",
-                repr(self.loss),
-            )
-
-    def fit(self, x=None, y=None, *args, validation_data=None, **kwargs):
-        """As ``keras.Model.fit``, for x alone; checks x before training."""
-        self._refuse_target(y)
-        if check.is_array(validation_data):
-            if isinstance(validation_data, tuple):
-                validation_data, *rest = validation_data
-                self._refuse_target(rest[0] if rest else None)
-            validation_data = self._check(validation_data, "validation_data")
-        return super().fit(
-            self._check(x),
-            None,
-            *args,
-            validation_data=validation_data,
-            **kwargs,
-        )
-
-    def evaluate(self, x=None, y=None, *args, **kwargs):
-        """As ``keras.Model.evaluate``, for x alone."""
-        self._refuse_target(y)
-        return super().evaluate(self._check(x), None, *args, **kwargs)
-
-    # --------------------------------------------------------------- verbs
-
-    def encode(self, x):
-        """Codes of x, of any range: float32 array ``(n, latent_dim)``."""
-        x = check.check_array(x, "x", event_shape=self.event_shape)
-        return _in_batches(self.encoder, x)
-
-    def decode(self, z):
-        """Reconstructions from codes: float32 array ``(n, *input_shape)``."""
-        z = check.check_array(z, "z", event_shape=(self.latent_dim,))
-        outputs = _in_batches(self.decoder, z)
-        if self.output_kind == "linear":
-            return outputs
-        return ops.convert_to_numpy(ops.sigmoid(outputs))
-
-    def reconstruct(self, x):
-        """``decode(encode(x))``: float32 array of the shape of x."""
-        return self.decode(self.encode(x))
-
-    def score(self, x):
-        """Reconstruction loss of each example, ``(n,)``, without penalties."""
-        x = self._check(x)
-        return _in_batches(
-            lambda batch: self.reconstruction_loss(batch, self(batch)), x
-        )
+        return {"code": code, **self.decoder_outputs(code)}
 
     def get_config(self):
         return {
@@ -283,15 +169,6 @@ class Autoencoder(keras.Model):
             "overcomplete": self.overcomplete,
             "seed": self.seed,
         }
-
-
-def _in_batches(function, x, batch_size=1024):
-    """Apply a tensor function to an array piece by piece, as NumPy."""
-    pieces = [
-        ops.convert_to_numpy(function(x[start : start + batch_size]))
-        for start in range(0, len(x), batch_size)
-    ]
-    return np.concatenate(pieces).astype("float32", copy=False)
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -335,10 +212,8 @@ class DenoisingAutoencoder(Autoencoder):
         return self.corruption(x, training=training)
 
     def get_config(self):
-        own = {
-            "corruption": self.corruption.kind,
-            "amount": self.corruption.amount,
-        }
+        damage = self.corruption
+        own = {"corruption": damage.kind, "amount": damage.amount}
         return {**super().get_config(), **own}
 
 
@@ -400,11 +275,8 @@ class SparseAutoencoder(Autoencoder):
         return self.weight * ops.sum(losses.bernoulli_kl(self.target, rate))
 
     def get_config(self):
-        own = {
-            "sparsity": self.sparsity,
-            "weight": self.weight,
-            "target": self.target,
-        }
+        names = ("sparsity", "weight", "target")
+        own = {name: getattr(self, name) for name in names}
         return {**super().get_config(), **own}
 
 
