@@ -1,0 +1,77 @@
+"""What all tests share: quiet backends, fixed seed, tiny data."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MPLBACKEND", "Agg")
+for _name in ("COURSE_DATA", "COURSE_PROFILE", "COURSE_RESULTS"):
+    os.environ.pop(_name, None)  # tests set what they need themselves
+
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+THIRD_PARTY_WARNINGS = (
+    # TensorFlow's and PyTorch's tensors implement NumPy 1's __array__; Keras
+    # calls np.array on them when it saves a model.
+    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning",
+)
+
+
+def pytest_configure(config):
+    for line in THIRD_PARTY_WARNINGS:
+        config.addinivalue_line("filterwarnings", line)
+
+
+@pytest.fixture(autouse=True)
+def fixed_start():
+    """Every test starts from the same seed and the default precision."""
+    keras = sys.modules.get("keras")
+    if keras is None or not hasattr(keras, "utils"):
+        np.random.seed(0)
+        yield
+        return
+    keras.utils.set_random_seed(0)
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """The bundled digits, flat rows of 64 pixels in [0, 1]."""
+    from utils import data
+
+    return data.load("digits").flat()
+
+
+@pytest.fixture(scope="session")
+def run_python():
+    """Run Python code in a new process; return what it printed."""
+
+    def run(code, *arguments, **environment):
+        path = os.pathsep.join(
+            [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, *map(str, arguments)],
+            env={**os.environ, "PYTHONPATH": path, **environment},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=300,
+        )
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        return done.stdout
+
+    return run

@@ -1,0 +1,141 @@
+"""What every layer and model of the library promises, by public API alone.
+
+A :class:`Case` names a class, constructor arguments and the counts that go
+with them. Tests parametrise over the cases; ``changed_arguments`` says which
+arguments a case moves away from their defaults, so that a test can demand
+that all of them are covered: with defaults a forgotten ``get_config`` key
+stays green.
+"""
+
+import dataclasses
+import inspect
+import json
+
+import keras
+import numpy as np
+from keras import ops
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One object to test.
+
+    Args:
+        name: Id of the case.
+        cls: Class of the library.
+        config: Constructor arguments.
+        num_weights: Expected number of weight arrays.
+        num_generators: Expected number of seed generators, sub-layers'
+            included.
+    """
+
+    name: str
+    cls: type
+    config: dict
+    num_weights: int
+    num_generators: int = 0
+
+    def make(self, **more):
+        keras.utils.set_random_seed(0)  # for the cases without a seed
+        return self.cls(**{**self.config, **more})
+
+
+def constructor_defaults(cls):
+    """Default of each argument, those passed on as ``**kwargs`` included."""
+    defaults = {}
+    for ancestor in cls.__mro__:
+        if not ancestor.__module__.startswith("utils"):
+            break
+        parameters = inspect.signature(ancestor.__init__).parameters.values()
+        for parameter in parameters:
+            if parameter.kind is parameter.VAR_KEYWORD:
+                continue
+            if parameter.name != "self":
+                defaults.setdefault(parameter.name, parameter.default)
+    return defaults
+
+
+def changed_arguments(case):
+    """Names of the arguments that the case sets to a non-default value."""
+    defaults = constructor_defaults(case.cls)
+    return {
+        name
+        for name, value in case.config.items()
+        if name in defaults and value != defaults[name]
+    }
+
+
+def json_form(config):
+    """A config as it stands in a file: tuples become lists."""
+    return json.loads(json.dumps(config, sort_keys=True))
+
+
+def numpy_tree(outputs):
+    """Outputs of a call as a flat dict of NumPy arrays."""
+    if not isinstance(outputs, dict):
+        outputs = {"output": outputs}
+    return {
+        name: np.asarray(ops.convert_to_numpy(ops.cast(value, "float32")))
+        for name, value in outputs.items()
+    }
+
+
+def assert_same_outputs(first, second):
+    """Same names and values; room for another order of summation only."""
+    assert first.keys() == second.keys()
+    for name in first:
+        np.testing.assert_allclose(
+            first[name], second[name], rtol=1e-5, atol=1e-6, err_msg=name
+        )
+
+
+def check_config_round_trip(made):
+    """``from_config(get_config())`` gives the same config again."""
+    config = made.get_config()
+    again = type(made).from_config(config)
+    assert json_form(again.get_config()) == json_form(config)
+    return again
+
+
+def check_symbolic_shapes(model, x):
+    """Shapes inferred without data agree with those of a real call."""
+    symbolic = model(keras.Input(x.shape[1:]))
+    eager = model(ops.convert_to_tensor(x))
+    if not isinstance(eager, dict):
+        symbolic, eager = {"output": symbolic}, {"output": eager}
+    assert symbolic.keys() == eager.keys()
+    for name, value in eager.items():
+        assert symbolic[name].shape[0] is None, name
+        assert tuple(symbolic[name].shape[1:]) == tuple(value.shape[1:]), name
+        assert keras.backend.standardize_dtype(
+            symbolic[name].dtype
+        ) == keras.backend.standardize_dtype(value.dtype), name
+
+
+def weight_values(model):
+    return [ops.convert_to_numpy(weight) for weight in model.weights]
+
+
+def check_fit_moves_all_weights(model, x):
+    """One step of plain descent changes every trainable weight array."""
+    before = {
+        weight.path: ops.convert_to_numpy(weight).copy()
+        for weight in model.trainable_weights
+    }
+    assert len(before) == len(model.trainable_weights), "paths are not unique"
+    model.compile(optimizer=keras.optimizers.SGD(1e-2))
+    model.fit(x, batch_size=len(x), epochs=1, verbose=0)
+    still = [
+        weight.path
+        for weight in model.trainable_weights
+        if np.array_equal(before[weight.path], ops.convert_to_numpy(weight))
+    ]
+    assert not still, f"did not move: {still}"
+
+
+def num_seed_generators(layer):
+    """Random states below a layer: variables neither weight nor metric."""
+    known = {id(value) for value in layer.weights}
+    for metric in getattr(layer, "metrics", ()):
+        known |= {id(value) for value in metric.variables}
+    return sum(id(value) not in known for value in layer.variables)

@@ -1,0 +1,187 @@
+"""Corruption and tied dense: statistics, sharing, errors."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from utils import layers
+
+X = np.full((400, 500), 0.5, "float32")
+
+
+def corrupted(layer, x=X):
+    return ops.convert_to_numpy(layer(x, training=True))
+
+
+@pytest.mark.parametrize("amount", [0.1, 0.4, 2.5])
+def test_corruption_gaussian_noise_has_the_stated_deviation(amount):
+    noise = corrupted(layers.Corruption("gaussian", amount, seed=1)) - X
+    # 200 000 draws: the standard error of the deviation is 0.16 %
+    assert noise.std() == pytest.approx(amount, rel=0.01)
+    assert noise.mean() == pytest.approx(0.0, abs=0.012 * amount)
+
+
+@pytest.mark.parametrize("amount", [0.1, 0.5, 0.9])
+def test_corruption_masking_zeroes_the_stated_share(amount):
+    damaged = corrupted(layers.Corruption("masking", amount, seed=1))
+    # standard error at most 0.0011; entries that stay are not rescaled
+    assert np.mean(damaged == 0) == pytest.approx(amount, abs=0.006)
+    assert set(np.unique(damaged)) == {0.0, 0.5}
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "masking"])
+class TestCorruption:
+    def test_corruption_every_row_gets_its_own_noise(self, kind):
+        damaged = corrupted(layers.Corruption(kind, 0.5, seed=1))
+        assert len(np.unique(damaged, axis=0)) == len(damaged)
+
+    def test_corruption_two_calls_differ(self, kind):
+        layer = layers.Corruption(kind, 0.5, seed=1)
+        assert not np.array_equal(corrupted(layer), corrupted(layer))
+
+    def test_corruption_same_seed_repeats_first_call(self, kind):
+        first = corrupted(layers.Corruption(kind, 0.5, seed=3))
+        second = corrupted(layers.Corruption(kind, 0.5, seed=3))
+        np.testing.assert_array_equal(first, second)
+        third = corrupted(layers.Corruption(kind, 0.5, seed=4))
+        assert not np.array_equal(first, third)
+
+    @pytest.mark.parametrize("training", [False, None])
+    def test_corruption_inference_is_identity(self, kind, training):
+        layer = layers.Corruption(kind, 0.5, seed=1)
+        result = ops.convert_to_numpy(layer(X, training=training))
+        np.testing.assert_array_equal(result, X)
+
+    def test_corruption_amount_zero_is_identity(self, kind):
+        layer = layers.Corruption(kind, 0, seed=1)
+        np.testing.assert_array_equal(corrupted(layer), X)
+
+    def test_corruption_has_one_generator_and_no_weights(self, kind):
+        layer = layers.Corruption(kind, 0.5)
+        layer(X)
+        assert layer.weights == []
+        assert len(layer.variables) == 1
+
+    def test_corruption_half_precision_stays_half(self, kind):
+        layer = layers.Corruption(kind, 0.5, seed=1, dtype="mixed_bfloat16")
+        result = layer(ops.cast(X, "bfloat16"), training=True)
+        assert keras.backend.standardize_dtype(result.dtype) == "bfloat16"
+
+    def test_corruption_unknown_batch_size_keeps_shape(self, kind):
+        inputs = keras.Input((4, 3))
+        assert layers.Corruption(kind)(inputs).shape == (None, 4, 3)
+
+
+def test_corruption_full_masking_leaves_nothing():
+    assert not corrupted(layers.Corruption("masking", 1.0)).any()
+
+
+def test_corruption_config_round_trip_keeps_every_argument():
+    layer = layers.Corruption(
+        "masking", 0.7, seed=5, name="damage", dtype="mixed_bfloat16"
+    )
+    again = layers.Corruption.from_config(layer.get_config())
+    assert again.get_config() == layer.get_config()
+    assert (again.kind, again.amount, again.seed) == ("masking", 0.7, 5)
+    assert (again.name, again.compute_dtype) == ("damage", "bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"kind": "salt"}, "kind: expected one of 'gaussian', 'masking'"),
+        ({"amount": -0.1}, "amount: expected a number ≥ 0"),
+        ({"amount": float("nan")}, "amount"),
+        ({"amount": "0.3"}, "amount"),
+        ({"kind": "masking", "amount": 1.1}, "amount: expected a number from"),
+    ],
+)
+def test_corruption_wrong_argument_refused(arguments, match):
+    with pytest.raises(ValueError, match=match):
+        layers.Corruption(**arguments)
+
+
+# ------------------------------------------------------------- tied dense
+
+
+def tied_pair(activation=None, **keywords):
+    dense = keras.layers.Dense(3, name="dense")
+    inputs = keras.Input((5,))
+    code = dense(inputs)
+    tied = layers.TiedDense(dense, activation, name="tied", **keywords)
+    return keras.Model(inputs, tied(code)), dense, tied
+
+
+def test_tied_dense_output_equals_numpy(rng):
+    model, dense, tied = tied_pair("tanh")
+    kernel, bias = dense.get_weights()
+    tied.bias.assign(np.arange(5.0))
+    x = rng.normal(size=(4, 5)).astype("float32")
+    expected = np.tanh((x @ kernel + bias) @ kernel.T + np.arange(5.0))
+    value = ops.convert_to_numpy(model(x))
+    np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_tied_dense_changed_kernel_changes_both(rng):
+    model, dense, _ = tied_pair()
+    dense.set_weights([np.zeros((5, 3)), np.zeros(3)])
+    assert not ops.convert_to_numpy(model(rng.normal(size=(4, 5)))).any()
+
+
+def test_tied_dense_owns_a_bias_only():
+    model, dense, tied = tied_pair()
+    assert model.count_params() == 5 * 3 + 3 + 5
+    assert [tuple(w.shape) for w in model.trainable_weights] == [
+        (5, 3),
+        (3,),
+        (5,),
+    ]
+    assert tied.compute_output_shape((None, 3)) == (None, 5)
+
+
+def test_tied_dense_gradient_reaches_kernel_through_both_uses(rng):
+    # derivative of mean (x W Wᵀ − x)² by W has one term for each use
+    model, dense, _ = tied_pair()
+    kernel = rng.normal(size=(5, 3)).astype("float32")
+    x = rng.normal(size=(8, 5)).astype("float32")
+    dense.set_weights([kernel, np.zeros(3, "float32")])
+    model.compile(keras.optimizers.SGD(0.01), "mse")
+    model.fit(x, x, batch_size=8, epochs=1, verbose=0)
+    residual = x @ kernel @ kernel.T - x
+    scale = 2 / residual.size
+    gradient = scale * (x.T @ residual + residual.T @ x) @ kernel
+    np.testing.assert_allclose(
+        dense.get_weights()[0], kernel - 0.01 * gradient, rtol=1e-4, atol=1e-6
+    )
+
+
+def test_tied_dense_saved_model_keeps_outputs_and_tie(tmp_path, rng):
+    model, _, _ = tied_pair("tanh")
+    x = rng.normal(size=(4, 5)).astype("float32")
+    model.save(tmp_path / "tied.keras")
+    loaded = keras.saving.load_model(tmp_path / "tied.keras")
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(loaded(x)),
+        ops.convert_to_numpy(model(x)),
+        rtol=1e-6,
+    )
+    assert loaded.get_layer("tied").tied_to is loaded.get_layer("dense")
+    assert loaded.get_layer("tied").activation is keras.activations.tanh
+    assert len(loaded.weights) == 3
+
+
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "float32"])
+def test_tied_dense_dtype_decides_output_dtype(dtype):
+    model, _, tied = tied_pair(dtype=dtype)
+    out = keras.backend.standardize_dtype(model(np.ones((2, 5))).dtype)
+    assert out == tied.compute_dtype
+    assert tied.bias.dtype == "float32"
+
+
+@pytest.mark.parametrize(
+    "other", [None, keras.layers.Dense(3), keras.layers.Flatten()]
+)
+def test_tied_dense_without_built_dense_refused(other):
+    with pytest.raises(ValueError, match="tied_to: expected a built"):
+        layers.TiedDense(other)

@@ -1,0 +1,119 @@
+"""Losses against hand-computed numbers, NumPy and scipy."""
+
+import numpy as np
+import pytest
+import scipy.special
+import scipy.stats
+from keras import ops
+
+from utils import losses
+
+
+def as_numpy(tensor):
+    return ops.convert_to_numpy(tensor)
+
+
+def test_squared_error_two_rows_hand_computed():
+    x = np.array([[[1.0, 2.0]], [[0.0, 0.0]]], "float32")  # (2, 1, 2)
+    x_hat = np.array([[[0.0, 4.0]], [[3.0, 4.0]]], "float32")
+    value = as_numpy(losses.squared_error(x, x_hat))
+    np.testing.assert_array_equal(value, [5.0, 25.0])
+
+
+def test_squared_error_row_order_carried_along(rng):
+    x, x_hat = rng.random((2, 7, 5)).astype("float32")
+    order = rng.permutation(7)
+    np.testing.assert_allclose(
+        as_numpy(losses.squared_error(x[order], x_hat[order])),
+        as_numpy(losses.squared_error(x, x_hat))[order],
+        rtol=1e-6,
+    )
+
+
+def test_bernoulli_nll_half_probability_is_log_two_per_entry():
+    value = as_numpy(
+        losses.bernoulli_nll(np.ones((2, 3, 4)), np.zeros((2, 3, 4)))
+    )
+    np.testing.assert_allclose(value, 12 * np.log(2), rtol=1e-6)
+
+
+def test_bernoulli_nll_binary_rows_equal_minus_log_pmf(rng):
+    # an RGB-like shape: the channel axis is summed, not averaged
+    x = rng.integers(0, 2, (6, 4, 4, 3))
+    logits = rng.normal(0, 2, x.shape)
+    oracle = -scipy.stats.bernoulli.logpmf(x, scipy.special.expit(logits))
+    np.testing.assert_allclose(
+        as_numpy(losses.bernoulli_nll(x, logits)),
+        oracle.sum(axis=(1, 2, 3)),
+        rtol=1e-5,
+    )
+
+
+def test_bernoulli_nll_grey_levels_never_below_their_entropy(rng):
+    x = rng.uniform(0.01, 0.99, (5, 8))
+    entropy = scipy.special.entr(x) + scipy.special.entr(1 - x)
+    best = as_numpy(losses.bernoulli_nll(x, scipy.special.logit(x)))
+    np.testing.assert_allclose(best, entropy.sum(axis=1), rtol=1e-4)
+    other = as_numpy(losses.bernoulli_nll(x, rng.normal(0, 1, x.shape)))
+    assert (other > entropy.sum(axis=1)).all()
+
+
+@pytest.mark.parametrize("logit", [-200.0, 200.0])
+def test_bernoulli_nll_extreme_logits_stay_finite(logit):
+    x = np.array([[0.0], [1.0]])
+    value = as_numpy(losses.bernoulli_nll(x, np.full((2, 1), logit)))
+    np.testing.assert_allclose(sorted(value), [0.0, 200.0], atol=1e-4)
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 3.0])
+def test_gaussian_nll_equals_scipy_with_its_constant(rng, scale):
+    x, mean = rng.normal(0, 1, (2, 5, 3, 2))
+    oracle = -scipy.stats.norm.logpdf(x, mean, scale).sum(axis=(1, 2))
+    value = as_numpy(losses.gaussian_nll(x, mean, scale))
+    np.testing.assert_allclose(value, oracle, rtol=1e-4)
+
+
+def test_gaussian_nll_scale_per_entry_broadcasts(rng):
+    x, mean = rng.normal(0, 1, (2, 5, 3))
+    scale = np.array([0.5, 1.0, 2.0])
+    oracle = -scipy.stats.norm.logpdf(x, mean, scale).sum(axis=1)
+    value = as_numpy(losses.gaussian_nll(x, mean, scale))
+    np.testing.assert_allclose(value, oracle, rtol=1e-4)
+
+
+def test_gaussian_nll_narrow_density_is_negative():
+    value = as_numpy(
+        losses.gaussian_nll(np.zeros((1, 4)), np.zeros((1, 4)), 0.01)
+    )
+    assert value[0] < 0
+
+
+def test_bernoulli_kl_equals_scipy_entropy():
+    rates = np.array([0.01, 0.2, 0.5, 0.9])
+    oracle = [
+        scipy.stats.entropy([0.2, 0.8], [rate, 1 - rate]) for rate in rates
+    ]
+    value = as_numpy(losses.bernoulli_kl(0.2, rates))
+    np.testing.assert_allclose(value, oracle, rtol=1e-4, atol=1e-6)
+
+
+def test_bernoulli_kl_zero_only_at_the_target():
+    value = as_numpy(losses.bernoulli_kl(0.3, np.array([0.1, 0.3, 0.31, 0.9])))
+    assert abs(value[1]) < 1e-6
+    assert (np.delete(value, 1) > 1e-5).all()
+
+
+def test_bernoulli_kl_silent_and_saturated_units_stay_finite():
+    value = as_numpy(losses.bernoulli_kl(0.05, np.array([0.0, 1.0])))
+    assert np.isfinite(value).all()
+    assert (value > 0).all()
+
+
+@pytest.mark.parametrize(
+    "loss", [losses.squared_error, losses.bernoulli_nll, losses.gaussian_nll]
+)
+def test_loss_half_precision_input_gives_float32_per_example(loss):
+    x = ops.cast(np.full((2, 300), 0.5), "bfloat16")
+    value = loss(x, x)
+    assert value.shape == (2,)
+    assert "float32" in str(value.dtype)
