@@ -118,6 +118,7 @@ def execute(notebook, folder, **environment):
         resources={"metadata": {"path": str(folder)}},
         record_timing=False,
         skip_cells_with_tag="skip-execution",
+        extra_arguments=["--IPKernelApp.log_level=40"],  # errors only
     )
     start = time.perf_counter()
     client.execute(env={**os.environ, **environment})

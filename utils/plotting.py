@@ -144,7 +144,7 @@ def scatter(
             axis.scatter(
                 chosen[:, 0],
                 chosen[:, 1],
-                s=14,
+                s=20,
                 alpha=0.7,
                 linewidths=0,
                 color=COLORS[label % len(COLORS)],
