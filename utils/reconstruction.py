@@ -103,26 +103,46 @@ class ReconstructionModel(keras.Model):
                 repr(self.loss),
             )
 
-    def fit(self, x=None, y=None, *args, validation_data=None, **kwargs):
+    def fit(
+        self,
+        x=None,
+        y=None,
+        *args,
+        validation_data=None,
+        sample_weight=None,
+        **kwargs,
+    ):
         """As ``keras.Model.fit``, for x alone; checks x before training."""
         self._refuse_target(y)
         if check.is_array(validation_data):
+            weight = None
             if isinstance(validation_data, tuple):
                 validation_data, *rest = validation_data
                 self._refuse_target(rest[0] if rest else None)
-            validation_data = self._check(validation_data, "validation_data")
+                weight = rest[1] if len(rest) > 1 else None
+            rows = self._check(validation_data, "validation_data")
+            validation_data = (rows, _target(rows, weight), weight)
+        x = self._check(x)
         return super().fit(
-            self._check(x),
-            None,
+            x,
+            _target(x, sample_weight),
             *args,
             validation_data=validation_data,
+            sample_weight=sample_weight,
             **kwargs,
         )
 
-    def evaluate(self, x=None, y=None, *args, **kwargs):
+    def evaluate(self, x=None, y=None, *args, sample_weight=None, **kwargs):
         """As ``keras.Model.evaluate``, for x alone."""
         self._refuse_target(y)
-        return super().evaluate(self._check(x), None, *args, **kwargs)
+        x = self._check(x)
+        return super().evaluate(
+            x,
+            _target(x, sample_weight),
+            *args,
+            sample_weight=sample_weight,
+            **kwargs,
+        )
 
     # --------------------------------------------------------------- verbs
 
@@ -148,6 +168,11 @@ class ReconstructionModel(keras.Model):
         return _in_batches(
             lambda batch: self.reconstruction_loss(batch, self(batch)), x
         )
+
+
+def _target(x, sample_weight):
+    """Target for Keras, which drops weights in silence if there is none."""
+    return None if sample_weight is None else x
 
 
 def _in_batches(function, x, batch_size=1024):
