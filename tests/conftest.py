@@ -5,15 +5,16 @@ import pathlib
 import subprocess
 import sys
 
+import numpy as np
+import pytest
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
 for _name in ("COURSE_DATA", "COURSE_PROFILE", "COURSE_RESULTS"):
     os.environ.pop(_name, None)  # tests set what they need themselves
 
-import numpy as np
-import pytest
-
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+
 
 THIRD_PARTY_WARNINGS = (
     # TensorFlow's and PyTorch's tensors implement NumPy 1's __array__; Keras
@@ -32,7 +33,6 @@ def fixed_start():
     """Every test starts from the same seed and the default precision."""
     keras = sys.modules.get("keras")
     if keras is None or not hasattr(keras, "utils"):
-        np.random.seed(0)
         yield
         return
     keras.utils.set_random_seed(0)
