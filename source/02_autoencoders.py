@@ -1332,7 +1332,7 @@ check_2_6(model_2_6)
 # *You will meet the question of chapter 4.* Section 12 drew codes from
 # $\mathcal N(0, I)$ and got blots. Write a sampler that, given the codes of
 # the training rows, draws `count` **new** codes that lie where real codes
-# lie. Any method is welcome: a fitted distribution, a mixture,
+# lie. Any method is welcome: a mixture of distributions, a density estimate,
 # interpolation. Copies of training codes do not count as new.
 
 
