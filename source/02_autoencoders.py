@@ -299,7 +299,7 @@ assert max(deep_errors) < pca_test < mean_error, (
 # on a flat subspace, and a curved one of the same dimension fits them
 # better. What does half the error look like?
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "gallery-reconstructions"]
 sample = digits.x_test[:10]
 pca = PCA(LATENT_DIM, random_state=0).fit(flat.x_train)
 by_pca = pca.inverse_transform(pca.transform(flat.x_test[:10])).reshape(
@@ -363,7 +363,7 @@ sweep = {
     for k in SWEEP
 }
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "gallery-width_against_error"]
 sweep[LATENT_DIM] = deep[0]
 ks = sorted(sweep)
 curve_ae = [
@@ -773,7 +773,7 @@ assert max(denoised_errors) < 0.8 * pca_denoised, "below PCA's best, every seed"
 # about six sevenths of the noise power and beats the best PCA by a wide
 # margin, on the quick profile's digits.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "gallery-denoising"]
 pca = PCA(rank, random_state=0).fit(flat.x_train)
 by_pca = pca.inverse_transform(pca.transform(noisy_test[:10])).reshape(
     sample.shape

@@ -14,6 +14,7 @@ tag                chapter  solutions  meaning
 ``exercise``       stub     answer     statement, stub with its answer
 ``check``          yes      yes        one call of ``check_N_M``
 ``discussion``     no       yes        why the answer is right
+``gallery-NAME``   yes      no         picture for docs/images (full profile)
 =================  =======  =========  ====================================
 
 In the chapter the code of ``exercise`` and ``check`` cells is neither run
@@ -23,6 +24,7 @@ nor compared; in the solutions it is both. nbval's own tags, such as
 
 import argparse
 import ast
+import base64
 import copy
 import os
 import pathlib
@@ -142,6 +144,21 @@ def write(notebook, path):
     partial = path.with_suffix(".partial")
     nbformat.write(notebook, partial)
     os.replace(partial, path)
+
+
+def save_gallery(notebook, folder):
+    """Save the picture of each cell tagged ``gallery-NAME`` as NAME.png."""
+    for cell in notebook.cells:
+        for tag in tags(cell):
+            if tag.startswith("gallery-"):
+                pictures = [
+                    output.data["image/png"]
+                    for output in cell.outputs
+                    if "image/png" in output.get("data", {})
+                ]
+                folder.mkdir(parents=True, exist_ok=True)
+                path = folder / f"{tag.removeprefix('gallery-')}.png"
+                path.write_bytes(base64.b64decode(pictures[0]))
 
 
 def without_outputs(notebook):

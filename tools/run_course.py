@@ -17,7 +17,14 @@ import sys
 
 import keras
 import nbformat
-from build_notebooks import ROOT, count_asserts, execute, sources, write
+from build_notebooks import (
+    ROOT,
+    count_asserts,
+    execute,
+    save_gallery,
+    sources,
+    write,
+)
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
 RESULTS = ROOT / "docs" / "results.md"
@@ -43,6 +50,8 @@ def run_chapter(stem, profile, results):
         error = str(raised)
     seconds = (datetime.datetime.now() - start).total_seconds()
     write(notebook, ROOT / "build" / profile / f"{stem}.ipynb")
+    if profile == "full" and error is None:
+        save_gallery(notebook, ROOT / "docs" / "images")
     return seconds, asserts, error
 
 
