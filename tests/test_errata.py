@@ -5,6 +5,7 @@ the right form beside it. The numbers are those of ``docs/errata.md``.
 """
 
 import pathlib
+import re
 import types
 import warnings
 
@@ -27,6 +28,20 @@ from utils.autoencoders import Autoencoder, DenoisingAutoencoder
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "errata.md"
+SOURCES = {
+    "chapter 01": ROOT / "source" / "01_concepts.py",
+    "chapter 02": ROOT / "source" / "02_autoencoders.py",
+}
+CATEGORIES = {"raises", "silent", "maths", "practice", "data", "claim"}
+NEED_A_TEST = CATEGORIES - {"practice", "claim"}
+# what chapters 01 and 02 and the loaders answer, test included
+ANSWERED = {
+    *range(9, 14),
+    *(30, 37, *range(38, 44), 53, 56, 65, 67),
+    *(*range(82, 85), 90, *range(93, 102)),
+    *(*range(103, 106), *range(108, 116), 121),
+    *(*range(127, 131), *range(139, 153)),
+}
 
 
 # ------------------------------------------------------------------ helpers
@@ -1232,3 +1247,92 @@ def test_e152_training_rows_are_no_test(digits):
     assert actual > 2 * claimed  # what an evaluation on seen rows hides
     result = model.evaluate(digits.x_test, verbose=0, return_dict=True)
     assert float(result["mse"]) == pytest.approx(actual, rel=1e-4)
+
+
+# ------------------------------------------------------- the page itself
+
+ENTRY = re.compile(
+    r"^- \*\*E(?P<number>\d+)\*\* · (?P<place>.+) · (?P<category>[a-z, ]+)\n"
+    r"  - Fault: (?P<fault>.+)\n"
+    r"  - Right: (?P<right>.+)\n"
+    r"  - Taught: (?P<taught>.+) — Test: (?P<test>.+)$",
+    re.MULTILINE,
+)
+
+
+@pytest.fixture(scope="module")
+def entries():
+    return [
+        {**match.groupdict(), "number": int(match["number"])}
+        for match in ENTRY.finditer(PAGE.read_text(encoding="utf-8"))
+    ]
+
+
+def tests_of(entry):
+    return re.findall(r"`(test_\w+)`", entry["test"])
+
+
+def defined_tests():
+    pattern = re.compile(r"^\s*def (test_\w+)\(", re.MULTILINE)
+    return {
+        name: path
+        for path in sorted((ROOT / "tests").glob("test_*.py"))
+        for name in pattern.findall(path.read_text(encoding="utf-8"))
+    }
+
+
+def test_errata_page_lists_every_id(entries):
+    text = PAGE.read_text(encoding="utf-8")
+    heads = [int(n) for n in re.findall(r"^- \*\*E(\d+)\*\*", text, re.M)]
+    assert heads == list(range(1, 153))
+    assert [entry["number"] for entry in entries] == heads  # all four lines
+    for entry in entries:
+        assert set(entry["category"].split(", ")) <= CATEGORIES, entry
+    for letter, last, width in (("F", 17, 2), ("K", 9, 1)):
+        rows = re.findall(rf"^\| ({letter}\d+) \|", text, re.M)
+        assert rows == [f"{letter}{n:0{width}}" for n in range(1, last + 1)]
+    for name in ("S000-1", "S001-6", "S002-1", "S003-3", "S004-1"):
+        assert f"| {name} |" in text
+
+
+def test_errata_page_names_only_tests_that_exist(entries):
+    defined = defined_tests()
+    text = PAGE.read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_\w+)`", text))
+    assert named and named <= set(defined), named - set(defined)
+    # and the other way round: every test of a fault stands at its entry
+    for name in defined:
+        number = re.match(r"test_e(\d{3})_", name)
+        if number:
+            entry = entries[int(number[1]) - 1]
+            assert name in tests_of(entry), name
+
+
+def test_errata_ids_of_chapters_01_02_have_section_and_test(entries):
+    headings = {
+        chapter: {
+            re.sub(r"^\d+ · ", "", title)
+            for title in re.findall(
+                r"^# ##+ (.+)$", path.read_text(encoding="utf-8"), re.M
+            )
+        }
+        for chapter, path in SOURCES.items()
+    }
+    for entry in entries:
+        if "(planned)" in entry["taught"]:
+            assert entry["number"] not in ANSWERED, entry
+            assert re.match(r"chapters? 0[3-6]", entry["taught"]), entry
+            assert entry["test"] == "planned", entry
+            continue
+        chapter, _, section = entry["taught"].partition(", ")
+        if chapter in headings:
+            assert section in headings[chapter], entry
+        elif chapter == "data handling":
+            assert section == "`utils.data.load`"
+        else:
+            assert entry["taught"] == "this page" and entry["number"] == 102
+        needed = set(entry["category"].split(", ")) & NEED_A_TEST
+        if needed or entry["number"] in ANSWERED:
+            assert tests_of(entry), entry
+        else:
+            assert tests_of(entry) or entry["test"].startswith("none"), entry
