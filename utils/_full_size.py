@@ -7,6 +7,7 @@ unpickled by the course, and are checked before anything uses them.
 import os
 import pathlib
 import zipfile
+import zlib
 
 import numpy as np
 
@@ -88,7 +89,11 @@ def _read_npz(name, path):
     """Read the four arrays of a ``.npz`` file without unpickling anything."""
     arrays = {}
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # opened here: NumPy leaves a damaged file open
+        with open(path, "rb") as handle:
+            file = np.load(handle, allow_pickle=False)
+            if isinstance(file, np.ndarray):
+                check.fail(f"{path}", "an .npz file", "a single array, .npy")
             for key in ("x_train", "y_train", "x_test", "y_test"):
                 if key not in file:
                     check.fail(
@@ -97,7 +102,7 @@ def _read_npz(name, path):
                         f"only {', '.join(sorted(file.files)) or 'nothing'}",
                     )
                 arrays[key] = file[key]
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         raise ValueError(
             f"{path}: expected a complete .npz file; received one that is "
             f"damaged or truncated ({error}). Copy or download it again."
