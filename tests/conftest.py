@@ -54,14 +54,14 @@ def digits():
 
 
 @pytest.fixture(scope="session")
-def run_python():
-    """Run Python code in a new process; return what it printed."""
+def run_process():
+    """Run Python code in a new process; return the finished process."""
 
     def run(code, *arguments, **environment):
         path = os.pathsep.join(
             [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         )
-        done = subprocess.run(
+        return subprocess.run(
             [sys.executable, "-c", code, *map(str, arguments)],
             env={**os.environ, "PYTHONPATH": path, **environment},
             cwd=ROOT,
@@ -70,6 +70,16 @@ def run_python():
             encoding="utf-8",
             timeout=300,
         )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_python(run_process):
+    """Run Python code in a new process; return what it printed."""
+
+    def run(code, *arguments, **environment):
+        done = run_process(code, *arguments, **environment)
         if done.returncode:
             raise RuntimeError(done.stderr)
         return done.stdout
