@@ -1267,7 +1267,7 @@ def entries():
     ]
 
 
-def tests_of(entry):
+def named_tests(entry):
     return re.findall(r"`(test_\w+)`", entry["test"])
 
 
@@ -1304,13 +1304,13 @@ def test_errata_page_names_only_tests_that_exist(entries):
         number = re.match(r"test_e(\d{3})_", name)
         if number:
             entry = entries[int(number[1]) - 1]
-            assert name in tests_of(entry), name
+            assert name in named_tests(entry), name
 
 
 def test_errata_ids_of_chapters_01_02_have_section_and_test(entries):
     headings = {
         chapter: {
-            re.sub(r"^\d+ · ", "", title)
+            re.sub(r"^\d+( ·|\.) ", "", title)
             for title in re.findall(
                 r"^# ##+ (.+)$", path.read_text(encoding="utf-8"), re.M
             )
@@ -1332,6 +1332,6 @@ def test_errata_ids_of_chapters_01_02_have_section_and_test(entries):
             assert entry["taught"] == "this page" and entry["number"] == 102
         needed = set(entry["category"].split(", ")) & NEED_A_TEST
         if needed or entry["number"] in ANSWERED:
-            assert tests_of(entry), entry
+            assert named_tests(entry), entry
         else:
-            assert tests_of(entry) or entry["test"].startswith("none"), entry
+            assert named_tests(entry) or entry["test"].startswith("none"), entry
