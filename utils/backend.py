@@ -20,7 +20,7 @@ def input_gradient(function, inputs):
         function: Maps a tensor to a scalar or to one value per row. It must
             stay inside ``keras.ops``: a detour through NumPy cuts the
             gradient.
-        inputs: Tensor or array, any shape.
+        inputs: Tensor, array or ``keras.Variable``, any shape.
 
     Returns:
         Tensor of the shape of ``inputs``.
@@ -33,9 +33,11 @@ def input_gradient(function, inputs):
 
     >>> import numpy as np
     >>> gradient = input_gradient(lambda x: x**2, np.array([1.0, 3.0]))
-    >>> [float(value) for value in gradient]
+    >>> ops.convert_to_numpy(gradient).tolist()
     [2.0, 6.0]
     """
+    if isinstance(inputs, keras.Variable):
+        inputs = inputs.value  # TensorFlow's tape cannot watch the wrapper
     inputs = ops.convert_to_tensor(inputs)
     gradient = _GRADIENTS[keras.backend.backend()](function, inputs)
     if gradient is None:

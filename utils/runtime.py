@@ -193,7 +193,7 @@ def _devices():
 
     try:
         return ", ".join(keras.distribution.list_devices())
-    except NotImplementedError:
+    except (NotImplementedError, AttributeError):  # PyTorch has no such list
         return "not reported by this backend"
 
 
