@@ -187,6 +187,11 @@ def rows(digits):
     return digits.x_train[:200]
 
 
+def number(tensor):
+    """A scalar tensor as a float; PyTorch's may still carry a gradient."""
+    return float(ops.convert_to_numpy(tensor))
+
+
 def rows_for(case, rows):
     return rows.reshape(-1, *case.config["input_shape"])
 
@@ -370,7 +375,7 @@ def test_model_evaluate_equals_score_plus_penalty(case, rows, evaluated):
     model = evaluated(case)
     x = rows_for(case, rows)
     result = model.evaluate(x, batch_size=512, verbose=0, return_dict=True)
-    penalty = float(model.penalty(model(ops.convert_to_tensor(x))))
+    penalty = number(model.penalty(model(ops.convert_to_tensor(x))))
     assert result["loss"] == pytest.approx(
         model.score(x).mean() + penalty, rel=1e-5
     )
