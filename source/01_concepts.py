@@ -42,6 +42,9 @@ from utils import runtime
 
 profile = runtime.start(seed=0)
 
+import itertools
+import warnings
+
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
@@ -68,7 +71,6 @@ num_starts = profile.pick(quick=100, full=300)  # single k-means starts
 num_steps = profile.pick(quick=100, full=200)  # of gradient descent
 seeds = profile.pick(quick=range(3), full=range(10))
 
-# %% tags=["setup"]
 images = data.load(image_set, limit=num_images).flat()
 flowers = data.load("iris")
 x_iris, y_iris = flowers.all_rows()
@@ -111,7 +113,7 @@ print("flowers", x_iris.shape, flowers.features)
 # **representation** is a map from rows to codes, $z = f_\phi(x)$, chosen
 # because something is easier to see or to do on z than on x.
 
-# %% tags=["nbval-ignore-output"]
+# %%
 petal_train = flowers.x_train[:, 2:3]  # petal length, cm
 petal_test = flowers.x_test[:, 2:3]
 density = {
@@ -120,9 +122,8 @@ density = {
 nats = {k: model.score(petal_test) for k, model in density.items()}
 area = x_iris[:, 2] * x_iris[:, 3]
 codes = PCA(2).fit_transform(x_iris)
-print(f"one Gaussian {nats[1]:.2f}, two Gaussians {nats[2]:.2f} nats a row")
-
-# %%
+print(f"one Gaussian {nats[1]:.1f}, two Gaussians {nats[2]:.1f} nats a row")
+assert nats[2] > nats[1] + 0.2
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.2))
 grid = np.linspace(0, 8, 200)[:, None]
 axes[0].hist(x_iris[:, 2], 30, density=True, alpha=0.4)
@@ -146,12 +147,7 @@ plt.show()
 # held back better than one (a higher mean log-density). Note what the picture
 # does not say: there are *three* species here. Structure that is in the data
 # need not be the structure we have a name for.
-
-# %%
-assert nats[2] > nats[1] + 0.2
-assert codes.shape == (150, 2)
-
-# %% [markdown]
+#
 # ### Notation of the whole course
 #
 # | symbol | meaning |
@@ -185,6 +181,10 @@ assert codes.shape == (150, 2)
 # and what is lost on the training rows is the sum of the eigenvalues left
 # out, so maximising (1) and minimising the squared reconstruction error are
 # one problem. PCA is *linear*, and it is not deep.
+#
+# The baseline to beat is to predict the mean image for everything (k = 0).
+# Before you look at the curve below: how many directions do you need to halve
+# its error on images that PCA has *not* seen?
 
 # %%
 x_bar = images.x_train.mean(axis=0)
@@ -201,17 +201,23 @@ def reconstruct(x, k):
 
 kept = eigenvalues[:8].sum() / eigenvalues.sum()
 print(f"8 of {len(x_bar)} directions keep {kept:.0%} of the training variance")
-
-# %% [markdown]
-# The baseline to beat is to predict the mean image for everything (k = 0). Before you run the
-# next cell: how many directions do you need to halve its error on images
-# that PCA has *not* seen?
+w = directions[:, :8]
+library = PCA(8, svd_solver="full").fit(images.x_train)
+cosines = metrics.principal_angle_cosines(w, library.components_.T)
+training_loss = np.sum((images.x_train - reconstruct(images.x_train, 8)) ** 2)
+assert np.allclose(w.T @ w, np.eye(8), atol=1e-5)
+assert cosines.min() > 0.999  # the subspace of scikit-learn
+assert np.isclose(
+    training_loss / len(images.x_train), eigenvalues[8:].sum(), rtol=1e-3
+)
 
 # %%
 ks = (1, 2, 4, 8, 16, 32)
 x_test = images.x_test
 mean_error = metrics.mse(x_test, reconstruct(x_test, 0))
 errors = {k: metrics.mse(x_test, reconstruct(x_test, k)) for k in ks}
+assert all(np.diff(list(errors.values())) < 0)
+assert errors[16] < 0.5 * mean_error
 plotting.curves(
     {
         "PCA": list(errors.values()),
@@ -226,7 +232,6 @@ plotting.curves(
 )
 plt.show()
 
-# %%
 shape = data.load(image_set, limit=10).event_shape
 rows = {"original": x_test[:10]}
 rows |= {f"k = {k}": reconstruct(x_test[:10], k) for k in (2, 8, 32)}
@@ -242,21 +247,7 @@ plt.show()
 # image is a mixture of two templates and the mean, often of the wrong digit.
 # The error falls with every direction added, on test rows too, because a
 # larger W contains the smaller one.
-
-# %%
-w = directions[:, :8]
-library = PCA(8, svd_solver="full").fit(images.x_train)
-cosines = metrics.principal_angle_cosines(w, library.components_.T)
-training_loss = np.sum((images.x_train - reconstruct(images.x_train, 8)) ** 2)
-assert np.allclose(w.T @ w, np.eye(8), atol=1e-5)
-assert cosines.min() > 0.999  # the subspace of scikit-learn
-assert np.isclose(
-    training_loss / len(images.x_train), eigenvalues[8:].sum(), rtol=1e-3
-)
-assert all(np.diff(list(errors.values())) < 0)
-assert errors[16] < 0.5 * mean_error
-
-# %% [markdown]
+#
 # ## 3. k-means: which K centres stand for the rows?
 #
 # The unknowns are the partition $S_1, \dots, S_K$ of the rows *and* the
@@ -269,12 +260,12 @@ assert errors[16] < 0.5 * mean_error
 # in turn. Neither can raise the objective, so it stops; where it stops depends
 # on where it began. One case needs a decision: the mean of an
 # **empty cluster** is 0/0. We move an empty cluster to the row that is
-# farthest from its own centre, and take that row out of its old cluster.
+# farthest from its own centre, and take that row out of its old cluster. The
+# second cell starts with one centre far away from all flowers, once with the
+# naive mean of no rows and once with our rule.
+
 
 # %%
-import warnings
-
-
 def update_centres(x, ids, centres):
     """Mean of each cluster; an empty one takes the farthest row."""
     ids = ids.copy()
@@ -301,11 +292,6 @@ def lloyd(x, centres, update=update_centres, max_steps=100):
     return centres, ids, np.array(history)
 
 
-# %% [markdown]
-# A start with one centre far away from all flowers shows why the decision is
-# needed. The naive version takes the mean of no rows.
-
-
 # %%
 def naive_update(x, ids, centres):
     """Textbook update: the mean, defined or not."""
@@ -321,7 +307,6 @@ centres, ids, history = lloyd(x_iris, remote)
 print("naive   :", np.isnan(naive).sum(), "of 12 coordinates are NaN")
 print("re-seeded:", np.isnan(centres).sum(), "NaN, sizes", np.bincount(ids))
 
-# %%
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     twins, _, _ = lloyd(np.repeat(x_iris[:2], 5, axis=0), remote)
@@ -367,6 +352,10 @@ print({name: f"{share:.0f} %" for name, share in missed.items()})
 print(f"best {best:.2f}, worst {single.max():.2f}")
 
 # %%
+assert missed["one random start"] > 10
+assert missed["one k-means++"] < missed["one random start"]
+assert missed["best of 10 random"] <= missed["one k-means++"] + 1
+assert single.max() > 1.5 * best
 plotting.bars(
     missed,
     "A single random start often stops in a worse local optimum",
@@ -379,14 +368,7 @@ plt.show()
 # us in the bad runs: the objective fell at every step and then stood still. The worst of
 # them ends with an objective nearly twice the best. Restarts and a good start
 # are part of the method, not decoration; in scikit-learn they are `n_init` and `init`.
-
-# %%
-assert missed["one random start"] > 10
-assert missed["one k-means++"] < missed["one random start"]
-assert missed["best of 10 random"] <= missed["one k-means++"] + 1
-assert single.max() > 1.5 * best
-
-# %% [markdown]
+#
 # ### Cluster ids are names, not classes
 #
 # Cluster 0 is "0" only because its centre happened to come first. To compare
@@ -395,25 +377,23 @@ assert single.max() > 1.5 * best
 # partitions, about 0 for random ones; Hubert and Arabie 1985), normalised mutual
 # information, or the share of rows that agree after the best one-to-one
 # matching (`metrics.clustering_accuracy`). A common mistake is to compare ids
-# with labels entry by entry. Same data, three clusters, thirty seeds:
-
-# %% tags=["nbval-ignore-output"]
-runs = [
-    KMeans(3, n_init=10, random_state=seed).fit_predict(x_iris)
-    for seed in range(30)
-]
-raw = np.array([np.mean(run == y_iris) for run in runs])
-ari = np.array([adjusted_rand_score(y_iris, run) for run in runs])
-matched = np.array([metrics.clustering_accuracy(y_iris, r) for r in runs])
-print(f"ids read as classes: {raw.min():.2f} to {raw.max():.2f}")
+# with labels entry by entry. Here is one partition under its six possible
+# namings:
 
 # %%
-print(f"ARI {ari.min():.2f} to {ari.max():.2f}")
-print(f"matched accuracy {matched.min():.2f} to {matched.max():.2f}")
-assert np.ptp(raw) > 0.3  # the same partition, other names
-assert ari.min() >= 0.7 and np.ptp(ari) < 0.02
 model = KMeans(3, n_init=10, random_state=0).fit(x_iris)
 assert np.array_equal(model.predict(x_iris), model.labels_)
+renamed = [
+    np.array(names)[model.labels_] for names in itertools.permutations(range(3))
+]
+raw = sorted(np.mean(ids == y_iris) for ids in renamed)
+ari = [adjusted_rand_score(y_iris, ids) for ids in renamed]
+matched = [metrics.clustering_accuracy(y_iris, ids) for ids in renamed]
+print("ids read as classes:", " ".join(f"{share:.2f}" for share in raw))
+print("ARI                :", " ".join(f"{score:.2f}" for score in ari))
+print("matched accuracy   :", " ".join(f"{share:.2f}" for share in matched))
+assert raw[0] < 0.1 and raw[-1] > 0.8  # one partition, six namings
+assert min(ari) >= 0.7 and np.ptp(ari) < 1e-9
 
 # %% [markdown]
 # ## 4. How many clusters, and on which scale?
@@ -468,8 +448,6 @@ tables = {
 results = {name: iris_ari(table) for name, table in tables.items()}
 for name, (_, score) in results.items():
     print(f"{name:<26} ARI {score:.2f}")
-
-# %%
 assert results["as measured"][1] > results["standardised"][1] + 0.05
 assert results["one column × 100"][1] < 0.25
 assert np.array_equal(
@@ -499,6 +477,11 @@ assert np.array_equal(
 # The log-likelihood $\sum_i \log p(x_i)$ cannot fall. Densities of far rows
 # underflow to 0, and 0/0 is NaN, so the E step
 # works with logarithms: $\log\sum_j e^{a_j}$ is `np.logaddexp.reduce`.
+#
+# First we let EM start from k-means' own answer on iris and give each cluster
+# a covariance of its own. Then we ask whether the gain depends on a lucky seed,
+# and what shape a cluster must have to be found: three sheared Gaussians, and
+# two rings, which are no Gaussians at all.
 
 
 # %%
@@ -535,12 +518,6 @@ assert np.allclose(gamma.sum(axis=1), 1) and np.isclose(parameters[0].sum(), 1)
 assert np.all(np.diff(log_likelihood) > -1e-8)  # never falls
 reference = GaussianMixture(3, n_init=5, random_state=0).fit(x_iris)
 assert abs(log_p.mean() - reference.score(x_iris)) < 0.01  # nats a row
-
-# %% [markdown]
-# The same rows, the same K and a start from k-means' own answer: letting each cluster have
-# its covariance moves ARI from .73 to .90. Does that depend on a lucky
-# seed? And what shape must a cluster have to be found? We draw three sheared Gaussians,
-# and two rings, which are no Gaussians at all.
 
 
 # %% tags=["nbval-ignore-output"]
@@ -685,6 +662,13 @@ for name, x in sets.items():
 # %%
 panels = {method: embedded["roll"][method] for method in ("PCA", "Isomap")}
 panels["t-SNE"] = embedded["roll"]["t-SNE"]
+for name in sets:
+    trust = {method: quality[name, method][0] for method in panels}
+    rank = {m: quality[name, m][1] for m in embedded[name]}
+    assert trust["t-SNE"] > trust["PCA"] + 0.01
+    assert max(rank, key=rank.get) == "MDS"
+assert quality["roll", "Isomap"][0] > quality["roll", "PCA"][0] + 0.01
+assert quality["roll", "PCA"][1] > quality["roll", "Isomap"][1] + 0.1
 plotting.scatter(
     panels,
     stretch,
@@ -702,17 +686,7 @@ plt.show()
 # neighbours, PCA and MDS on distances through space. Ask which of the two
 # your task needs before you ask which picture is prettiest; and read neither
 # sizes nor gaps off a t-SNE map.
-
-# %%
-for name in sets:
-    trust = {method: quality[name, method][0] for method in panels}
-    rank = {m: quality[name, m][1] for m in embedded[name]}
-    assert trust["t-SNE"] > trust["PCA"] + 0.01
-    assert max(rank, key=rank.get) == "MDS"
-assert quality["roll", "Isomap"][0] > quality["roll", "PCA"][0] + 0.01
-assert quality["roll", "PCA"][1] > quality["roll", "Isomap"][1] + 0.1
-
-# %% [markdown]
+#
 # ## 7. Gradient descent, done right
 #
 # Most losses have no closed solution like (1). Gradient descent needs only
@@ -729,7 +703,11 @@ assert quality["roll", "PCA"][1] > quality["roll", "Isomap"][1] + 0.1
 # $\partial L/\partial W_d = \tfrac2n (X W_e)^\top R$ and
 # $\partial L/\partial W_e = \tfrac2n X^\top R\, W_d^\top$. Parameters are
 # `keras.Variable`s and every operation is from `keras.ops`, so the same lines
-# run on TensorFlow, JAX and PyTorch.
+# run on TensorFlow, JAX and PyTorch. First one step, three ways; then the loop,
+# with *one* optimiser created outside it (it counts steps and, for other
+# methods, remembers past gradients) and a loss that is written down. PCA tells
+# us the best that any linear code of width 3 can do: the sum of the eigenvalues
+# left out.
 
 # %%
 x = (images.x_train - x_bar).astype("float32")
@@ -782,12 +760,6 @@ for ours, keras_value, before in zip(by_hand, stepped, start(0), strict=True):
     assert not np.allclose(before, keras_value, atol=1e-4)  # it did move
 print("one SGD step equals θ − η·grad; steps taken:", int(optimizer.iterations))
 
-# %% [markdown]
-# One optimiser, created once and outside the loop (it counts steps and, for
-# other methods, remembers past gradients), and a loop that writes down its
-# loss. PCA tells us the best that any linear code of width 3 can do: the sum of the
-# eigenvalues left out.
-
 
 # %% tags=["nbval-ignore-output"]
 def descend(seed):
@@ -806,8 +778,6 @@ residual = float(eigenvalues[3:].sum())
 for step in (0, num_steps // 10, num_steps):
     print(f"step {step:>3}: loss {descents[0, step]:.3f}")
 print(f"PCA residual  {residual:.3f}")
-
-# %%
 plotting.curves(
     {
         "linear autoencoder, 3 seeds": descents,
@@ -860,6 +830,13 @@ print("one step of fit equals the step by hand")
 # operations. A detour through NumPy computes the right loss and loses the trail
 # to θ; there is no gradient, and the course's helper says so on all three
 # backends.
+# **An output that cannot reach the target.** A ReLU output is never negative.
+# Wherever the target is, the best it can do is 0, and the loss has
+# a floor that no training lowers. **Weights without fan-in scaling.** A unit
+# sums as many terms as it has inputs, so weights from N(0, 1) blow the
+# signal up layer by layer; variance 2/fan-in keeps it level through ReLUs (He et al. 2015).
+# **Noise by broadcasting.** Noise of shape (d,) added to a table is *one*
+# vector added to every row: a constant that a bias learns away.
 
 
 # %%
@@ -877,16 +854,7 @@ except ValueError as error:
 print(caught_message)
 assert "no gradient" in caught_message
 
-# %% [markdown]
-# **An output that cannot reach the target.** A ReLU output is never negative.
-# Wherever the target is, the best it can do is 0, and the loss has
-# a floor that no training lowers. **Weights without fan-in scaling.** A unit
-# sums as many terms as it has inputs, so weights from N(0, 1) blow the
-# signal up layer by layer; variance 2/fan-in keeps it level through ReLUs (He et al. 2015).
-# **Noise by broadcasting.** Noise of shape (d,) added to a table is *one*
-# vector added to every row: a constant that a bias learns away.
-
-# %% tags=["nbval-ignore-output"]
+# %%
 floor = np.mean(np.sum(np.minimum(x, 0) ** 2, axis=1))
 total = np.mean(np.sum(x**2, axis=1))
 print(f"ReLU output: floor {floor:.2f} of a total variance of {total:.2f}")
@@ -897,14 +865,12 @@ for _ in range(5):
     weights = rng.standard_normal((64, 64))
     plain = np.maximum(plain @ weights, 0)
     scaled = np.maximum(scaled @ (weights * np.sqrt(2 / 64)), 0)
-print(f"after 5 layers: std {plain.std():.0f} unscaled, {scaled.std():.2f} He")
+print(f"after 5 layers: std {plain.std():.0f} unscaled, {scaled.std():.1f} He")
 
 one_vector = np.zeros((1000, 64)) + rng.standard_normal(64)
 full_shape = np.zeros((1000, 64)) + rng.standard_normal((1000, 64))
 distinct = [len(np.unique(rows, axis=0)) for rows in (one_vector, full_shape)]
 print("different noise rows of 1000:", distinct)
-
-# %%
 output = keras.layers.Dense(d, activation="relu")
 relu_loss = ops.mean(squared_distance(x, output(x)))
 assert float(relu_loss) >= floor > 0.3 * total
@@ -947,6 +913,10 @@ chosen = int(np.argmin(validation))
 print(f"stopped after {len(validation)} epochs, best was {chosen + 1}")
 
 # %%
+kept_loss = network.evaluate(x_val, x_val, batch_size=200, verbose=0)
+assert np.isclose(kept_loss, min(validation), rtol=1e-4)  # restored
+assert validation[-1] > min(validation)
+assert training[-1] < 0.8 * training[chosen]
 plotting.curves(
     {"60 training images": training, "200 validation images": validation},
     "The training loss keeps falling after the validation loss has turned",
@@ -955,12 +925,6 @@ plotting.curves(
 )
 plt.axvline(chosen + 1, ls=":", color="black")
 plt.show()
-
-# %%
-kept_loss = network.evaluate(x_val, x_val, batch_size=200, verbose=0)
-assert np.isclose(kept_loss, min(validation), rtol=1e-4)  # restored
-assert validation[-1] > min(validation)
-assert training[-1] < 0.8 * training[chosen]
 
 # %% [markdown]
 # **Figure 1.9.** The dotted line marks the epoch whose weights we keep.
