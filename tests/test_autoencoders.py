@@ -119,6 +119,7 @@ def pca_residual(x, k):
     return float((values[k:] ** 2).sum() / len(x))
 
 
+@pytest.mark.slow  # on PyTorch, which Keras drives slowly
 @pytest.mark.parametrize("seed", range(3))
 def test_linear_autoencoder_finds_the_pca_subspace(seed):
     x, _ = data.make_toy("subspace", 500, seed=seed)
@@ -279,6 +280,7 @@ def test_contractive_larger_weight_gives_flatter_codes(rows):
     assert norms[1] < 0.5 * norms[0]
 
 
+@pytest.mark.slow  # on PyTorch, which Keras drives slowly
 @pytest.mark.parametrize(
     "make",
     [
@@ -302,6 +304,7 @@ def test_training_beats_the_mean_image_on_held_out_digits(make, digits):
     assert error < 0.85 * baseline
 
 
+@pytest.mark.slow  # on PyTorch, which Keras drives slowly
 def test_conv_training_beats_the_mean_image_on_held_out_digits(digits):
     shape = (-1, *IMAGE)
     train, val = digits.x_train.reshape(shape), digits.x_val.reshape(shape)
