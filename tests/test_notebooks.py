@@ -93,12 +93,17 @@ def exercise_ids(path):
 
 
 def calls(cells):
-    """Names of the functions called in these cells."""
-    return [
-        node.func.id
+    """Names of the functions called in these cells, modules left out."""
+    functions = [
+        node.func
         for cell in cells
         for node in ast.walk(parsed(cell))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        if isinstance(node, ast.Call)
+    ]
+    return [
+        function.attr if isinstance(function, ast.Attribute) else function.id
+        for function in functions
+        if isinstance(function, (ast.Attribute, ast.Name))
     ]
 
 
@@ -287,7 +292,7 @@ def test_chapter_redefines_no_name_of_the_library(path):
     defined = {
         node.name
         for cell in code_cells(path)
-        for node in ast.walk(parsed(cell))
+        for node in parsed(cell).body
         if isinstance(node, (ast.ClassDef, ast.FunctionDef))
     }
     assert not defined & library_names()
