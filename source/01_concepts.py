@@ -270,7 +270,8 @@ plt.show()
 # **empty cluster** is 0/0. We move an empty cluster to the row that is
 # farthest from its own centre, and take that row out of its old cluster. Then
 # we start with one centre far away from all flowers, once with the
-# naive mean of no rows and once with our rule.
+# naive mean of no rows and once with our rule. Watch the naive version for two
+# steps: NaN wins every `argmin`, so the second step empties the other clusters.
 
 
 # %%
@@ -779,7 +780,7 @@ def gradients_by_hand(encoder, decoder):
 
 
 # %%
-def start(seed):
+def initial_weights(seed):
     """Small random weights, scaled by the widths they join (Glorot)."""
     scale = np.sqrt(2 / (d + 3))
     rng = np.random.default_rng(seed)
@@ -790,16 +791,18 @@ def start(seed):
 by_hand = [
     value - eta * gradient
     for value, gradient in zip(
-        start(0), gradients_by_hand(*start(0)), strict=True
+        initial_weights(0), gradients_by_hand(*initial_weights(0)), strict=True
     )
 ]
 
 # %%
-variables = [keras.Variable(value) for value in start(0)]
+variables = [keras.Variable(value) for value in initial_weights(0)]
 optimizer = keras.optimizers.SGD(learning_rate=eta)
 optimizer.apply(gradients(*variables), variables)
 stepped = [ops.convert_to_numpy(value) for value in variables]
-for ours, keras_value, before in zip(by_hand, stepped, start(0), strict=True):
+for ours, keras_value, before in zip(
+    by_hand, stepped, initial_weights(0), strict=True
+):
     assert np.allclose(ours, keras_value, atol=1e-5)  # θ − η·grad
     assert not np.allclose(before, keras_value, atol=1e-4)  # it did move
 print("one SGD step equals θ − η·grad; steps taken:", int(optimizer.iterations))
@@ -808,7 +811,7 @@ print("one SGD step equals θ − η·grad; steps taken:", int(optimizer.iterati
 # %%
 def descend(seed):
     """Loss before each of num_steps steps, and after the last."""
-    variables = [keras.Variable(value) for value in start(seed)]
+    variables = [keras.Variable(value) for value in initial_weights(seed)]
     optimizer = keras.optimizers.SGD(learning_rate=eta)
     history = []
     for _ in range(num_steps):
@@ -862,7 +865,7 @@ autoencoder = keras.Sequential(
 )
 
 # %%
-autoencoder.set_weights(start(0))
+autoencoder.set_weights(initial_weights(0))
 autoencoder.compile(keras.optimizers.SGD(eta), loss=squared_distance)
 autoencoder.fit(x, x, batch_size=n, epochs=1, verbose=0)  # one full batch
 pairs = zip(autoencoder.get_weights(), by_hand, strict=True)
@@ -892,12 +895,12 @@ print("one step of fit equals the step by hand")
 def loss_with_detour(encoder):
     """The product leaves the backend and comes back."""
     codes = np.dot(x, ops.convert_to_numpy(encoder))
-    x_hat = ops.matmul(ops.convert_to_tensor(codes), start(0)[1])
+    x_hat = ops.matmul(ops.convert_to_tensor(codes), initial_weights(0)[1])
     return ops.sum(ops.square(x - x_hat))
 
 
 try:
-    input_gradient(loss_with_detour, start(0)[0])
+    input_gradient(loss_with_detour, initial_weights(0)[0])
 except ValueError as error:
     caught_message = str(error)
 print(caught_message)

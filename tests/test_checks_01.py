@@ -380,7 +380,7 @@ def automatic(w, x, eta):
         x_hat = ops.matmul(ops.matmul(x, value), ops.transpose(value))
         return ops.sum(ops.square(x - x_hat)) / len(x)
 
-    return w - eta * input_gradient(loss, w)
+    return ops.convert_to_tensor(w) - eta * input_gradient(loss, w)
 
 
 @pytest.mark.parametrize("answer", [descent, automatic])
