@@ -760,7 +760,7 @@ eta = 0.2 / float(eigenvalues[0])  # too steep a valley needs a smaller step
 def loss(encoder, decoder):
     """Equation (5) for the linear autoencoder."""
     x_hat = ops.matmul(ops.matmul(x, encoder), decoder)
-    return ops.mean(ops.sum(ops.square(x - x_hat), axis=1))
+    return ops.mean(ops.sum(ops.square(ops.subtract(x, x_hat)), axis=1))
 
 
 # %%
@@ -845,7 +845,7 @@ plt.show()
 
 # %% [markdown]
 # **Figure 1.8.** Look at the end: three starts, one value, the dashed line,
-# from above. It is the same *subspace* as PCA's; the three code axes are
+# from above. The minimum is PCA's *subspace*; the three code axes are
 # some basis of it, not the principal directions. In Keras one would not
 # write the loop. The next cell shows that `fit` takes the very same step.
 
@@ -853,7 +853,7 @@ plt.show()
 # %%
 def squared_distance(x, x_hat):
     """Sum over entries; Keras then takes the mean over the batch."""
-    return ops.sum(ops.square(x - x_hat), axis=-1)
+    return ops.sum(ops.square(ops.subtract(x, x_hat)), axis=-1)
 
 
 autoencoder = keras.Sequential(
@@ -882,11 +882,15 @@ print("one step of fit equals the step by hand")
 # operations. A detour through NumPy computes the right loss and loses the trail
 # to θ; there is no gradient, and the course's helper says so on all three
 # backends.
+#
 # **An output that cannot reach the target.** A ReLU output is never negative.
-# Wherever the target is, the best it can do is 0, and the loss has
-# a floor that no training lowers. **Weights without fan-in scaling.** A unit
+# Wherever the target is negative, the best it can do is 0, and the loss has
+# a floor that no training lowers.
+#
+# **Weights without fan-in scaling.** A unit
 # sums as many terms as it has inputs, so weights from N(0, 1) blow the
 # signal up layer by layer; variance 2/fan-in keeps it level through ReLUs (He et al. 2015).
+#
 # **Noise by broadcasting.** Noise of shape (d,) added to a table is *one*
 # vector added to every row: a constant that a bias learns away.
 
@@ -896,7 +900,7 @@ def loss_with_detour(encoder):
     """The product leaves the backend and comes back."""
     codes = np.dot(x, ops.convert_to_numpy(encoder))
     x_hat = ops.matmul(ops.convert_to_tensor(codes), initial_weights(0)[1])
-    return ops.sum(ops.square(x - x_hat))
+    return ops.sum(ops.square(ops.subtract(x, x_hat)))
 
 
 try:

@@ -378,7 +378,7 @@ def automatic(w, x, eta):
 
     def loss(value):
         x_hat = ops.matmul(ops.matmul(x, value), ops.transpose(value))
-        return ops.sum(ops.square(x - x_hat)) / len(x)
+        return ops.sum(ops.square(ops.subtract(x, x_hat))) / len(x)
 
     return ops.convert_to_tensor(w) - eta * input_gradient(loss, w)
 
