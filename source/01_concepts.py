@@ -11,7 +11,7 @@
 # ---
 
 # %% [markdown]
-# # Concepts: learning from data without labels
+# # Chapter 1 · Concepts: learning from data without labels
 #
 # A table of measurements or a folder of pictures, and nobody has written
 # down what any row *is*. What can be learned from it all the same, and how

@@ -11,7 +11,7 @@
 # ---
 
 # %% [markdown]
-# # Chapter 2 · Autoencoders
+# # Chapter 2 · Autoencoders: copy, but not perfectly
 #
 # An autoencoder learns to copy its input, and is prevented from doing so
 # perfectly. What it keeps when it cannot keep everything is a
@@ -66,11 +66,11 @@ DATA = profile.pick(quick="digits", full="mnist")
 LATENT_DIM = profile.pick(quick=8, full=32)
 WIDTHS = profile.pick(quick=(256,), full=(512,))
 CONV_WIDTHS = profile.pick(quick=(32, 64), full=(16, 64))
-EPOCHS = profile.pick(quick=25, full=4)
+EPOCHS = profile.pick(quick=18, full=4)
 BATCH = profile.pick(quick=16, full=64)
-LEARNING_RATE = profile.pick(quick=5e-3, full=3e-3)
+LEARNING_RATE = profile.pick(quick=6e-3, full=3e-3)
 SIDE_ROWS = profile.pick(quick=None, full=20_000)  # side experiments
-SWEEP = profile.pick(quick=(2, 8, 16, 32), full=(2, 8, 32, 128))
+SWEEP = profile.pick(quick=(2, 8, 16, 32), full=(2, 8, 32, 64))
 NOISE = 0.4  # standard deviation of the damage in the denoising section
 SEEDS = (0, 1, 2)
 # batches handed to the backend at once: fewer returns to Python, same result
@@ -107,16 +107,16 @@ def train(model, x=flat.x_train, epochs=EPOCHS, **fit):
 
 
 # %% [markdown]
-# ## 1 · The idea and its objective
+# ## 1. The idea and its objective
 #
-# Two networks in a row: an **encoder** $f_\varphi$ maps an example
-# $x\in\mathbb R^d$ to a **code** $z=f_\varphi(x)\in\mathbb R^k$, and a
+# Two networks in a row: an **encoder** $f_\phi$ maps an example
+# $x\in\mathbb R^d$ to a **code** $z=f_\phi(x)\in\mathbb R^k$, and a
 # **decoder** $g_\theta$ maps the code to a **reconstruction**
 # $\hat x=g_\theta(z)$. Both are trained together to bring $\hat x$ close to
 # $x$:
 #
-# $$\min_{\varphi,\theta}\;\frac1n\sum_{i=1}^n
-# \lVert x_i-g_\theta(f_\varphi(x_i))\rVert^2 .\tag{1}$$
+# $$\min_{\phi,\theta}\;\frac1n\sum_{i=1}^n
+# \lVert x_i-g_\theta(f_\phi(x_i))\rVert^2 .\tag{1}$$
 #
 # Note what is compared: the *input* with its *reconstruction*, never the
 # encoder with the decoder. Those two are different networks with weights of
@@ -154,7 +154,7 @@ print(inspect.getsource(Autoencoder.call))
 print(inspect.getsource(Autoencoder.reconstruction_loss))
 
 # %% [markdown]
-# ## 2 · Linear autoencoder = PCA subspace
+# ## 2. Linear autoencoder = PCA subspace
 #
 # Before anything deep, a question with a known answer. Take away all hidden
 # layers and activations: encoder and decoder are each one matrix. Which
@@ -225,7 +225,7 @@ plt.show()
 # use PCA**. An autoencoder has to earn its cost by being non-linear.
 
 # %% [markdown]
-# ## 3 · A deep autoencoder against PCA
+# ## 3. A deep autoencoder against PCA
 #
 # Now the digits, with a hidden layer on either side of the code. PCA at the
 # same code width is the opponent, the training mean the floor of
@@ -254,20 +254,27 @@ print(
 # %% [markdown]
 # A single run proves little: initial weights and batch order are random. We
 # train from three seeds and report mean and spread. One line a fit shows the
-# final losses; the validation rows are never trained on.
+# final losses. For the first seed we also follow the validation rows, which
+# are never trained on.
+
 
 # %% tags=["nbval-ignore-output"]
-deep = [
-    train(
-        Autoencoder(
-            SHAPE, LATENT_DIM, widths=WIDTHS, output="bernoulli", seed=seed
-        ),
-        validation_data=digits.x_val,
-        validation_batch_size=1024,
-        callbacks=[callbacks.ProgressLine(f"seed {seed}")],
+def deep_autoencoder(seed):
+    """The model of this section, untrained."""
+    return Autoencoder(
+        SHAPE, LATENT_DIM, widths=WIDTHS, output="bernoulli", seed=seed
     )
-    for seed in SEEDS
-]
+
+
+deep = []
+for seed in SEEDS:
+    options = {"callbacks": [callbacks.ProgressLine(f"seed {seed}")]}
+    if seed == SEEDS[0]:
+        options |= {
+            "validation_data": digits.x_val,
+            "validation_batch_size": 1024,
+        }
+    deep.append(train(deep_autoencoder(seed), **options))
 
 # %% tags=["nbval-ignore-output"]
 deep_errors = [
@@ -348,7 +355,7 @@ assert history["val_mse"][-1] < 1.1 * min(history["val_mse"]), "no turn upwards"
 # rows. Exercise 2.5 makes you careful about which rows a baseline may see.
 
 # %% [markdown]
-# ## 4 · Width against error
+# ## 4. Width against error
 #
 # How wide should the code be? There is no label-free answer, only a curve:
 # error against width, for PCA and for the autoencoder. Predict: will the
@@ -407,7 +414,7 @@ assert all(np.diff(curve_pca) < 0), "PCA improves with every component"
 # and to keep.
 
 # %% [markdown]
-# ## 5 · Output, loss and data range
+# ## 5. Output, loss and data range
 #
 # Equation (1) uses squared error. Many programs use cross-entropy. Both are
 # negative log-likelihoods, of different assumptions about a pixel:
@@ -548,7 +555,7 @@ naive.compile(
     loss="binary_crossentropy",
     steps_per_execution=STEPS,
 )
-naive_loss = naive.fit(x_normal, x_normal, epochs=40, verbose=0).history["loss"]
+naive_loss = naive.fit(x_normal, x_normal, epochs=25, verbose=0).history["loss"]
 naive_mse = metrics.mse(x_normal, naive.predict(x_normal, verbose=0))
 print(f"'cross-entropy' {naive_loss[0]:.2f} → {naive_loss[-1]:.2f}")
 print(
@@ -576,7 +583,7 @@ except ValueError as error:
     print(error)
 
 # %% [markdown]
-# ## 6 · Dead ReLU codes
+# ## 6. Dead ReLU codes
 #
 # The hidden layers use ReLU, so why not the code as well? Because a ReLU
 # passes only positive numbers: half of the code space is closed, and a unit
@@ -585,17 +592,22 @@ except ValueError as error:
 
 # %%
 WIDER = 2 * LATENT_DIM
-codes_by = {}
-for activation in ("linear", "relu"):
-    model = Autoencoder(
+relu_code = train(
+    Autoencoder(
         SHAPE,
         WIDER,
         widths=WIDTHS,
         output="bernoulli",
-        code_activation=activation,
+        code_activation="relu",
         seed=0,
-    )
-    codes_by[activation] = train(model, side).encode(digits.x_test)
+    ),
+    side,
+)
+# the same model with a linear code was trained in section 4
+codes_by = {
+    "linear": sweep[WIDER].encode(digits.x_test),
+    "relu": relu_code.encode(digits.x_test),
+}
 
 # %% tags=["nbval-ignore-output"]
 dead = {name: metrics.dead_units(codes) for name, codes in codes_by.items()}
@@ -623,7 +635,7 @@ assert dead["linear"] == 0 and dead["relu"] >= 1
 # (section 10).
 
 # %% [markdown]
-# ## 7 · Codes versus reconstructions
+# ## 7. Codes versus reconstructions
 #
 # "Use the autoencoder for dimensionality reduction" means: take the *code*.
 # A frequent mistake is to take what `predict` of an end-to-end model
@@ -673,7 +685,7 @@ print(
 # objectives that do.
 
 # %% [markdown]
-# ## 8 · Convolutional
+# ## 8. Convolutional
 #
 # A dense layer treats pixels as an unordered list. A convolution knows that
 # neighbours belong together and uses the same filter everywhere. Each stage
@@ -723,13 +735,13 @@ assert not profile.full or np.mean(conv_errors) <= 0.33 * pca_test
 # the fashion.
 
 # %% [markdown]
-# ## 9 · Denoising
+# ## 9. Denoising
 #
 # Now the first constraint that is not a narrow code. Damage the input, and
 # ask for the *undamaged* original (Vincent et al. 2008):
 #
-# $$\min_{\varphi,\theta}\;\mathbb E_{x}\,\mathbb E_{\tilde x\sim C(\tilde x\mid x)}
-# \lVert x-g_\theta(f_\varphi(\tilde x))\rVert^2 .\tag{2}$$
+# $$\min_{\phi,\theta}\;\mathbb E_{x}\,\mathbb E_{\tilde x\sim C(\tilde x\mid x)}
+# \lVert x-g_\theta(f_\phi(\tilde x))\rVert^2 .\tag{2}$$
 #
 # Copying is no longer a solution, however wide the code. To remove noise the
 # network has to know what digits look like. The target is the clean $x$;
@@ -863,7 +875,7 @@ assert denoising_curve[3] < 0.7 * plain_curve[3], (
 # degrade. A model is robust to what it was trained to resist.
 
 # %% [markdown]
-# ## 10 · Sparse, contractive, overcomplete
+# ## 10. Sparse, contractive, overcomplete
 #
 # Two more ways to forbid copying, both for **overcomplete** codes, wider
 # than the input. Here $k=100$ for the small digits and no hidden layer.
@@ -956,11 +968,15 @@ plt.show()
 # them. A picture of weights is a place to look for ideas, not a proof.
 
 # %% [markdown]
-# ## 11 · Codes as pictures
+# ## 11. Codes as pictures
 #
-# A code of two numbers can be drawn. Section 4 trained one; PCA's first two
-# components are the classical map. Which will separate the ten digits
-# better?
+# A code of two numbers can be drawn. With so narrow a code one more hidden
+# layer pays; PCA's first two components are the classical map. Which will
+# separate the ten digits better?
+
+# %%
+drawn = Autoencoder(SHAPE, 2, widths=(*WIDTHS, 128), output="bernoulli", seed=0)
+drawn = train(drawn, side)
 
 # %% tags=["nbval-ignore-output"]
 shown = slice(0, 1000)
@@ -968,7 +984,7 @@ maps = {
     "PCA, 2 components": PCA(2, random_state=0)
     .fit(flat.x_train)
     .transform(flat.x_test)[shown],
-    "autoencoder, 2 code units": sweep[2].encode(digits.x_test)[shown],
+    "autoencoder, 2 code units": drawn.encode(digits.x_test)[shown],
 }
 plotting.scatter(
     maps,
@@ -991,23 +1007,23 @@ def neighbour_accuracy(encode):
 
 plane = PCA(2, random_state=0).fit(flat.x_train)
 knn_pca = neighbour_accuracy(lambda x: plane.transform(x.reshape(len(x), -1)))
-knn_ae = neighbour_accuracy(sweep[2].encode)
+knn_ae = neighbour_accuracy(drawn.encode)
 print(
     f"five nearest neighbours in the plane: PCA {knn_pca:.2f}, autoencoder {knn_ae:.2f}"
 )
 
 # %%
-assert knn_ae > knn_pca + 0.03
+assert knn_ae > knn_pca + 0.08
 
 # %% [markdown]
 # **Figure 2.12.** Test digits in the plane. PCA's map overlaps in the
 # middle; the autoencoder's pulls several digits into arms of their own, and
-# a nearest-neighbour vote in the plane is right more often. The arms have
-# odd shapes and uneven gaps, though. Hold on to the gaps: what would the
+# a nearest-neighbour vote in the plane is right more often. Between the arms
+# are gaps, and their shapes follow no rule. Hold on to the gaps: what would the
 # decoder draw *there*?
 
 # %% [markdown]
-# ## 12 · What an autoencoder cannot do
+# ## 12. What an autoencoder cannot do
 #
 # The decoder turns numbers into digits. So draw numbers at random, decode
 # them, and get new digits? Try $z\sim\mathcal N(0, I)$, the natural guess.
@@ -1083,7 +1099,7 @@ assert min(standard, matched_far) > 1.15 * reconstructed
 # That question is **chapter 4**.
 
 # %% [markdown]
-# ## 13 · Judging a model
+# ## 13. Judging a model
 #
 # Every number above followed the same four rules. They are short enough to
 # remember and are what most programs on this subject lack.

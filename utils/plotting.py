@@ -85,21 +85,27 @@ def image_rows(rows, title=None, *, low=0.0, high=1.0):
     columns = counts.pop()
     figure, axes = plt.subplots(
         len(arrays),
-        columns,
         figsize=(0.75 * columns + 1.4, 0.78 * len(arrays) + 0.35),
         squeeze=False,
     )
-    for axis_row, (label, images) in zip(axes, arrays.items(), strict=True):
-        for axis, image in zip(axis_row, images, strict=True):
-            axis.imshow(image.squeeze(), vmin=0.0, vmax=1.0)
-            axis.set_xticks([])
-            axis.set_yticks([])
-            axis.grid(False)
-            axis.spines[:].set_visible(False)
-        axis_row[0].set_ylabel(label, rotation=0, ha="right", va="center")
+    for axis, (label, images) in zip(axes[:, 0], arrays.items(), strict=True):
+        axis.imshow(_side_by_side(images), vmin=0.0, vmax=1.0)
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.grid(False)
+        axis.spines[:].set_visible(False)
+        axis.set_ylabel(label, rotation=0, ha="right", va="center")
     if title:
         figure.suptitle(title, fontsize=11)
     return figure
+
+
+def _side_by_side(images):
+    """One picture of all images, with a white gap: one axes draws faster."""
+    gap = max(1, images.shape[2] // 12)
+    sides = ((0, 0), (0, 0), (0, gap), (0, 0))
+    padded = np.pad(images, sides, constant_values=1.0)
+    return np.concatenate(padded, axis=1)[:, :-gap].squeeze()
 
 
 def scatter(

@@ -9,6 +9,7 @@ import dataclasses
 import importlib.metadata
 import importlib.util
 import json
+import logging
 import os
 import pathlib
 import platform
@@ -87,6 +88,8 @@ def _import_keras():
     """Import Keras and run one operation, without the backend's log lines."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    # Python-side hints about retracing, which each further model triggers
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with _quiet_stderr():
         import keras
 
