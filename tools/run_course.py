@@ -10,12 +10,12 @@ others still run; the exit status is then 1.
 
 import argparse
 import datetime
+import importlib.metadata
 import json
 import os
 import platform
 import sys
 
-import keras
 import nbformat
 from build_notebooks import (
     ROOT,
@@ -72,14 +72,15 @@ def markdown_table(header, rows):
 
 def write_results(sections):
     """Rewrite the results page from the sections of this run."""
-    backend = keras.backend.backend()
+    keras_version = importlib.metadata.version("keras")
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     page = [
         "# Results, full profile",
         "Written by `make full`; do not edit. Every number is on held-out "
         "rows; ± is the standard deviation over seeds.",
         f"{datetime.date.today()} · {os.cpu_count()} CPU cores, "
         f"{platform.machine()} · Python {platform.python_version()} · "
-        f"keras {keras.__version__} on {backend}",
+        f"keras {keras_version} on {backend}",
     ]
     for stem, seconds, tables in sections:
         page.append(f"## {stem} ({seconds:.0f} s)")
