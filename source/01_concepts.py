@@ -62,7 +62,7 @@ from utils.backend import input_gradient
 from utils.checks import chapter_01 as checks
 
 plotting.use_style()
-threadpool_limits(1)  # small matrices: threads only get in each other's way
+_ = threadpool_limits(1)  # threads only slow these small matrices down
 
 # %% tags=["setup"]
 # all that differs between the profiles
