@@ -377,7 +377,7 @@ curve_ae = [
 curve_pca = [pca_error(k) for k in ks]
 figure = plotting.curves(
     {"PCA": curve_pca, "autoencoder": curve_ae},
-    "The lead over PCA is lost where the code is wide",
+    "The lead over PCA shrinks where the code is wide",
     x=ks,
     xlabel="code width k",
     ylabel="test MSE per pixel",
@@ -395,9 +395,8 @@ for k, ae, pc in zip(ks, curve_ae, curve_pca, strict=True):
     )
 
 # %%
-assert gain[1] < 0.75 and gain[-1] > gain[1], (
-    "the advantage shrinks at wide codes"
-)
+assert gain.min() < 0.6, "clearly ahead somewhere"
+assert gain[-1] > gain.min(), "and less so at the widest code"
 assert all(np.diff(curve_pca) < 0), "PCA improves with every component"
 
 # %% [markdown]
