@@ -1143,8 +1143,8 @@ assert loaded.latent_dim == LATENT_DIM
 def cell(values):
     """Mean, with the spread over seeds where there is more than one."""
     values = np.atleast_1d(values)
-    spread = f" ± {values.std():.4f}" if len(values) > 1 else ""
-    return f"{values.mean():.4f}{spread}"
+    spread = f" ± {values.std():.5f}" if len(values) > 1 else ""
+    return f"{values.mean():.5f}{spread}"
 
 
 runtime.record(

@@ -76,11 +76,13 @@ def write_results(sections):
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     page = [
         "# Results, full profile",
-        "Written by `make full`; do not edit. Every number is on held-out "
-        "rows; ± is the standard deviation over seeds.",
+        "Written by `make full`; do not edit. Errors are on test rows, which "
+        "nothing was fitted to or chosen by; ± is the standard deviation over "
+        "seeds.",
         f"{datetime.date.today()} · {os.cpu_count()} CPU cores, "
         f"{platform.machine()} · Python {platform.python_version()} · "
-        f"keras {keras_version} on {backend}",
+        f"keras {keras_version} on {backend} "
+        f"{importlib.metadata.version(backend)}",
     ]
     for stem, seconds, tables in sections:
         page.append(f"## {stem} ({seconds:.0f} s)")
