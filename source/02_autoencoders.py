@@ -1222,6 +1222,7 @@ runtime.record(
 # What is the smallest mean squared error that any weights can approach?
 
 # %% tags=["exercise"]
+answer_2_1 = None
 ### BEGIN SOLUTION
 answer_2_1 = (0.4**2 + 0.4**2 + 0.0**2 + 1.8**2) / 4
 ### END SOLUTION
@@ -1353,6 +1354,7 @@ checks.check_2_5(pca_baseline)
 # learning rate and batch size are made for MNIST, so write your own there.
 
 # %% tags=["exercise"]
+model_2_6 = None
 ### BEGIN SOLUTION
 small = data.load("digits")
 model_2_6 = Autoencoder(
