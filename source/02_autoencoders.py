@@ -572,12 +572,12 @@ assert naive_loss[-1] < 0, (
     "a negative cross-entropy: the targets are no probabilities"
 )
 assert naive_mse > 0.75, (
-    "hardly better than predicting zero, under a falling loss"
+    "little better than predicting zero, under a falling loss"
 )
 
 # %% [markdown]
 # The loss dives below zero, which no cross-entropy of probabilities can do,
-# while the reconstruction is hardly better than all zeros. Keras's own
+# while the reconstruction is little better than all zeros. Keras's own
 # `binary_crossentropy` does the same on TensorFlow and JAX: it does not check
 # the range (on PyTorch it raises). The models of this course check it on every
 # backend, before the first training step:
