@@ -35,6 +35,17 @@ class _Initializers:
         return keras.initializers.GlorotUniform(seed=seed)
 
 
+def _dense(units, activation, name, init, dtype):
+    """A dense layer whose initialiser fits its activation."""
+    return keras.layers.Dense(
+        units,
+        activation,
+        kernel_initializer=init(activation),
+        name=name,
+        dtype=dtype,
+    )
+
+
 def dense_encoder(
     input_shape,
     latent_dim,
@@ -63,20 +74,9 @@ def dense_encoder(
     inputs = keras.Input(input_shape, name="x")
     hidden = keras.layers.Flatten(name="flatten", dtype=dtype)(inputs)
     for index, units in enumerate(widths, start=1):
-        hidden = keras.layers.Dense(
-            units,
-            activation,
-            kernel_initializer=init(activation),
-            name=f"hidden_{index}",
-            dtype=dtype,
-        )(hidden)
-    code = keras.layers.Dense(
-        latent_dim,
-        code_activation,
-        kernel_initializer=init(code_activation),
-        name="code",
-        dtype=dtype,
-    )(hidden)
+        layer = _dense(units, activation, f"hidden_{index}", init, dtype)
+        hidden = layer(hidden)
+    code = _dense(latent_dim, code_activation, "code", init, dtype)(hidden)
     return keras.Model(inputs, code, name="encoder")
 
 
@@ -107,13 +107,8 @@ def dense_decoder(
     inputs = keras.Input((latent_dim,), name="z")
     hidden = inputs
     for index, units in enumerate(widths, start=1):
-        hidden = keras.layers.Dense(
-            units,
-            activation,
-            kernel_initializer=init(activation),
-            name=f"hidden_{index}",
-            dtype=dtype,
-        )(hidden)
+        layer = _dense(units, activation, f"hidden_{index}", init, dtype)
+        hidden = layer(hidden)
     flat = keras.layers.Dense(
         int(np.prod(output_shape)),
         kernel_initializer=init("linear"),
@@ -211,13 +206,7 @@ def conv_encoder(
             dtype=dtype,
         )(hidden)  # (batch, h / 2**index, w / 2**index, filters)
     hidden = keras.layers.Flatten(name="flatten", dtype=dtype)(hidden)
-    code = keras.layers.Dense(
-        latent_dim,
-        code_activation,
-        kernel_initializer=init(code_activation),
-        name="code",
-        dtype=dtype,
-    )(hidden)
+    code = _dense(latent_dim, code_activation, "code", init, dtype)(hidden)
     return keras.Model(inputs, code, name="encoder")
 
 
@@ -257,13 +246,8 @@ def conv_decoder(
     height, width, channels = output_shape
     small = (height // step, width // step, widths[0])
     inputs = keras.Input((latent_dim,), name="z")
-    hidden = keras.layers.Dense(
-        int(np.prod(small)),
-        activation,
-        kernel_initializer=init(activation),
-        name="small_map",
-        dtype=dtype,
-    )(inputs)
+    size = int(np.prod(small))
+    hidden = _dense(size, activation, "small_map", init, dtype)(inputs)
     hidden = keras.layers.Reshape(small, dtype=dtype)(hidden)
     filters_out = [*widths[1:], channels]
     for index, filters in enumerate(filters_out, start=1):
