@@ -124,11 +124,12 @@ def check_array(
     return x
 
 
-def check_labels(labels, name, num_rows=None):
+def check_labels(labels, name, num_rows=None, num_classes=None):
     """Return integer class or cluster ids as an int64 vector.
 
     Float labels are refused even when whole: they usually mean that a
-    regression target or a softmax output was passed by mistake.
+    regression target or a softmax output was passed by mistake. With
+    ``num_classes``, labels must lie in 0 … num_classes − 1.
     """
     labels = np.asarray(labels)
     if labels.ndim != 1:
@@ -137,4 +138,8 @@ def check_labels(labels, name, num_rows=None):
         fail(name, "integer labels", f"dtype {labels.dtype}")
     if num_rows is not None and len(labels) != num_rows:
         fail(name, f"{num_rows} labels", f"{len(labels)}")
+    if num_classes is not None and len(labels):
+        for value in (labels.min(), labels.max()):
+            if not 0 <= value < num_classes:
+                fail(name, f"labels from 0 to {num_classes - 1}", f"{value}")
     return labels.astype("int64")

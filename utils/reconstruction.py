@@ -10,6 +10,7 @@ from keras import ops
 
 from utils import _validation as check
 from utils import losses
+from utils._batches import in_batches
 
 __all__ = ["ReconstructionModel"]
 
@@ -149,12 +150,12 @@ class ReconstructionModel(keras.Model):
     def encode(self, x):
         """Codes of x, of any range: float32 array ``(n, latent_dim)``."""
         x = check.check_array(x, "x", event_shape=self.event_shape)
-        return _in_batches(self.encoder, x)
+        return in_batches(self.encoder, x)
 
     def decode(self, z):
         """Reconstructions from codes: float32 array ``(n, *input_shape)``."""
         z = check.check_array(z, "z", event_shape=(self.latent_dim,))
-        return _in_batches(
+        return in_batches(
             lambda batch: self.decoder_outputs(batch)["reconstruction"], z
         )
 
@@ -165,7 +166,7 @@ class ReconstructionModel(keras.Model):
     def score(self, x):
         """Reconstruction loss of each example, ``(n,)``, without penalties."""
         x = self._check(x)
-        return _in_batches(
+        return in_batches(
             lambda batch: self.reconstruction_loss(batch, self(batch)), x
         )
 
@@ -173,12 +174,3 @@ class ReconstructionModel(keras.Model):
 def _target(x, sample_weight):
     """Target for Keras, which drops weights in silence if there is none."""
     return None if sample_weight is None else x
-
-
-def _in_batches(function, x, batch_size=1024):
-    """Apply a tensor function to an array piece by piece, as NumPy."""
-    pieces = [
-        ops.convert_to_numpy(function(x[start : start + batch_size]))
-        for start in range(0, len(x), batch_size)
-    ]
-    return np.concatenate(pieces).astype("float32", copy=False)
