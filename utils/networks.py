@@ -1,11 +1,14 @@
-"""Functional builders of encoders and decoders.
+"""Functional builders of encoders and decoders, generators and critics.
 
 Decoders end *before* their output activation: the model that owns them
-decides whether the values are means, probabilities or logits.
+decides whether the values are means, probabilities or logits. A generator
+is a decoder with its output activation; a critic is an encoder whose code
+is one score.
 """
 
 import keras
 import numpy as np
+from keras import ops
 
 from utils import _validation as check
 from utils.layers import TiedDense
@@ -13,8 +16,10 @@ from utils.layers import TiedDense
 __all__ = [
     "conv_decoder",
     "conv_encoder",
+    "critic",
     "dense_decoder",
     "dense_encoder",
+    "generator",
     "tied_decoder",
 ]
 
@@ -264,3 +269,106 @@ def conv_decoder(
             dtype=dtype,
         )(hidden)  # (batch, small * 2**index, small * 2**index, filters)
     return keras.Model(inputs, hidden, name="decoder")
+
+
+def generator(
+    latent_dim,
+    output_shape,
+    widths=(128,),
+    *,
+    network="dense",
+    num_classes=None,
+    output="sigmoid",
+    activation="relu",
+    seed=None,
+    dtype=None,
+):
+    """Map noise, and a label if there are classes, to an example.
+
+    Args:
+        latent_dim: Entries of the noise vector z.
+        output_shape: Shape of one generated example.
+        widths: Hidden widths, noise side first: units for ``"dense"``,
+            filters for ``"conv"``.
+        network: ``"dense"`` or ``"conv"``.
+        num_classes: Number of classes of a conditional generator, whose
+            label joins the noise as a one-hot vector; ``None`` for none.
+        output: Activation of the output: ``"sigmoid"`` for data in [0, 1],
+            ``"tanh"`` for [−1, 1], ``"linear"`` for any.
+        activation: Activation of the hidden layers.
+        seed: Integer seed of the initial weights, or ``None``.
+        dtype: Dtype policy of the layers.
+
+    Returns:
+        Functional model ``(batch, latent_dim)`` → ``(batch,
+        *output_shape)``. With classes its input is a dict ``{"z",
+        "labels"}``, labels ``(batch,)`` integers.
+    """
+    build = {"dense": dense_decoder, "conv": conv_decoder}[network]
+    decoder = build(
+        latent_dim + (num_classes or 0),
+        output_shape,
+        widths,
+        activation=activation,
+        seed=seed,
+        dtype=dtype,
+    )
+    inputs = z = keras.Input((latent_dim,), name="z")
+    if num_classes:
+        labels = keras.Input((), name="labels", dtype="int32")
+        inputs = {"z": z, "labels": labels}
+        one_hot = ops.one_hot(labels, num_classes)
+        z = keras.layers.Concatenate(dtype=dtype)([z, one_hot])
+    outputs = keras.layers.Activation(output, dtype=dtype)(decoder(z))
+    return keras.Model(inputs, outputs, name="generator")
+
+
+def critic(
+    input_shape,
+    widths=(128,),
+    *,
+    network="dense",
+    num_classes=None,
+    activation="leaky_relu",
+    seed=None,
+    dtype=None,
+):
+    """Map an example, and its label if there are classes, to one score.
+
+    With classes the last layer has one score for each class and the label
+    picks its own, which is the projection of Miyato and Koyama (2018) with
+    the class-free part written into every class. A ReLU passes no gradient
+    to the generator where it is off, hence the leaky default.
+
+    Args:
+        input_shape: Shape of one example.
+        widths: Hidden widths, data side first: units for ``"dense"``,
+            filters for ``"conv"``.
+        network: ``"dense"`` or ``"conv"``.
+        num_classes: Number of classes, or ``None``.
+        activation: Activation of the hidden layers.
+        seed: Integer seed of the initial weights, or ``None``.
+        dtype: Dtype policy of the layers.
+
+    Returns:
+        Functional model ``(batch, *input_shape)`` → ``(batch,)``, any real
+        number: the logit of "real" for a discriminator. With classes its
+        input is a dict ``{"x", "labels"}``.
+    """
+    build = {"dense": dense_encoder, "conv": conv_encoder}[network]
+    encoder = build(
+        input_shape,
+        num_classes or 1,
+        widths,
+        activation=activation,
+        seed=None if seed is None else seed + 250,
+        dtype=dtype,
+    )
+    inputs = x = keras.Input(input_shape, name="x")
+    scores = encoder(x)  # (batch, num_classes or 1)
+    if num_classes:
+        labels = keras.Input((), name="labels", dtype="int32")
+        inputs = {"x": x, "labels": labels}
+        one_hot = ops.one_hot(labels, num_classes)
+        scores = keras.layers.Multiply(dtype=dtype)([scores, one_hot])
+    return keras.Model(inputs, ops.sum(scores, axis=-1), name="critic")
