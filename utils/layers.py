@@ -5,7 +5,7 @@ from keras import ops
 
 from utils import _validation as check
 
-__all__ = ["Corruption", "TiedDense"]
+__all__ = ["Corruption", "Sampling", "TiedDense", "VectorQuantizer"]
 
 PACKAGE = "unsupervised"
 
@@ -126,3 +126,104 @@ class TiedDense(keras.layers.Layer):
         config = dict(config)
         tied_to = keras.saving.deserialize_keras_object(config.pop("tied_to"))
         return cls(tied_to, **config)
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class Sampling(keras.layers.Layer):
+    """Draws z = μ + σ ε with ε ~ N(0, I): the reparameterised Gaussian.
+
+    The noise has no parameters, so gradients reach both μ and log σ²
+    (Kingma and Welling 2014). It draws at inference too: a sample is the
+    layer's output, not a regulariser.
+
+    Args:
+        seed: Integer seed of the layer's own generator, or ``None``.
+
+    Call arguments:
+        inputs: Pair ``(mean, log_var)`` of tensors of one shape, log_var
+            being log σ².
+
+    Output shape:
+        That of ``mean``.
+    """
+
+    def __init__(self, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, inputs):
+        mean, log_var = inputs
+        noise = keras.random.normal(
+            ops.shape(mean), dtype=self.compute_dtype, seed=self.seed_generator
+        )
+        return mean + ops.exp(0.5 * log_var) * noise
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0]
+
+    def get_config(self):
+        return {**super().get_config(), "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class VectorQuantizer(keras.layers.Layer):
+    """Replaces each vector by the nearest row of a code book.
+
+    The choice has no gradient, so the output's gradient is handed to the
+    input unchanged ("straight through"; van den Oord et al. 2017). It
+    follows that the code book gets none from here: the model's loss has to
+    pull rows and vectors together, by :meth:`lookup`.
+
+    Args:
+        codebook_size: Number K ≥ 2 of rows of the code book.
+        code_dim: Width of a row.
+        seed: Integer seed of the initial code book, or ``None``.
+
+    Input shape:
+        ``(batch, …, code_dim)``.
+
+    Returns:
+        Pair: the chosen rows, of the shape of the input, and their indices
+        ``(batch, …)``, int32.
+
+    Raises:
+        ValueError: a size out of range.
+    """
+
+    def __init__(self, codebook_size, code_dim, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.codebook_size = check.check_int(codebook_size, "codebook_size", 2)
+        self.code_dim = check.check_int(code_dim, "code_dim")
+        self.seed = seed
+        self.codebook = self.add_weight(
+            name="codebook",
+            shape=(self.codebook_size, self.code_dim),
+            initializer=keras.initializers.RandomNormal(
+                stddev=1.0 / self.code_dim**0.5, seed=seed
+            ),
+            autocast=False,
+        )
+        self.built = True
+
+    def call(self, inputs):
+        vectors = ops.cast(inputs, "float32")
+        # ‖v − e‖² without ‖v‖², which is the same for every row
+        scores = ops.sum(ops.square(self.codebook), axis=1) - 2.0 * ops.matmul(
+            vectors, ops.transpose(self.codebook)
+        )
+        ids = ops.cast(ops.argmin(scores, axis=-1), "int32")
+        chosen = ops.cast(self.lookup(ids), inputs.dtype)
+        return inputs + ops.stop_gradient(chosen - inputs), ids
+
+    def lookup(self, ids):
+        """Rows of the code book, ``(…, code_dim)``, with their gradient."""
+        return ops.take(self.codebook, ids, axis=0)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape, input_shape[:-1]
+
+    def get_config(self):
+        names = ("codebook_size", "code_dim", "seed")
+        own = {name: getattr(self, name) for name in names}
+        return {**super().get_config(), **own}

@@ -1,0 +1,549 @@
+"""Variational autoencoders: latent-variable models in nats.
+
+Every number is per example: summed over pixels and code units, averaged
+over the batch. With ``beta=1`` the loss of ``evaluate`` is the negative
+evidence lower bound, an upper bound of −log p(x).
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from utils import _validation as check
+from utils import losses
+from utils._variational import BUILDERS, VariationalModel
+from utils.layers import PACKAGE
+
+__all__ = ["ConditionalVAE", "SemiSupervisedVAE", "VAE"]
+
+
+def _in_pieces(function, *arrays, size=1024):
+    """Apply a tensor function to rows piece by piece, as float32 NumPy."""
+    pieces = []
+    for start in range(0, len(arrays[0]), size):
+        part = [
+            None if rows is None else rows[start : start + size]
+            for rows in arrays
+        ]
+        pieces.append(
+            ops.convert_to_numpy(ops.cast(function(*part), "float32"))
+        )
+    return np.concatenate(pieces)
+
+
+class _LatentModel(VariationalModel):
+    """Verbs of a variational model, with or without classes."""
+
+    def encode(self, x, labels=None):
+        """Means of q(z | x): float32 array ``(n, latent_dim)``.
+
+        ``labels`` ``(n,)`` is for models that know classes.
+        """
+        x = check.check_array(x, "x", event_shape=self.event_shape)
+        one_hot = self._classes_of(x, labels)
+        return _in_pieces(
+            lambda rows, hot: self.posterior(rows, hot)["mean"], x, one_hot
+        )
+
+    def decode(self, z, labels=None):
+        """Means of p(x | z): float32 array ``(n, *input_shape)``."""
+        z = check.check_array(z, "z", event_shape=(self.latent_dim,))
+        return _in_pieces(
+            lambda rows, hot: self.decoder_outputs(rows, hot)["reconstruction"],
+            z,
+            self.one_hot(labels, len(z)),
+        )
+
+    def _classes_of(self, x, labels):
+        """One-hot rows for x; a model that can infer them overrides this."""
+        return self.one_hot(labels, len(x))
+
+    def reconstruct(self, x, labels=None):
+        """Decode the means of q(z | x), without noise; shape of x."""
+        return self.decode(self.encode(x, labels), labels)
+
+    def sample(self, n, labels=None, *, seed=None):
+        """Decode n draws from the prior: means of p(x | z), not pixels drawn.
+
+        Args:
+            n: Number of samples.
+            labels: One class for all, or one for each, for models that know
+                classes.
+            seed: Integer seed, the same draws on every backend. ``None``
+                goes on with the model's own generator.
+
+        Returns:
+            Float32 array ``(n, *input_shape)``.
+        """
+        n = check.check_int(n, "n")
+        rng = self.generator(seed)
+        z = rng.standard_normal((n, self.latent_dim), dtype="float32")
+        return self.decode(z, self._labels_to_sample(labels, n, rng))
+
+    def _labels_to_sample(self, labels, n, rng):
+        return labels
+
+    def elbo(self, x, num_samples=1, *, labels=None, seed=None):
+        """Evidence lower bound of each example, ``(n,)``, in nats.
+
+        E_q[log p(x | z)] by ``num_samples`` draws, the KL in closed form,
+        whatever β is.
+        """
+        return self._estimate(x, num_samples, labels, seed)[0]
+
+    def log_likelihood(self, x, num_samples=100, *, labels=None, seed=None):
+        """Importance-weighted lower bound of log p(x), ``(n,)``, in nats.
+
+        log 1/S Σ_s p(x | z_s) p(z_s) / q(z_s | x), z_s ~ q (Burda et al.
+        2016). Its expectation grows with the number S of samples towards
+        log p(x); S = 1 is the ELBO. Memory does not grow with S.
+
+        Args:
+            x: Array ``(n, *input_shape)``, in the range of the likelihood.
+            num_samples: S ≥ 1.
+            labels: Classes ``(n,)``, for models that know classes.
+            seed: Integer seed, or ``None``.
+
+        Returns:
+            Float64 array ``(n,)``.
+        """
+        return self._estimate(x, num_samples, labels, seed)[1]
+
+    def _estimate(self, x, num_samples, labels, seed):
+        x = self._check(x)
+        num_samples = check.check_int(num_samples, "num_samples")
+        one_hot = self.one_hot(labels, len(x))
+        return self.bounds(x, one_hot, num_samples, self.generator(seed))
+
+    def score(self, x, labels=None, *, seed=None):
+        """−ELBO of each example by one draw, ``(n,)``, in nats."""
+        return -self.elbo(x, labels=labels, seed=seed).astype("float32")
+
+    def get_config(self):
+        names = (
+            "latent_dim",
+            "network",
+            "activation",
+            "likelihood",
+            "scale",
+            "levels",
+            "beta",
+            "free_bits",
+            "warmup_steps",
+            "seed",
+        )
+        return {
+            **super().get_config(),
+            "input_shape": list(self.event_shape),
+            "widths": list(self.widths),
+            **{name: getattr(self, name) for name in names},
+        }
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class VAE(VariationalModel):
+    """Variational autoencoder (Kingma and Welling 2014; Rezende et al. 2014).
+
+    p(z) = N(0, I), p_θ(x | z) by the decoder, q_φ(z | x) = N(μ, diag σ²) by
+    the encoder, trained on
+
+        E_q[−log p_θ(x | z)] + β · KL(q_φ(z | x) ‖ p(z)),
+
+    one draw of z a step. The defaults are the 784–400–20 model of the paper.
+
+    ``call`` and ``predict`` draw z and return a dict: ``"mean"`` and
+    ``"log_var"`` of q, ``"code"`` z, ``"reconstruction"``, and ``"logits"``
+    (Bernoulli) or ``"location"`` (discretised).
+
+    Args:
+        input_shape: Shape of one example.
+        latent_dim: Width k of the code.
+        widths: Hidden widths from input to code, mirrored in the decoder:
+            units for ``"dense"``, filters for ``"conv"``.
+        network: ``"dense"`` or ``"conv"``.
+        activation: Activation of the hidden layers.
+        likelihood: p(x | z), independent over entries given z:
+
+            - ``"bernoulli"``: data in [0, 1]. For grey levels a
+              cross-entropy, not a normalised likelihood; for binary pixels
+              exact.
+            - ``"gaussian"``: any data; a density.
+            - ``"discretized"``: grey levels k / (levels − 1); a discretised
+              logistic, normalised over levels.
+        scale: ``"learned"``, one number for all entries, or a number > 0:
+            the Gaussian's deviation or the logistic's scale, in units of x.
+        levels: Grey levels for ``"discretized"``: 256 for bytes, 17 for the
+            bundled digits.
+        beta: Weight β ≥ 0 of the KL term (Higgins et al. 2017); 1 is the
+            ELBO.
+        free_bits: Nats of KL ≥ 0 that each code unit has free while
+            training: Σ_j max(free_bits, batch mean of KL_j) (Kingma et al.
+            2016).
+        warmup_steps: Training steps over which β grows from 0 to its value
+            (Sønderby et al. 2016). The count is saved with the model.
+        seed: Integer seed of initial weights and draws, or ``None``.
+
+    Loss:
+        As above, mean over the batch. ``evaluate`` and validation leave out
+        warm-up and free bits. Metrics: ``nll`` and ``kl`` in nats, ``mse``
+        per pixel.
+
+    Raises:
+        ValueError: a hyperparameter out of range; from the verbs, an array
+            of wrong shape or range or with NaN, before any training step.
+
+    Example:
+
+    >>> model = VAE((64,), latent_dim=8, widths=(32,), seed=0)
+    >>> model.encode(np.zeros((5, 64))).shape
+    (5, 8)
+    >>> model.sample(3, seed=1).shape
+    (3, 64)
+    """
+
+    def __init__(self, input_shape=(28, 28, 1), latent_dim=20, **kwargs):
+        super().__init__(input_shape, latent_dim, **kwargs)
+        self.make_networks()
+
+    def call(self, inputs, training=False):
+        """Draw a code and decode it; see the class."""
+        return self.code_and_outputs(inputs)
+
+
+class _LabelledModel(_LatentModel):
+    """What models that see ``{"x", "label"}`` share: packing and checks."""
+
+    lowest_label = 0  # -1 where a label may be missing
+
+    def _set_classes(self, num_classes):
+        num_classes = check.check_int(num_classes, "num_classes", minimum=2)
+        self.make_networks(num_classes)
+
+    def check_classes(self, labels, name, rows, low=0):
+        """Labels as int64 vector from ``low`` to num_classes − 1."""
+        wanted = f"integers from {low} to {self.num_classes - 1}, one a row"
+        if labels is None:
+            check.fail(name, wanted, "None")
+        labels = check.check_labels(labels, name, num_rows=rows)
+        if labels.min() < low or labels.max() >= self.num_classes:
+            check.fail(
+                name, wanted, f"values from {labels.min()} to {labels.max()}"
+            )
+        return labels
+
+    def one_hot(self, labels, rows):
+        labels = self.check_classes(labels, "labels", rows)
+        return np.eye(self.num_classes, dtype="float32")[labels]
+
+    def _labels_to_sample(self, labels, n, rng):
+        if np.ndim(labels) == 0 and labels is not None:
+            return np.full(n, labels)
+        return labels
+
+    def _pack(self, x, y, name="x", label_name="y"):
+        """Arrays as the dict that ``call`` takes; data sets as they are."""
+        if isinstance(x, dict):
+            x, y = x.get("x"), x.get("label", y)
+        elif not check.is_array(x):
+            return x
+        x = self._check(x, name)
+        low = self.lowest_label
+        return {"x": x, "label": self.check_classes(y, label_name, len(x), low)}
+
+    def fit(self, x=None, y=None, *args, validation_data=None, **kwargs):
+        """As ``keras.Model.fit``, for x and classes y, both checked first.
+
+        A data set yields tuples of one dict, ``({"x": …, "label": …},)``.
+        """
+        if check.is_array(validation_data):
+            if len(validation_data) not in (2, 3):
+                check.fail(
+                    "validation_data",
+                    "(x, y) or (x, y, sample_weight)",
+                    f"{len(validation_data)} entries",
+                )
+            rows, labels, *weight = validation_data
+            rows = self._pack(rows, labels, "validation_data", "validation_y")
+            validation_data = (rows, None, *weight)
+        return super().fit(
+            self._pack(x, y), *args, validation_data=validation_data, **kwargs
+        )
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """As ``keras.Model.evaluate``, for x and classes y."""
+        return super().evaluate(self._pack(x, y), None, *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        """As ``keras.Model.predict``, for ``{"x": x, "label": y}``."""
+        if isinstance(x, dict) or check.is_array(x):
+            x = self._pack(x, None)
+        return super().predict(x, *args, **kwargs)
+
+    def get_config(self):
+        return {**super().get_config(), "num_classes": self.num_classes}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class ConditionalVAE(_LabelledModel):
+    """A VAE told the class: p(x | z, y), q(z | x, y) (Sohn et al. 2015).
+
+    The class enters encoder and decoder as a one-hot row (for ``"conv"`` the
+    encoder sees one constant plane a class), so the code is free to describe
+    what the class does not. ``fit(x, y)`` and ``evaluate(x, y)`` take integer
+    classes; ``call`` and ``predict`` take ``{"x": x, "label": y}``; the verbs
+    take ``labels=``. All numbers are bounds of log p(x | y).
+
+    Args:
+        input_shape: Shape of one example.
+        latent_dim: Width of the code.
+        num_classes: Number of classes C ≥ 2; labels run from 0 to C − 1.
+        **kwargs: As for :class:`VAE`.
+
+    Raises:
+        ValueError: as :class:`VAE`; labels missing, not integers, of another
+            length or out of range, before any training step.
+    """
+
+    def __init__(
+        self,
+        input_shape=(28, 28, 1),
+        latent_dim=20,
+        *,
+        num_classes=10,
+        **kwargs,
+    ):
+        super().__init__(input_shape, latent_dim, **kwargs)
+        self._set_classes(num_classes)
+
+    def call(self, inputs, training=False):
+        """Draw a code given the class and decode it."""
+        one_hot = ops.one_hot(inputs["label"], self.num_classes)
+        return self.code_and_outputs(inputs["x"], one_hot)
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class SemiSupervisedVAE(_LabelledModel):
+    """A conditional VAE and a classifier, with labels where there are some.
+
+    Model M2 of Kingma et al. (2014), with p(y) uniform. With the bound
+    L(x, y) = E_q[log p(x | y, z)] − KL(q(z | x, y) ‖ p(z)) + log p(y), the
+    loss of a labelled row is −L(x, y) − alpha · log q(y | x), that of an
+    unlabelled one Σ_y q(y | x) (−L(x, y) + log q(y | x)): the sum over
+    classes is exact, so every class is decoded at every step.
+
+    ``fit(x, y)`` takes integer classes with −1 where the label is missing;
+    ``evaluate(x, y)`` likewise, or x alone. ``call`` takes x or
+    ``{"x", "label"}`` and returns, beside the products of :class:`VAE` for
+    the given or else the most probable class, ``"class_logits"``
+    ``(batch, C)``, ``"class_nll"`` ``(batch, C)`` and ``"class_kl"``
+    ``(batch, C, k)``, the two parts of −L for each class.
+
+    Args:
+        input_shape: Shape of one example.
+        latent_dim: Width of the code.
+        num_classes: Number of classes C ≥ 2.
+        alpha: Weight ≥ 0 of the classification loss of a labelled row.
+        classifier_widths: Hidden widths of q(y | x); ``None`` takes
+            ``widths``.
+        dropout: Rate in [0, 1) on the classifier's last hidden layer.
+        **kwargs: As for :class:`VAE`.
+
+    Loss:
+        Mean over the batch. Metrics: those of :class:`VAE` in expectation
+        over q(y | x), ``class_loss`` in nats and ``accuracy``, both over
+        labelled rows.
+
+    Raises:
+        ValueError: as :class:`VAE`; labels missing altogether, not integers,
+            or out of range, before any training step.
+    """
+
+    lowest_label = -1
+
+    def __init__(
+        self,
+        input_shape=(28, 28, 1),
+        latent_dim=20,
+        *,
+        num_classes=10,
+        alpha=50.0,
+        classifier_widths=None,
+        dropout=0.0,
+        **kwargs,
+    ):
+        super().__init__(input_shape, latent_dim, **kwargs)
+        self.alpha = check.check_number(alpha, "alpha", 0.0)
+        self.dropout = check.check_number(dropout, "dropout", 0.0, 0.99)
+        if classifier_widths is not None:
+            classifier_widths = check.check_widths(
+                classifier_widths, "classifier_widths"
+            )
+        self.classifier_widths = classifier_widths
+        self._set_classes(num_classes)
+        self.classifier = self._make_classifier()
+        self.class_tracker = keras.metrics.Mean(name="class_loss")
+        self.accuracy_tracker = keras.metrics.Mean(name="accuracy")
+
+    def _make_classifier(self):
+        widths = self.classifier_widths
+        seed = None if self.seed is None else self.seed + 7000
+        body = BUILDERS[self.network][0](
+            self.event_shape,
+            self.num_classes,
+            self.widths if widths is None else widths,
+            activation=self.activation,
+            seed=seed,
+            dtype=self.dtype_policy,
+        )
+        head = body.get_layer("code")
+        drop = keras.layers.Dropout(
+            self.dropout, seed=self.seed, dtype=self.dtype_policy
+        )
+        return keras.Model(
+            body.input, head(drop(head.input)), name="classifier"
+        )
+
+    def call(self, inputs, training=False):
+        """Classify, then draw and decode a code for every class."""
+        if not isinstance(inputs, dict):
+            x, known = inputs, None
+        else:
+            x, known = inputs["x"], inputs["label"]
+        logits = self.classifier(x, training=training)  # (batch, C)
+        best = ops.argmax(logits, axis=1)
+        if known is not None:
+            known = ops.cast(known, best.dtype)
+            best = ops.where(known >= 0, known, best)
+        size = self.num_classes
+        classes = ops.eye(size, dtype=logits.dtype)
+        every = ops.ones_like(logits)[:, :, None] * classes  # (batch, C, C)
+        many = ops.repeat(x, size, axis=0)
+        made = self.code_and_outputs(many, ops.reshape(every, (-1, size)))
+        kl = losses.gaussian_kl(made["mean"], made["log_var"], per_unit=True)
+        nll = self.reconstruction_loss(many, made)
+        index = ops.one_hot(best, size, dtype=logits.dtype)
+        return {
+            **{name: self._pick(value, index) for name, value in made.items()},
+            "class_logits": logits,
+            "class_nll": ops.reshape(nll, (-1, size)),
+            "class_kl": ops.reshape(kl, (-1, size, self.latent_dim)),
+        }
+
+    def _pick(self, values, index):
+        """Of ``(batch · C, …)`` the rows of the class in a one-hot index."""
+        event = values.shape[1:]
+        values = ops.reshape(values, (-1, self.num_classes, *event))
+        index = ops.reshape(index, (-1, self.num_classes, *(1 for _ in event)))
+        return ops.sum(values * ops.cast(index, values.dtype), axis=1)
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        label = x["label"] if isinstance(x, dict) else None
+        x = x["x"] if isinstance(x, dict) else x
+        log_q = ops.log_softmax(ops.cast(y_pred["class_logits"], "float32"))
+        share = ops.exp(log_q)  # (batch, C), q(y | x)
+        entropy = -ops.sum(share * log_q, axis=1)
+        class_loss = ops.zeros_like(entropy)
+        if label is not None:
+            seen = ops.cast(label >= 0, "float32")
+            truth = ops.one_hot(label, self.num_classes, dtype="float32")
+            class_loss = -ops.sum(truth * log_q, axis=1)
+            share = ops.where(label[:, None] >= 0, truth, share)
+            entropy = (1.0 - seen) * entropy
+            right = ops.equal(ops.argmax(log_q, axis=1), ops.argmax(truth, 1))
+            weight = seen if sample_weight is None else seen * sample_weight
+            self.class_tracker.update_state(class_loss, weight)
+            self.accuracy_tracker.update_state(right, weight)
+        squared = losses.squared_error(x, y_pred["reconstruction"])
+        size = float(np.prod(self.event_shape))
+        self.mse_tracker.update_state(squared / size, sample_weight)
+        nll = ops.sum(share * y_pred["class_nll"], axis=1)
+        kl = ops.sum(share[:, :, None] * y_pred["class_kl"], axis=1)
+        # KL(q(y | x) ‖ p(y)), and −log p(y) for a known class
+        rest = float(np.log(self.num_classes)) - entropy
+        if training:
+            rest = rest + self.alpha * class_loss
+        return self.objective(nll, kl, sample_weight, training, rest)
+
+    def _pack(self, x, y, name="x", label_name="y"):
+        """As for labelled data; without labels every row is unlabelled."""
+        if not isinstance(x, dict) and check.is_array(x) and y is None:
+            y = np.full(len(x), -1)
+        return super()._pack(x, y, name, label_name)
+
+    def fit(self, x=None, y=None, *args, **kwargs):
+        """As ``keras.Model.fit``, for x and y with −1 for "no label"."""
+        if check.is_array(x) and (y is None or np.max(y) < 0):
+            check.fail(
+                "y",
+                "integer classes, −1 where there is none, with at least one "
+                "labelled row",
+                "None" if y is None else "no labelled row",
+            )
+        return super().fit(x, y, *args, **kwargs)
+
+    # --------------------------------------------------------------- verbs
+
+    def classify(self, x):
+        """q(y | x): float32 array ``(n, num_classes)``, rows sum to one."""
+        x = check.check_array(x, "x", event_shape=self.event_shape)
+        return _in_pieces(
+            lambda rows: ops.softmax(
+                ops.cast(self.classifier(rows), "float32")
+            ),
+            x,
+        )
+
+    def predict_classes(self, x):
+        """Most probable class of each example, int64 ``(n,)``."""
+        return self.classify(x).argmax(axis=1)
+
+    def _labels_for(self, x, labels):
+        return self.predict_classes(x) if labels is None else labels
+
+    def encode(self, x, labels=None):
+        """Means of q(z | x, y), y predicted where no labels are given."""
+        return super().encode(x, self._labels_for(x, labels))
+
+    def reconstruct(self, x, labels=None):
+        return super().reconstruct(x, self._labels_for(x, labels))
+
+    def _labels_to_sample(self, labels, n, rng):
+        if labels is None:
+            return rng.integers(0, self.num_classes, n)
+        return super()._labels_to_sample(labels, n, rng)
+
+    def _estimate(self, x, num_samples, labels, seed):
+        """Bounds of log p(x), or of log p(x, y) where labels are given."""
+        prior = -np.log(self.num_classes)
+        if labels is not None:
+            return [
+                bound + prior
+                for bound in super()._estimate(x, num_samples, labels, seed)
+            ]
+        rng = self.generator(seed)
+        share = self.classify(x).astype("float64")
+        elbos, weighted = np.stack(
+            [
+                super(SemiSupervisedVAE, self)._estimate(
+                    x, num_samples, np.full(len(x), c), int(rng.integers(2**31))
+                )
+                for c in range(self.num_classes)
+            ],
+            axis=2,
+        )
+        log_share = np.log(np.maximum(share, 1e-300))
+        return (
+            (share * (elbos + prior - log_share)).sum(axis=1),
+            np.logaddexp.reduce(weighted + prior, axis=1),
+        )
+
+    def get_config(self):
+        widths = self.classifier_widths
+        return {
+            **super().get_config(),
+            "alpha": self.alpha,
+            "classifier_widths": None if widths is None else list(widths),
+            "dropout": self.dropout,
+        }
