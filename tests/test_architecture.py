@@ -17,11 +17,20 @@ FLOORS = {
     0: ("_validation", "runtime", "_toy_sets"),
     # data's private half: kept beside it, for length
     0.5: ("_full_size", "_batches"),
-    1: ("data", "metrics", "plotting", "backend", "losses", "layers"),
+    1: (
+        "data",
+        "metrics",
+        "generation",
+        "plotting",
+        "backend",
+        "losses",
+        "layers",
+    ),
     2: ("networks", "reconstruction"),
     3: (
         "autoencoders",
         "gans",
+        "judge",
         "vaes",
         "recommenders",
         "text",
