@@ -225,8 +225,8 @@ def test_public_module_declares_what_is_public(path):
     assert module.__doc__
 
 
-def test_library_has_at_most_forty_public_names():
-    assert len(public_objects()) <= 40
+def test_library_has_at_most_ninety_public_names():
+    assert len(public_objects()) <= 90
 
 
 @pytest.mark.parametrize(("module", "name"), public_objects())
