@@ -16,22 +16,26 @@ UTILS = ROOT / "utils"
 FLOORS = {
     0: ("_validation", "runtime", "_toy_sets"),
     # data's private half: kept beside it, for length
-    0.5: ("_full_size", "_batches"),
+    0.5: ("_full_size", "_batches", "_code_prior"),
     1: (
         "data",
         "metrics",
         "generation",
+        "factors",
         "plotting",
         "backend",
         "losses",
         "layers",
     ),
     2: ("networks", "reconstruction"),
+    2.5: ("_variational",),
+    2.6: ("_latent_models",),
     3: (
         "autoencoders",
         "gans",
         "judge",
         "vaes",
+        "vector_quantized",
         "recommenders",
         "text",
         "sequences",

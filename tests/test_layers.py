@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from utils import layers
+from utils import backend, layers
 
 X = np.full((400, 500), 0.5, "float32")
 
@@ -185,3 +185,123 @@ def test_tied_dense_dtype_decides_output_dtype(dtype):
 def test_tied_dense_without_built_dense_refused(other):
     with pytest.raises(ValueError, match="tied_to: expected a built"):
         layers.TiedDense(other)
+
+
+# --------------------------------------------------------------- sampling
+
+
+def drawn(layer, mean, log_var):
+    return ops.convert_to_numpy(
+        layer((ops.convert_to_tensor(mean), ops.convert_to_tensor(log_var)))
+    )
+
+
+def test_sampling_draws_have_the_stated_mean_and_deviation():
+    mean = np.full((200_000, 1), 2.0, "float32")
+    log_var = np.full_like(mean, 2 * np.log(0.5))
+    z = drawn(layers.Sampling(seed=1), mean, log_var)
+    # standard errors 0.0011 and 0.0008
+    assert z.mean() == pytest.approx(2.0, abs=0.005)
+    assert z.std() == pytest.approx(0.5, abs=0.004)
+
+
+def test_sampling_log_var_minus_sixty_gives_the_mean(rng):
+    mean = rng.normal(size=(50, 3)).astype("float32")
+    z = drawn(layers.Sampling(seed=1), mean, np.full_like(mean, -60))
+    np.testing.assert_allclose(z, mean, atol=1e-6)
+
+
+def test_sampling_two_passes_differ_and_a_reset_repeats():
+    layer = layers.Sampling(seed=1)
+    zeros = np.zeros((20, 3), "float32")
+    state = ops.convert_to_numpy(layer.seed_generator.state).copy()
+    first, second = drawn(layer, zeros, zeros), drawn(layer, zeros, zeros)
+    assert not np.array_equal(first, second)
+    layer.seed_generator.state.assign(state)
+    np.testing.assert_array_equal(drawn(layer, zeros, zeros), first)
+    again = drawn(layers.Sampling(seed=1), zeros, zeros)
+    np.testing.assert_array_equal(again, first)
+
+
+def test_sampling_gradients_reach_mean_and_log_var():
+    # d/dμ Σ z = 1 and d/d(log σ²) Σ z = ½ σ ε
+    state = layers.Sampling(seed=4)
+    mean = np.zeros((30, 2), "float32")
+    log_var = np.full_like(mean, np.log(4.0))
+    start = ops.convert_to_numpy(state.seed_generator.state).copy()
+    noise = drawn(state, mean, log_var) / 2.0
+
+    def gradient(function, at):
+        state.seed_generator.state.assign(start)
+        return ops.convert_to_numpy(backend.input_gradient(function, at))
+
+    np.testing.assert_allclose(
+        gradient(lambda m: state((m, ops.convert_to_tensor(log_var))), mean), 1
+    )
+    np.testing.assert_allclose(
+        gradient(lambda v: state((ops.convert_to_tensor(mean), v)), log_var),
+        noise,
+        atol=1e-5,
+    )
+
+
+def test_sampling_config_and_state():
+    layer = layers.Sampling(seed=5, name="z", dtype="mixed_bfloat16")
+    again = layers.Sampling.from_config(layer.get_config())
+    assert again.get_config() == layer.get_config()
+    assert again.seed == 5
+    assert (layer.weights, len(layer.variables)) == ([], 1)
+    pair = (keras.Input((4,)), keras.Input((4,)))
+    symbolic = again(pair)
+    assert symbolic.shape == (None, 4)
+    assert symbolic.dtype == "bfloat16"
+
+
+# -------------------------------------------------------- vector quantizer
+
+
+def test_quantizer_picks_the_nearest_row(rng):
+    layer = layers.VectorQuantizer(7, 3, seed=0)
+    x = rng.normal(size=(4, 2, 5, 3)).astype("float32")
+    chosen, ids = layer(x)
+    book = ops.convert_to_numpy(layer.codebook)
+    distances = ((x[..., None, :] - book) ** 2).sum(axis=-1)
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(ids), distances.argmin(axis=-1)
+    )
+    nearest = book[distances.argmin(axis=-1)]
+    np.testing.assert_allclose(ops.convert_to_numpy(chosen), nearest, atol=1e-6)
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(layer.lookup(ids)), nearest
+    )
+
+
+def test_quantizer_hands_the_gradient_straight_through(rng):
+    layer = layers.VectorQuantizer(7, 3, seed=0)
+    x, weight = rng.normal(size=(2, 10, 3)).astype("float32")
+    gradient = backend.input_gradient(
+        lambda value: ops.multiply(layer(value)[0], weight), x
+    )
+    np.testing.assert_allclose(ops.convert_to_numpy(gradient), weight)
+
+
+def test_quantizer_config_round_trip_and_shapes():
+    layer = layers.VectorQuantizer(7, 3, seed=2, name="vq")
+    again = layers.VectorQuantizer.from_config(layer.get_config())
+    assert again.get_config() == layer.get_config()
+    assert (again.codebook_size, again.code_dim, again.seed) == (7, 3, 2)
+    chosen, ids = again(keras.Input((4, 4, 3)))
+    assert chosen.shape == (None, 4, 4, 3)
+    assert (ids.shape, ids.dtype) == ((None, 4, 4), "int32")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ((1, 3), "codebook_size: expected an integer ≥ 2"),
+        ((4, 0), "code_dim: expected an integer ≥ 1"),
+    ],
+)
+def test_quantizer_wrong_argument_refused(arguments, match):
+    with pytest.raises(ValueError, match=match):
+        layers.VectorQuantizer(*arguments)

@@ -1,5 +1,6 @@
 """Losses against hand-computed numbers, NumPy and scipy."""
 
+import keras
 import numpy as np
 import pytest
 import scipy.special
@@ -117,3 +118,76 @@ def test_loss_half_precision_input_gives_float32_per_example(loss):
     value = loss(x, x)
     assert value.shape == (2,)
     assert "float32" in str(value.dtype)
+
+
+# ------------------------------------------------------------- variational
+
+
+@pytest.mark.parametrize("k", [1, 5])
+def test_gaussian_kl_known_values(k):
+    zeros, ones = np.zeros((2, k)), np.ones((2, k))
+    cases = [
+        (zeros, zeros, 0.0),
+        (ones, zeros, k / 2),
+        (zeros, ones, k * (np.e - 2) / 2),
+        (zeros, -60 * ones, k * 59 / 2),
+    ]
+    for mean, log_var, expected in cases:
+        value = as_numpy(losses.gaussian_kl(mean, log_var))
+        np.testing.assert_allclose(value, [expected] * 2, rtol=1e-6)
+
+
+def test_gaussian_kl_within_one_percent_of_monte_carlo(rng):
+    mean, log_var = rng.normal(0, 1.5, (2, 4))
+    deviation = np.exp(0.5 * log_var)
+    z = mean + deviation * rng.standard_normal((400_000, 4))
+    log_q = scipy.stats.norm.logpdf(z, mean, deviation).sum(axis=1)
+    estimate = np.mean(log_q - scipy.stats.norm.logpdf(z).sum(axis=1))
+    closed = as_numpy(losses.gaussian_kl(mean[None], log_var[None]))[0]
+    assert closed > 1.0
+    assert closed == pytest.approx(estimate, rel=0.01)
+
+
+def test_gaussian_kl_units_sum_to_the_whole_and_are_never_negative(rng):
+    mean, log_var = rng.normal(0, 1, (2, 50, 6))
+    log_var[:10] = 1e-3 * rng.normal(size=(10, 6))  # rounding shows here
+    units = as_numpy(losses.gaussian_kl(mean, log_var, per_unit=True))
+    assert units.shape == (50, 6)
+    assert units.min() >= 0
+    np.testing.assert_allclose(
+        units.sum(axis=1),
+        as_numpy(losses.gaussian_kl(mean, log_var)),
+        rtol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("levels", [2, 17, 256])
+@pytest.mark.parametrize("scale", [1e-3, 0.05, 2.0])
+@pytest.mark.parametrize("mean", [-0.3, 0.0, 0.41, 1.2])
+def test_discretized_nll_probabilities_of_all_levels_sum_to_one(
+    levels, scale, mean
+):
+    x = np.arange(levels)[:, None] / (levels - 1)
+    value = as_numpy(
+        losses.discretized_nll(x, np.full_like(x, mean), scale, levels)
+    )
+    assert np.isfinite(value).all()
+    assert value.min() >= 0
+    assert np.exp(-value.astype("float64")).sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_discretized_nll_equals_differences_of_the_logistic_cdf(rng):
+    x = rng.integers(0, 17, (6, 4, 4, 1)) / 16
+    mean = rng.uniform(-0.2, 1.2, x.shape)
+    low = np.where(x == 0, -np.inf, x - 0.5 / 16)
+    high = np.where(x == 1, np.inf, x + 0.5 / 16)
+    cdf = scipy.stats.logistic(mean, 0.1).cdf
+    oracle = -np.log(cdf(high) - cdf(low)).sum(axis=(1, 2, 3))
+    value = as_numpy(losses.discretized_nll(x, mean, 0.1, 17))
+    np.testing.assert_allclose(value, oracle, rtol=1e-4)
+
+
+def test_discretized_nll_half_precision_input_computed_in_float32(rng):
+    x = ops.cast(rng.integers(0, 2, (3, 8)), "bfloat16")
+    value = losses.discretized_nll(x, ops.cast(x, "bfloat16"), 0.1, 2)
+    assert keras.backend.standardize_dtype(value.dtype) == "float32"

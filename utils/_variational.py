@@ -113,6 +113,11 @@ class VariationalModel(ReconstructionModel):
             **shared,
         )
         self.sampler = Sampling(self.seed, dtype=self.dtype_policy)
+        self._make_state()
+        self.built = True
+
+    def _make_state(self):
+        """Weights of the model itself: scale and number of steps, if used."""
         if self.likelihood != "bernoulli" and self.scale == "learned":
             self.log_scale = self.add_weight(
                 name="log_scale",
@@ -131,7 +136,6 @@ class VariationalModel(ReconstructionModel):
                 trainable=False,
                 autocast=False,
             )
-        self.built = True
 
     def _two_heads(self, encoder):
         """A second head beside the code: the code is μ, its twin log σ²."""

@@ -220,9 +220,6 @@ class VectorQuantizer(keras.layers.Layer):
         """Rows of the code book, ``(…, code_dim)``, with their gradient."""
         return ops.take(self.codebook, ids, axis=0)
 
-    def compute_output_shape(self, input_shape):
-        return input_shape, input_shape[:-1]
-
     def get_config(self):
         names = ("codebook_size", "code_dim", "seed")
         own = {name: getattr(self, name) for name in names}

@@ -8,24 +8,17 @@ indices, fitted afterwards, makes it a generative model.
 import keras
 import numpy as np
 from keras import ops
-from scipy.sparse import csgraph
 
+from utils import _code_prior as prior
 from utils import _validation as check
 from utils import losses, networks
+from utils._batches import in_batches
 from utils.layers import PACKAGE, VectorQuantizer
 from utils.reconstruction import OUTPUTS, ReconstructionModel
 
 __all__ = ["VQVAE"]
 
 PLACING_ROWS = 2000  # examples whose vectors the first code book is drawn from
-
-
-def _map_rows(function, x, size=1024):
-    pieces = [
-        ops.convert_to_numpy(function(x[start : start + size]))
-        for start in range(0, len(x), size)
-    ]
-    return np.concatenate(pieces)
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -237,9 +230,7 @@ class VQVAE(ReconstructionModel):
         """
         rng = np.random.default_rng(self.seed)
         rows = rng.permutation(len(x))[:PLACING_ROWS]
-        vectors = _map_rows(
-            lambda part: ops.cast(self.encoder(part), "float32"), x[rows]
-        ).reshape(-1, self.code_dim)
+        vectors = in_batches(self.encoder, x[rows]).reshape(-1, self.code_dim)
         book = ops.convert_to_numpy(self.quantizer.codebook).copy()
         book[0] = vectors[rng.integers(len(vectors))]
         nearest = np.full(len(vectors), np.inf)
@@ -255,7 +246,7 @@ class VQVAE(ReconstructionModel):
 
     # ---------------------------------------------------------------- prior
 
-    def fit_prior(self, x, kind="tree", *, smoothing=0.1):
+    def fit_prior(self, x, kind="tree", *, smoothing=4.0):
         """Fit P(indices) to the codes of x by counting; return the model.
 
         Args:
@@ -263,26 +254,18 @@ class VQVAE(ReconstructionModel):
             kind: ``"tree"``, in which every cell of the grid depends on one
                 other: of all trees the one of largest likelihood (Chow and
                 Liu 1968). ``"independent"``, every cell on its own.
-            smoothing: Added to every count, > 0, so that no code has
-                probability 0.
+            smoothing: Number > 0 of imagined rows with the cell's own
+                frequencies, added to each row of counts: where a parent's
+                code is rare, the cell falls back on being independent.
         """
         check.check_choice(kind, "kind", ("tree", "independent"))
         smoothing = check.check_number(smoothing, "smoothing", 1e-6)
         ids = self.encode(x).reshape(len(x), -1)
-        cells = ids.shape[1]
-        order, parents = np.arange(cells), np.arange(cells)
-        if kind == "tree" and cells > 1:
-            order, parents = _chow_liu(ids, self.codebook_size)
-        tables = np.empty(self.prior_tables.shape, "float32")
-        for cell, parent in enumerate(parents):
-            counts = smoothing + _pair_counts(
-                ids[:, parent], ids[:, cell], self.codebook_size
-            )
-            if parent == cell:  # no parent: one row, whatever it is
-                counts[:] = counts.diagonal().copy()
-            tables[cell] = counts / counts.sum(axis=1, keepdims=True)
-        self.prior_order.assign(order.astype("int32"))
-        self.prior_parents.assign(parents.astype("int32"))
+        order, parents, tables = prior.fit(
+            ids, self.codebook_size, kind == "tree", smoothing
+        )
+        self.prior_order.assign(order)
+        self.prior_parents.assign(parents)
         self.prior_tables.assign(tables)
         self.prior_fitted.assign(1)
         return self
@@ -305,24 +288,14 @@ class VQVAE(ReconstructionModel):
     def prior_log_prob(self, codes):
         """Log P(indices) under the fitted prior, ``(n,)``, in nats."""
         ids = self._check_codes(codes).reshape(len(codes), -1)
-        _, parents, tables = self._prior()
-        cells = np.arange(len(parents))
-        picked = tables[cells, ids[:, parents], ids]  # (n, cells)
-        return np.log(picked.astype("float64")).sum(axis=1)
+        return prior.log_prob(ids, *self._prior()[1:])
 
     def sample_codes(self, n, *, seed=None):
         """Draw n codes from the fitted prior: int64 ``(n, h, w)``."""
         n = check.check_int(n, "n")
         if seed is not None:
             seed = check.check_int(seed, "seed", minimum=0)
-        order, parents, tables = self._prior()
-        rng = np.random.default_rng(seed)
-        ids = np.zeros((n, len(order)), "int64")
-        for cell in order:
-            share = tables[cell, ids[:, parents[cell]]].astype("float64")
-            edges = share.cumsum(axis=1)
-            edges /= edges[:, -1:]
-            ids[:, cell] = (rng.random((n, 1)) >= edges).sum(axis=1)
+        ids = prior.draw(n, *self._prior(), np.random.default_rng(seed))
         return ids.reshape(n, *self.grid)
 
     # --------------------------------------------------------------- verbs
@@ -346,19 +319,16 @@ class VQVAE(ReconstructionModel):
     def encode(self, x):
         """Indices of the chosen rows: int64 ``(n, h, w)``."""
         x = check.check_array(x, "x", event_shape=self.event_shape)
-        return _map_rows(
+        return in_batches(
             lambda part: self.quantizer(self.encoder(part))[1], x
         ).astype("int64")
 
     def decode(self, codes):
         """Reconstructions from indices: float32 ``(n, *input_shape)``."""
-        return _map_rows(
-            lambda part: ops.cast(
-                self.decoder_outputs(self.quantizer.lookup(part))[
-                    "reconstruction"
-                ],
-                "float32",
-            ),
+        return in_batches(
+            lambda ids: self.decoder_outputs(self.quantizer.lookup(ids))[
+                "reconstruction"
+            ],
             self._check_codes(codes),
         )
 
@@ -394,33 +364,3 @@ class VQVAE(ReconstructionModel):
 
 def _number(variable):
     return int(ops.convert_to_numpy(variable))
-
-
-def _pair_counts(first, second, size):
-    """How often each pair of indices occurs, float64 ``(size, size)``."""
-    flat = np.bincount(first * size + second, minlength=size * size)
-    return flat.reshape(size, size).astype("float64")
-
-
-def _chow_liu(ids, size):
-    """Order and parents of the tree of largest mutual information.
-
-    Mutual informations are those of the observed frequencies. The root, cell
-    0, is its own parent.
-    """
-    cells = ids.shape[1]
-    weights = np.zeros((cells, cells))
-    for a in range(cells):
-        for b in range(a):
-            joint = _pair_counts(ids[:, a], ids[:, b], size) / len(ids)
-            product = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
-            there = joint > 0
-            weights[a, b] = np.sum(
-                joint[there] * np.log(joint[there] / product[there])
-            )
-    # the spanning tree is a minimum; an entry of 0 would mean "no edge"
-    costs = np.tril(weights.max() + 1.0 - weights, -1)
-    tree = csgraph.minimum_spanning_tree(costs)
-    order, parents = csgraph.breadth_first_order(tree, 0, directed=False)
-    parents[0] = 0
-    return order, parents
