@@ -173,4 +173,7 @@ class ReconstructionModel(keras.Model):
 
 def _target(x, sample_weight):
     """Target for Keras, which drops weights in silence if there is none."""
-    return None if sample_weight is None else x
+    if sample_weight is None:
+        return None
+    # one array: Keras would give each entry of a dict weights of its own
+    return x["x"] if isinstance(x, dict) else x
