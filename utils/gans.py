@@ -350,11 +350,12 @@ class GAN(keras.Model):
                 rows, labels = (*rows, None)[:2]
             names = ("validation_data[0]", "validation_data[1]")
             validation_data = (self._inputs(rows, labels, names), None)
+        inputs = self._inputs(x, y)
         if check.is_array(x):
             num_rows = int(len(x) * (1.0 - validation_split))
             _check_batches(num_rows, batch_size or 32)
         return super().fit(
-            self._inputs(x, y),
+            inputs,
             batch_size=batch_size,
             validation_data=validation_data,
             validation_split=validation_split,
