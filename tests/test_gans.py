@@ -551,7 +551,7 @@ def test_gan_loaded_continues_training_where_it_stopped(case, tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert int(loaded.optimizer.iterations) == 2
     # Keras does not save the state of seed generators
-    loaded.noise.state.assign(model.noise.state)
+    loaded.noise.state.assign(*arrays([model.noise.state]))
     for one in (model, loaded):
         one.fit(x, labels, batch_size=6, shuffle=False, verbose=0)
     for a, b in zip(model.get_weights(), loaded.get_weights(), strict=True):

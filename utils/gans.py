@@ -169,8 +169,8 @@ class GAN(keras.Model):
         ):
             if self._given[name] is None:
                 continue
-            labels = keras.KerasTensor((None,), "int32")
-            inputs = self._join(key, keras.KerasTensor(shape), labels)
+            labels = keras.Input((), dtype="int32")
+            inputs = self._join(key, keras.Input(shape[1:]), labels)
             expected = f"a model from {key} {shape} to {wanted}"
             try:
                 found = self._given[name].compute_output_spec(inputs).shape
@@ -183,6 +183,8 @@ class GAN(keras.Model):
         """Input of a network: the value alone, or beside its labels."""
         if self.num_classes is None:
             return value
+        # JAX run eagerly hands over NumPy rows; Keras wants all tensors or none
+        value, labels = ops.convert_to_tensor(value), ops.cast(labels, "int32")
         return {name: value, "labels": labels}
 
     def _split(self, inputs):
@@ -206,7 +208,7 @@ class GAN(keras.Model):
         score = self.discriminator
         return {
             "samples": samples,
-            "real_scores": score(inputs, training=training),
+            "real_scores": score(self._join("x", x, labels), training=training),
             "fake_scores": score(
                 self._join("x", fixed, labels), training=training
             ),
@@ -314,7 +316,8 @@ class GAN(keras.Model):
         if not check.is_array(x):
             return x
         x = self._check_rows(x, names[0], min_rows=2)
-        return self._join("x", x, self._check_labels(y, names[1], len(x)))
+        labels = self._check_labels(y, names[1], len(x))
+        return x if labels is None else {"x": x, "labels": labels}
 
     def _refuse(self, sample_weight):
         if sample_weight is not None:
