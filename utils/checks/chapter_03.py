@@ -1,0 +1,891 @@
+"""Checks of chapter 3, generative adversarial networks."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from utils import data, generation
+from utils.backend import input_gradient
+from utils.checks._feedback import as_array, call, correct, wrong
+from utils.gans import GAN, RelativisticGAN
+
+
+def _close(value, target, tolerance=2e-3):
+    return abs(value - target) <= tolerance
+
+
+def _numpy(value, what):
+    """A tensor of any backend as a finite array, or feedback."""
+    if value is None:
+        wrong(f"{what} is None: did you forget the `return`?")
+    try:
+        value = ops.convert_to_numpy(value)
+    except (TypeError, ValueError, RuntimeError):
+        wrong(f"{what} should be numbers; received {type(value).__name__}.")
+    return as_array(value, what)
+
+
+# ---------------------------------------------------------------- 3.1
+
+P_DATA, P_G = np.array([0.9, 0.1]), np.array([0.3, 0.7])
+
+
+def check_3_1(answer):
+    """D*, its value, and both slopes at a row that D* doubts."""
+    numbers = as_array(answer, "Your answer")
+    if numbers.shape != (5,):
+        wrong(
+            "Give a list of five numbers: D*(A), D*(B), V(D*, G), and the "
+            f"slopes of the two losses; received shape {numbers.shape}."
+        )
+    d_a, d_b, value, saturating, non_saturating = (float(n) for n in numbers)
+    d_star = P_DATA / (P_DATA + P_G)
+    for kind, given, best, p, q in zip(
+        "AB", (d_a, d_b), d_star, P_DATA, P_G, strict=True
+    ):
+        if _close(given, best):
+            continue
+        if _close(given, 1 - best):
+            wrong(
+                f"D*({kind}) = {given:g} is the share of *generated* rows. D "
+                "gives the probability of 'real': p_data stands on top."
+            )
+        if _close(given, p) or _close(given, q):
+            wrong(
+                f"D*({kind}) = {given:g} is the frequency of {kind} in one "
+                "of the two sources. D is asked the other way round: given "
+                f"{kind}, from which source?"
+            )
+        if _close(given, 0.5):
+            wrong(
+                "½ is the answer where both sources are equally frequent; "
+                f"at {kind} they are not."
+            )
+        if given in (0.0, 1.0):
+            wrong(
+                "D answers with a probability in (0, 1), not with a label: "
+                f"{kind} comes from both sources, so no answer is certain."
+            )
+        wrong(
+            f"D*({kind}) is not {given:g}. Maximise p log D + q log(1 − D) "
+            f"for p = {p:g}, q = {q:g}: set its slope to zero."
+        )
+    right = float(np.sum(P_DATA * np.log(d_star) + P_G * np.log(1 - d_star)))
+    if not _close(value, right):
+        named = {
+            -right: "That is −V, the loss that D *minimises*. V itself is a "
+            "mean of logarithms of probabilities: negative.",
+            right / np.log(2): "That is in bits. Logarithms are natural here.",
+            right + np.log(4): "That is 2 JS. V is smaller by log 4.",
+            (right + np.log(4)) / 2: "That is JS itself; V = −log 4 + 2 JS.",
+            -np.log(4): "−log 4 is the value where p_g equals p_data. Here a "
+            "discriminator can do better than to say ½.",
+            float(np.sum(P_DATA * np.log(d_star))): "The generated rows are "
+            "missing: V has two sums, and D is judged on fakes as well.",
+        }
+        for mistaken, feedback in named.items():
+            if _close(value, mistaken):
+                wrong(feedback)
+        wrong(
+            f"V(D*, G) is not {value:g}. Sum p_data log D* + p_g log(1 − D*) "
+            "over A and B, four terms in all."
+        )
+    _check_slopes(saturating, non_saturating, float(d_star[1]))
+    correct("3.1", "At which D(x̃) are the two slopes equal?")
+
+
+def _check_slopes(saturating, non_saturating, d):
+    """The slopes of both generator losses by the logit, at D = d."""
+    if _close(saturating, -d) and _close(non_saturating, d - 1):
+        return
+    if _close(saturating, d - 1) and _close(non_saturating, -d):
+        wrong(
+            "You exchanged the two. The saturating loss log(1 − D) is the "
+            "one that is silent where D is sure of a fake: slope −D."
+        )
+    if _close(saturating, d) or _close(non_saturating, 1 - d):
+        wrong(
+            "The sign is turned. Both losses fall when the logit rises. A "
+            "slope of +D belongs to −log(1 − D): label 0 in the generator's "
+            "step, which asks G to be caught."
+        )
+    if _close(saturating, -1 / (1 - d)) or _close(non_saturating, -1 / d, 0.02):
+        wrong(
+            "These are slopes by D, not by the logit. Multiply by "
+            "dD/ds = D (1 − D): that factor is what vanishes."
+        )
+    if _close(saturating, -d):
+        wrong(
+            f"The first slope is right; that of −log D is not "
+            f"{non_saturating:g}. Write −log σ(s) as softplus(−s)."
+        )
+    wrong(
+        f"The slope of log(1 − D) by the logit is not {saturating:g}. Write "
+        "it as −softplus(s), whose derivative is −σ(s) = −D."
+    )
+
+
+# ---------------------------------------------------------------- 3.2
+
+
+def _toy_generator(z, theta):
+    return ops.tanh(ops.matmul(z, theta))
+
+
+def _toy_discriminator(x, psi):
+    hidden = ops.tanh(ops.matmul(x, psi))
+    return 2.0 * ops.sum(hidden, axis=1, keepdims=True) + 0.7  # (n, 1)
+
+
+def _slope(loss, weights):
+    """Gradient of a scalar; zero where nothing depends on the weights."""
+    try:
+        gradient = input_gradient(
+            lambda w: ops.sum(loss(w)) + 0.0 * ops.sum(w), weights
+        )
+    except Exception as error:  # NumPy in the answer, on JAX and PyTorch
+        wrong(
+            "The losses cannot be differentiated "
+            f"({type(error).__name__}). Stay inside `keras.ops`: NumPy cuts "
+            "the gradient."
+        )
+    return ops.convert_to_numpy(gradient)
+
+
+def check_3_2(answer):
+    """Both losses from logits, each with its own player's gradient."""
+    rng = np.random.default_rng(3)
+    theta, psi, x, z, z_other = (
+        ops.convert_to_tensor(rng.normal(0, 1, shape).astype("float32"))
+        for shape in ((2, 3), (3, 4), (6, 3), (6, 2), (6, 2))
+    )
+    softplus = ops.softplus
+
+    def run(theta=theta, psi=psi, z=z):
+        return call(
+            answer, _toy_generator, _toy_discriminator, theta, psi, x, z
+        )
+
+    pair = run()
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        wrong("Return two losses, (d_loss, g_loss).")
+    values = []
+    for name, loss in zip(("d_loss", "g_loss"), pair, strict=True):
+        value = _numpy(loss, name)
+        if value.size != 1:
+            wrong(
+                f"{name} has shape {value.shape}; a batch has one loss. The "
+                "logits have shape (n, 1): a mean over the last axis leaves "
+                "them as they are. Average over all entries."
+            )
+        values.append(float(value.reshape(())))
+
+    real = _toy_discriminator(x, psi)
+    made = _toy_generator(z, theta)
+    fake = _toy_discriminator(made, psi)
+
+    def mean(values):
+        return float(ops.convert_to_numpy(ops.mean(values)))
+
+    right_d = mean(softplus(-real)) + mean(softplus(fake))
+    if not np.isclose(values[0], right_d, rtol=1e-4):
+        other = float(_numpy(run(z=z_other)[0], "d_loss").reshape(()))
+        if np.isclose(values[0], other, rtol=1e-6):
+            wrong(
+                "Other noise, same d_loss: your discriminator never sees a "
+                "generated row. It will learn to say 'real' to everything. "
+                "Real rows with label 1 *and* generated rows with label 0."
+            )
+        named = {
+            mean(softplus(fake)): "The real rows are missing from d_loss.",
+            mean(softplus(real)) + mean(softplus(-fake)): "The labels are "
+            "exchanged in d_loss: it rewards D for calling fakes real.",
+            mean(softplus(-real)) + mean(softplus(-fake)): "d_loss gives "
+            "generated rows the label 1. That belongs to the generator's "
+            "step; in D's own step they have label 0.",
+            -right_d: "The sign of d_loss is turned. (1) is a value that D "
+            "maximises; an optimiser minimises, so L_D = −V.",
+            right_d / 2: "There is a factor ½: the mean of the two terms "
+            "instead of their sum. Equation (2) adds them, so that an "
+            "undecided D has 2 log 2.",
+            right_d * 6: "You summed over the batch; take the mean.",
+            mean(softplus(-ops.sigmoid(real)))
+            + mean(softplus(ops.sigmoid(fake))): "A sigmoid too many: these "
+            "are logits of logits. Give softplus the logits themselves, or "
+            "say `from_logits=False` for probabilities.",
+        }
+        _name_value(values[0], named)
+        wrong(f"On a test batch d_loss is {right_d:.4f}, not {values[0]:.4f}.")
+    right_g = mean(softplus(-fake))
+    if not np.isclose(values[1], right_g, rtol=1e-4):
+        named = {
+            mean(softplus(fake)): "g_loss gives generated rows the label 0: "
+            "it asks G to be *recognised*. In the generator's step the "
+            "label is 1.",
+            -mean(softplus(fake)): "g_loss is the saturating log(1 − D): "
+            "right direction, but almost no slope while D is sure. Use "
+            "−log D, that is softplus(−logit).",
+            -right_g: "The sign of g_loss is turned: it would make G's rows "
+            "look less real.",
+            right_g * 6: "You summed g_loss over the batch; take the mean.",
+            mean(softplus(-real)): "g_loss scores the real rows, on which G "
+            "has no influence.",
+            mean(ops.square(made - x)): "g_loss compares generated with real "
+            "rows directly: a loss of G's own, without D. Noise has no "
+            "target, and the best such G is the mean of the data.",
+            mean(softplus(-ops.sigmoid(fake))): "A sigmoid too many in "
+            "g_loss: softplus takes the logit itself.",
+        }
+        _name_value(values[1], named)
+        wrong(f"On a test batch g_loss is {right_g:.4f}, not {values[1]:.4f}.")
+
+    d_loss = [lambda t: run(theta=t)[0], lambda p: run(psi=p)[0]]
+    g_loss = [lambda t: run(theta=t)[1], lambda p: run(psi=p)[1]]
+    own_d = _slope(d_loss[1], psi)
+    own_g = _slope(g_loss[0], theta)
+    if not np.any(own_d):
+        wrong(
+            "d_loss does not reach D's weights ψ: you cut them in D's *own* "
+            "loss (or left `keras.ops`). D is frozen and never learns."
+        )
+    if not np.any(own_g):
+        wrong(
+            "g_loss does not reach G's weights θ: the generated rows are cut "
+            "in G's *own* loss (or you left `keras.ops`). G never moves. The "
+            "gradient has to come through D to the rows."
+        )
+    right = _slope(
+        lambda p: (
+            ops.mean(softplus(-_toy_discriminator(x, p)))
+            + ops.mean(softplus(_toy_discriminator(made, p)))
+        ),
+        psi,
+    )
+    if not np.allclose(own_d, right, rtol=1e-3, atol=1e-5):
+        wrong(
+            "d_loss has the right value but not the right slope by ψ: one of "
+            "its two terms is cut from D's weights. Cut the generated rows, "
+            "not their scores."
+        )
+    right = _slope(
+        lambda t: ops.mean(
+            softplus(-_toy_discriminator(_toy_generator(z, t), psi))
+        ),
+        theta,
+    )
+    if not np.allclose(own_g, right, rtol=1e-3, atol=1e-5):
+        wrong("g_loss has the right value but not the right slope by θ.")
+    if np.any(_slope(d_loss[0], theta)):
+        wrong(
+            "d_loss reaches G's weights θ: in one backward pass it would "
+            "teach G to be caught, against g_loss. Put `ops.stop_gradient` "
+            "around the generated rows in d_loss."
+        )
+    if np.any(_slope(g_loss[1], psi)):
+        wrong(
+            "g_loss reaches D's weights ψ: in one backward pass it would "
+            "teach D to accept fakes, against d_loss. Score the rows for G "
+            "with `ops.stop_gradient(psi)`."
+        )
+    correct(
+        "3.2",
+        "What would the summed loss of the *saturating* game do without cuts?",
+    )
+
+
+def _name_value(value, named):
+    """Reject a value that a known mistake gives."""
+    for mistaken, feedback in named.items():
+        if np.isclose(value, mistaken, rtol=1e-4):
+            wrong(feedback)
+
+
+# ---------------------------------------------------------------- 3.3
+
+
+def _built(answer, latent_dim, shape):
+    """The learner's generator; Keras's own errors explained."""
+    try:
+        model = call(answer, latent_dim, shape)
+    except AssertionError as error:
+        if "interpret activation" in str(error):
+            wrong(
+                "Keras knows no such activation. An activation is a fixed "
+                "function of its input; noise is not one. Noise comes in "
+                "from outside: it is the *input* of the generator."
+            )
+        raise
+    if model is None:
+        wrong("Your function returns None: did you forget the `return`?")
+    if not callable(model):
+        wrong(f"Return a Keras model; received {type(model).__name__}.")
+    return model
+
+
+def _images(model, z, shape):
+    """What a generator makes of noise, its shape checked."""
+    try:
+        x = ops.convert_to_numpy(model(ops.convert_to_tensor(z)))
+    except Exception as error:  # whatever Keras says of a wrong input
+        wrong(
+            f"Your generator does not take noise of shape {z.shape}. Its "
+            f"input is z of width latent_dim = {z.shape[1]}, not an example. "
+            f"({type(error).__name__}: {str(error).splitlines()[0]})"
+        )
+    if x.shape[1:] != shape:
+        if np.prod(x.shape[1:]) == z.shape[1]:
+            wrong(
+                f"The output has the width of the *noise*, {x.shape[1:]}. A "
+                f"generated row has the shape of the data, {shape}: it goes "
+                "into D beside real rows."
+            )
+        wrong(
+            f"Your generator makes rows of shape {x.shape[1:]} where the data "
+            f"have {shape}. Let the last layers follow `shape`."
+        )
+    return as_array(x, "A generated batch", (len(z), *shape))
+
+
+def check_3_3(answer):
+    """A generator: noise in, an example out, in the range of the data."""
+    rng = np.random.default_rng(0)
+    for latent_dim, shape in ((5, (4, 4, 1)), (3, (30,))):
+        model = _built(answer, latent_dim, shape)
+        z = rng.standard_normal((40, latent_dim)).astype("float32")
+        x = _images(model, z, shape)
+        if not np.allclose(x, _images(model, z, shape), atol=1e-6):
+            wrong(
+                "The same noise gave two different outputs: there is noise "
+                "*inside* the generator, in an activation or a layer. Then "
+                "z does not decide what is drawn. G is a function; all its "
+                "chance comes in through z."
+            )
+        if x.std(axis=0).max() < 1e-6:
+            wrong("All noise vectors give the same output: z is ignored.")
+        wide = _images(model, 30 * z, shape)
+        if wide.min() < -1e-6 and wide.min() >= -1 - 1e-6 >= -wide.max() - 2e-6:
+            wrong(
+                "Your outputs lie in (−1, 1), as of a tanh; these data lie in "
+                "[0, 1]. Rescale the output, or end in a sigmoid."
+            )
+        if wide.min() < -1e-6 or wide.max() > 1 + 1e-6:
+            wrong(
+                f"Outputs from {wide.min():.1f} to {wide.max():.1f} leave the "
+                "data's range [0, 1]: one look at the brightness is enough "
+                "for D. End in a sigmoid."
+            )
+        _refuse_one_layer(model, z[:20], z[20:], shape)
+    correct(
+        "3.3", "Which two arguments make `networks.generator` build the same?"
+    )
+
+
+def _refuse_one_layer(model, a, b, shape):
+    """Name a generator without hidden activation: a linear map at heart."""
+    rows = [_images(model, z, shape) for z in (a, b, (a + b) / 2)]
+    if min(r.min() for r in rows) < 1e-6 or max(r.max() for r in rows) > 0.999:
+        return  # an output that reaches its bounds hides the logits
+    first, second, middle = (np.log(r / (1 - r)) for r in rows)
+    if np.allclose(middle, (first + second) / 2, atol=1e-4):
+        wrong(
+            "Before the sigmoid your generator is a *linear* map of z: it can "
+            "draw a Gaussian and no more. Add a hidden layer with an "
+            "activation, such as a ReLU."
+        )
+
+
+# ---------------------------------------------------------------- 3.4
+
+
+def _nearest(points, others):
+    """Index of and distance to each point's nearest other point."""
+    squared = (
+        (points**2).sum(1)[:, None]
+        - 2 * points @ others.T
+        + (others**2).sum(1)[None]
+    )
+    return squared.argmin(1), np.sqrt(np.maximum(squared.min(1), 0))
+
+
+def _drawn(answer, n):
+    """n samples of a model with ``sample`` or of a plain function."""
+    if not hasattr(answer, "sample"):
+        return call(answer, n)
+    if getattr(answer, "num_classes", None):
+        labels = np.arange(n) % answer.num_classes
+        return call(lambda: answer.sample(n, labels=labels))
+    return call(answer.sample, n)
+
+
+def check_3_4(answer):
+    """Samples that vary as digits do and look like digits."""
+    if answer is None:
+        wrong(
+            "Pass the trained model (anything with `sample`), or a function "
+            "that takes n and returns n generated images."
+        )
+    digits = data.load("digits")
+    flat = digits.flat()
+    n = 500
+    x = _drawn(answer, n)
+    x = as_array(getattr(x, "numpy", lambda: x)(), "The samples")
+    if x.shape not in ((n, 8, 8, 1), (n, 8, 8), (n, 64)):
+        wrong(
+            f"{n} samples of digits have shape ({n}, 8, 8, 1); yours have "
+            f"{x.shape}. (A loss, such as `train_on_batch` returns, is no "
+            "image.)"
+        )
+    x = x.reshape(n, 64)
+    if x.min() < -1e-6 or x.max() > 1 + 1e-6:
+        wrong(
+            f"Your samples run from {x.min():.2f} to {x.max():.2f}, the data "
+            "from 0 to 1."
+        )
+    spread = generation.sample_spread(x)
+    gap = np.abs(x.mean(axis=0) - flat.x_train.mean(axis=0)).mean()
+    index, distance = _nearest(x, flat.x_train.astype("float64"))
+    _, unseen = _nearest(flat.x_test.astype("float64"), flat.x_train)
+    ratio = distance.mean() / unseen.mean()
+    if np.mean(distance < 1e-3) > 0.02:
+        wrong("Some samples are copies of training rows; generate new ones.")
+    if spread < 0.1 and gap < 0.06:
+        wrong(
+            f"Every sample is the *mean image*: spread {spread:.3f}, data "
+            "0.23. Your generator was trained by a loss of its own: it "
+            "regressed images on noise. Noise has no target; G learns "
+            "through D alone."
+        )
+    if spread < 0.1:
+        wrong(
+            f"All samples are alike (spread {spread:.3f}, data 0.23) and "
+            "unlike the data. Either D does not learn, so that one picture "
+            f"fools it for ever{_frozen(answer)}; or label 0 in G's step "
+            "drives G to be caught; or the game has collapsed: try Adam with "
+            "beta_1 = 0 and a penalty."
+        )
+    if ratio > 2.0:
+        wrong(
+            f"The samples vary (spread {spread:.3f}) but lie {ratio:.1f} times "
+            "as far from real digits as unseen digits do: that is what an "
+            f"untrained generator gives. Is G frozen{_frozen(answer)}? Does D "
+            "see generated rows, or only real ones? Or is training too short?"
+        )
+    shares = np.bincount(flat.y_train[index], minlength=10) / n
+    missing = np.flatnonzero(shares < 0.01)
+    if spread < 0.15 or len(missing) > 1:
+        wrong(
+            f"Spread {spread:.3f} (data 0.23), and {10 - len(missing)} of 10 "
+            "digits occur: the game has partly collapsed. Try pairs "
+            "(RelativisticGAN), a penalty, or Adam with beta_1 = 0."
+        )
+    correct(
+        "3.4",
+        f"Spread {spread:.3f}, the data have 0.23. Look at twenty samples: "
+        "which digits come out worst?",
+    )
+
+
+def _frozen(model):
+    """A hint, if one of the two networks is frozen at this moment."""
+    for name in ("generator", "discriminator"):
+        network = getattr(model, name, None)
+        if network is not None and not network.trainable_variables:
+            return f" (the {name} has `trainable = False` right now)"
+    return ""
+
+
+# ---------------------------------------------------------------- 3.5
+
+
+def check_3_5(answer):
+    """(‖∇D‖ − 1)² at interpolates, one α and one value a row."""
+    n, shape = 400, (2, 3, 1)
+    rng = np.random.default_rng(0)
+    direction = rng.standard_normal(shape).astype("float32")
+    direction /= np.linalg.norm(direction)
+    seed = keras.random.SeedGenerator(0)
+    x, samples = (
+        ops.convert_to_tensor(rng.standard_normal((n, *shape), "float32"))
+        for _ in range(2)
+    )
+
+    def slanted(slope):  # a plane: the same gradient everywhere
+        return lambda rows: ops.sum(rows * slope, axis=(1, 2, 3))
+
+    def penalties(critic, x=x, samples=samples):
+        result = call(answer, critic, x, samples, seed)
+        result = _numpy(result, "The penalty")
+        if result.shape == (n, 1):
+            result = result[:, 0]
+        if result.shape not in ((n,), ()):
+            wrong(
+                f"The penalty should have one value a row, shape ({n},), not "
+                f"{result.shape}. Sum the squared slopes over all axes of an "
+                "example: every axis but the first."
+            )
+        return result
+
+    found = penalties(slanted(3.0 * direction))
+    named = {
+        9.0: "That is ‖∇D‖², which is smallest at slope 0. The penalty wants "
+        "slope *one*: (‖∇D‖ − 1)².",
+        3.0: "That is the norm itself; the penalty is (‖∇D‖ − 1)².",
+        2.0: "The square is missing: (‖∇D‖ − 1)².",
+        64.0: "The root is missing: you took (‖∇D‖² − 1)².",
+        40.0: "The weight λ = 10 belongs to the caller.",
+        (3.0 / n - 1) ** 2: "You differentiated the *mean* of the scores: "
+        "every row's gradient is divided by n. Differentiate the sum.",
+        (3.0 * n**0.5 - 1) ** 2: "The norm runs over the whole batch. Each "
+        "row has a norm of its own: leave the first axis out of the sum.",
+    }
+    for mistaken, feedback in named.items():
+        if np.allclose(found, mistaken, rtol=1e-3):
+            wrong(feedback)
+    if not np.allclose(found, 4.0, rtol=1e-3):
+        wrong(
+            "A critic that is a plane of slope 3 has the penalty (3 − 1)² = 4 "
+            f"at every row, wherever one looks; yours is {found.mean():.3g}."
+        )
+    if found.shape == ():
+        wrong(
+            "The values are right, but averaged. Return one value a row; the "
+            "caller takes the mean."
+        )
+    if not np.allclose(penalties(slanted(0.5 * direction)), 0.25, rtol=1e-3):
+        wrong(
+            "A plane of slope ½ costs (½ − 1)² = 0.25. Yours differs: this "
+            "penalty is two-sided, slopes below one cost as well."
+        )
+    _check_places(penalties, direction, n)
+
+    def by_weights(slope):
+        return call(answer, slanted(slope), x, samples, seed)
+
+    slope = ops.convert_to_tensor(3.0 * direction)
+    gradient = _slope(lambda w: ops.mean(by_weights(w)), slope)
+    if not np.allclose(gradient, 4.0 * direction, atol=1e-3):
+        wrong(
+            "The value is right, but its gradient by the critic's weights is "
+            "not: the penalty would not train the critic. Keep the slope a "
+            "tensor: no `stop_gradient`, no `convert_to_numpy` on the way."
+        )
+    correct(
+        "3.5", "What does α ~ U(0, 1) *per pixel* sample instead of a line?"
+    )
+
+
+def _check_places(penalties, direction, n):
+    """Infer from a bowl-shaped critic where the slope was taken."""
+    line = direction[None] * np.ones((n, 1, 1, 1), "float32")
+    x, samples = (ops.convert_to_tensor(c * line) for c in (2.0, 6.0))
+
+    def bowl(rows):  # gradient = the point itself, norm = its distance from 0
+        return 0.5 * ops.sum(ops.square(rows), axis=(1, 2, 3))
+
+    def alphas():
+        distance = 1 + np.sqrt(penalties(bowl, x, samples))
+        return (6.0 - distance) / 4.0
+
+    alpha = alphas()
+    if np.allclose(alpha, 1.0, atol=1e-3):
+        wrong(
+            "The slope is taken at the real rows. Take it *between*: "
+            "x̄ = α x + (1 − α) x̃."
+        )
+    if np.allclose(alpha, 0.0, atol=1e-3):
+        wrong(
+            "The slope is taken at the generated rows. Take it *between*: "
+            "x̄ = α x + (1 − α) x̃."
+        )
+    if np.allclose(alpha, 0.5, atol=1e-3):
+        wrong("α is always ½. Draw it from U(0, 1).")
+    if np.ptp(alpha) < 1e-3:
+        wrong(
+            "All rows share one α. Draw one *per row*: shape (n, 1, …, 1), so "
+            "that it is broadcast over the entries of a row."
+        )
+    if alpha.min() < -1e-3 or alpha.max() > 1 + 1e-3:
+        wrong("Some points lie outside the segment: α belongs to [0, 1].")
+    if alpha.std() < 0.2:
+        wrong(
+            "The points scatter too little for one α a row: an α of its own "
+            "for every *pixel* leaves the line between the two rows. Shape "
+            "(n, 1, …, 1)."
+        )
+    if abs(alpha.mean() - 0.5) > 0.08 or abs(alpha.std() - 0.289) > 0.05:
+        wrong("α is not uniform on (0, 1).")
+    if np.allclose(alpha, alphas()):
+        wrong(
+            "A second call drew the same α: every step would look at the same "
+            "places. Pass the generator `seed` on, not an integer."
+        )
+
+
+# ---------------------------------------------------------------- 3.6
+
+
+def _momentum(model):
+    """β₁ of Adam, momentum of SGD; ``None`` if there is no optimiser."""
+    optimizer = getattr(model, "optimizer", None)
+    for name in ("beta_1", "momentum"):
+        if hasattr(optimizer, name):
+            return float(getattr(optimizer, name))
+    return None
+
+
+def check_3_6(paired, calm, rescued):
+    """One change at a time, counted, and a conclusion that fits."""
+    for name, model in (("paired", paired), ("calm", calm)):
+        if not isinstance(model, GAN) or tuple(model.event_shape) != (2,):
+            wrong(
+                f"`{name}` should be a trained model of the ring, rows of "
+                f"shape (2,); received {type(model).__name__}."
+            )
+        if _momentum(model) is None:
+            wrong(f"`{name}` has no optimiser: compile and fit it.")
+    if not isinstance(paired, RelativisticGAN):
+        wrong("`paired` should score rows in pairs: a RelativisticGAN.")
+    if isinstance(calm, RelativisticGAN):
+        wrong(
+            "`calm` scores rows in pairs as well: two changes at once, and "
+            "no way to tell which one cured. Use the plain GAN."
+        )
+    if _momentum(paired) < 0.5:
+        wrong(
+            f"`paired` runs with β₁ = {_momentum(paired):g}: two changes at "
+            "once. Leave it at Adam's default, 0.9."
+        )
+    if _momentum(calm) > 0.0:
+        wrong(f"`calm` still has momentum, β₁ = {_momentum(calm):g}.")
+    angles = 2 * np.pi * np.arange(8) / 8
+    centres = 2 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    found = {
+        name: generation.modes_covered(model.sample(2000, seed=1), centres, 0.1)
+        for name, model in (("paired", paired), ("calm", calm))
+    }
+    told = ", ".join(
+        f"{name}: {f.modes} of 8 modes, {f.share_within:.0%} within 3 σ"
+        for name, f in found.items()
+    )
+    good = {n for n, f in found.items() if f.modes == 8 and f[1] >= 0.8}
+    if "calm" not in good:
+        wrong(
+            f"Counted: {told}. The calm run can do better than that: 8 modes "
+            "and 80 %. Train for 1 500 steps or more, with a learning rate "
+            "that falls to zero."
+        )
+    if isinstance(rescued, str):
+        rescued = [rescued]
+    try:
+        claimed = set(rescued)
+    except TypeError:
+        claimed = {None}
+    if not claimed <= {"paired", "calm"}:
+        wrong('`rescued` lists names: some of "paired" and "calm".')
+    if claimed != good:
+        wrong(
+            f"Counted: {told}. By the rule (8 modes, at least 80 % within 3 σ) "
+            f"the rescued ones are {sorted(good)}, not {sorted(claimed)}. "
+            "Few lost modes are not yet a good fit: look at both numbers."
+        )
+    correct(
+        "3.6",
+        f"{told}. One seed is an anecdote: would you bet on the next?",
+    )
+
+
+# ---------------------------------------------------------------- 3.7
+
+CURVES = (
+    "discriminator_loss",
+    "generator_loss",
+    "real_accuracy",
+    "fake_accuracy",
+)
+
+# Recorded: `GAN` on the digits, batches of 64, 584 steps, seeds 0, 1, 2. Each
+# curve after 1, 2, 4 and 8 eighths of training, then the spread of samples.
+_RUNS = {
+    "settled": [
+        [
+            (1.315, 1.254, 1.343, 1.301),
+            (1.060, 0.969, 0.792, 0.776),
+            (0.715, 0.754, 0.618, 0.704),
+            (0.578, 0.694, 0.674, 0.835),
+            0.214,
+        ],
+        [
+            (1.250, 1.295, 1.305, 1.305),
+            (1.044, 0.913, 0.843, 0.755),
+            (0.795, 0.681, 0.647, 0.750),
+            (0.626, 0.653, 0.743, 0.787),
+            0.217,
+        ],
+        [
+            (1.297, 1.266, 1.323, 1.319),
+            (1.001, 0.933, 0.821, 0.752),
+            (0.732, 0.742, 0.635, 0.731),
+            (0.615, 0.689, 0.730, 0.705),
+            0.212,
+        ],
+    ],
+    "no fakes": [
+        [
+            (0.014, 0.0, 0.0, 0.0),
+            (0.004, 0.0, 0.0, 0.0),
+            (0.993, 1.0, 1.0, 1.0),
+            (0.0, 0.0, 0.0, 0.0),
+            0.140,
+        ],
+        [
+            (0.018, 0.0, 0.0, 0.0),
+            (0.012, 0.0, 0.0, 0.0),
+            (0.992, 1.0, 1.0, 1.0),
+            (0.007, 0.0, 0.0, 0.0),
+            0.158,
+        ],
+        [
+            (0.030, 0.0, 0.0, 0.0),
+            (0.014, 0.0, 0.0, 0.0),
+            (0.987, 1.0, 1.0, 1.0),
+            (0.011, 0.0, 0.0, 0.0),
+            0.149,
+        ],
+    ],
+    "label 0": [
+        [
+            (0.065, 0.0, 0.0, 0.0),
+            (0.031, 0.0, 0.0, 0.0),
+            (0.985, 1.0, 1.0, 1.0),
+            (0.986, 1.0, 1.0, 1.0),
+            0.061,
+        ],
+        [
+            (0.047, 0.0, 0.0, 0.0),
+            (0.019, 0.0, 0.0, 0.0),
+            (0.988, 1.0, 1.0, 1.0),
+            (0.993, 1.0, 1.0, 1.0),
+            0.065,
+        ],
+        [
+            (0.056, 0.0, 0.0, 0.0),
+            (0.016, 0.0, 0.0, 0.0),
+            (0.979, 1.0, 1.0, 1.0),
+            (0.998, 1.0, 1.0, 1.0),
+            0.068,
+        ],
+    ],
+    "frozen D": [
+        [
+            (5.429, 5.939, 5.953, 5.963),
+            (0.016, 0.005, 0.005, 0.005),
+            (0.636, 0.636, 0.636, 0.636),
+            (0.0, 0.0, 0.0, 0.0),
+            0.006,
+        ],
+        [
+            (5.196, 5.948, 5.961, 5.968),
+            (0.034, 0.006, 0.006, 0.006),
+            (0.365, 0.365, 0.365, 0.365),
+            (0.007, 0.0, 0.0, 0.0),
+            0.003,
+        ],
+        [
+            (4.604, 4.992, 5.028, 5.042),
+            (0.059, 0.024, 0.023, 0.023),
+            (0.023, 0.023, 0.023, 0.023),
+            (0.012, 0.0, 0.0, 0.0),
+            0.005,
+        ],
+    ],
+    "frozen G": [
+        [
+            (0.079, 0.0, 0.0, 0.0),
+            (7.063, 12.858, 20.423, 22.674),
+            (0.985, 1.0, 1.0, 1.0),
+            (0.986, 1.0, 1.0, 1.0),
+            0.147,
+        ],
+        [
+            (0.064, 0.0, 0.0, 0.0),
+            (7.215, 13.114, 20.473, 22.437),
+            (0.986, 1.0, 1.0, 1.0),
+            (0.993, 1.0, 1.0, 1.0),
+            0.163,
+        ],
+        [
+            (0.070, 0.0, 0.0, 0.0),
+            (7.139, 12.749, 20.035, 22.113),
+            (0.979, 1.0, 1.0, 1.0),
+            (0.998, 1.0, 1.0, 1.0),
+            0.159,
+        ],
+    ],
+    "collapse": [
+        [
+            (0.117, 0.182, 0.336, 0.0),
+            (8.694, 11.872, 14.187, 21.656),
+            (0.969, 0.973, 0.946, 1.0),
+            (0.985, 0.980, 0.965, 1.0),
+            0.000,
+        ],
+        [
+            (0.116, 0.067, 0.015, 0.0),
+            (8.000, 15.591, 57.388, 23.502),
+            (0.978, 0.988, 0.998, 1.0),
+            (0.987, 0.993, 0.998, 1.0),
+            0.000,
+        ],
+        [
+            (0.101, 0.123, 0.082, 0.0),
+            (6.956, 13.298, 36.870, 58.089),
+            (0.975, 0.981, 0.988, 1.0),
+            (0.995, 0.984, 0.987, 1.0),
+            0.000,
+        ],
+    ],
+}
+_SIGNS = {
+    "settled": "Nobody wins: L_D stays near 2 log 2 ≈ 1.39, both accuracies "
+    "between ½ and 0.9, and the spread is close to the data's 0.23.",
+    "no fakes": "L_D → 0 is no success here: D calls *every* row real, which "
+    "the accuracy on generated rows (0) gives away. Nobody shows it fakes.",
+    "label 0": "Both losses → 0: the players agree. In a contest they cannot. "
+    "D recognises every fake, and G is content with it.",
+    "frozen D": "The accuracy on real rows does not move in any digit, and "
+    "L_D stays large: D does not learn, and G has found its blind spot.",
+    "frozen G": "D is certain and G's loss grows, but the samples still "
+    "have the spread of an untrained generator: G does not move.",
+    "collapse": "D is certain and G's loss is large, as with a frozen G; but "
+    "here the spread is 0: G moved, and draws one picture.",
+}
+
+
+def check_3_7(answer):
+    """Read the failure off the curves, on runs not shown as well."""
+    for kind, runs in _RUNS.items():
+        for seed, (*curves, spread) in enumerate(runs):
+            history = {
+                name: list(values)
+                for name, values in zip(CURVES, curves, strict=True)
+            }
+            verdict = call(answer, history, spread)
+            if verdict is None:
+                wrong(
+                    f"A run got no name (it is one of '{kind}'): does every "
+                    "path of your function `return`?"
+                )
+            if verdict not in _RUNS:
+                names = ", ".join(f"'{name}'" for name in _RUNS)
+                wrong(f"{verdict!r} is none of the six names: {names}.")
+            if verdict != kind:
+                shown = "the run in the table" if seed == 0 else "an unseen run"
+                wrong(
+                    f"You read {shown} of '{kind}' as '{verdict}'. "
+                    f"{_SIGNS[kind]}"
+                )
+    correct(
+        "3.7",
+        "Eighteen runs, three seeds each. Which seventh failure would your "
+        "rules misname?",
+    )
