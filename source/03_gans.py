@@ -870,7 +870,14 @@ regressor.compile(
     keras.optimizers.Adam(schedule), "mse", steps_per_execution=STEPS
 )
 no_input = np.zeros((len(x_train), LATENT_DIM), "float32")
-regressor.fit(no_input, x_train, batch_size=BATCH, epochs=EPOCHS, verbose=0)
+regressor.fit(
+    no_input,
+    x_train,
+    batch_size=BATCH,
+    epochs=EPOCHS,
+    verbose=0,
+    callbacks=[callbacks.ProgressLine("regression")],
+)
 z_new = np.random.default_rng(1).standard_normal((1000, LATENT_DIM))
 by_regression = regressor.predict(z_new, batch_size=1000, verbose=0)
 
@@ -1180,7 +1187,7 @@ train(
     epochs=CRITIC_EPOCHS,
     batch=256,
     rate=5e-3,
-    callbacks=[measured],
+    callbacks=[measured, callbacks.ProgressLine("WGAN-GP")],
 )
 claimed = np.array(wasserstein.history.history["wasserstein"])
 true = np.array(list(measured.values.values()))
@@ -1237,7 +1244,7 @@ assert true[-1] < 0.5 * true[0]
 # frozen and never thawed. What will the losses and accuracies look like?
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 def broken(losses=None, frozen=False):
     """A small GAN with one mistake, fitted for 200 steps."""
     model = GAN((2,), 2, **RING_NETS)
@@ -1308,7 +1315,7 @@ assert all(
 # | losses swing and do not settle | rotation, collapse | $\beta_1=0$, falling rate, penalty |
 # | both losses → 0, accuracy on fakes 0 | $D$ says "real" to everything: it never saw a fake | put generated rows into $L_D$ |
 # | both losses → 0, both accuracies 1 | $G$ wants to be caught: label 0 | label 1 in $G$'s step |
-# | $L_D$ → 0, $L_G$ climbs, both accuracies 1 | $D$ wins: $G$ is frozen, too weak, or out of the data's range | check who moves, and the range |
+# | $L_D$ falls, $L_G$ climbs, both accuracies near 1 | $D$ wins: $G$ is frozen, too weak, or out of the data's range | check who moves, and the range |
 #
 # The treacherous rows are the fourth and the fifth. Two losses falling to zero
 # is what success looks like everywhere else. In a game it means that nobody
