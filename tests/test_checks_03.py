@@ -442,8 +442,8 @@ class FrozenD(GAN):
     """D's loss moves nothing."""
 
     def player_losses(self, real, fake, fooled):
-        d_loss = cut(softplus(-real) + softplus(fake))
-        return d_loss, softplus(-fooled)
+        d_loss = softplus(-real) + softplus(fake)
+        return 0.0 * d_loss, softplus(-fooled)
 
 
 @pytest.mark.slow

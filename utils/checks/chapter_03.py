@@ -510,6 +510,7 @@ def check_3_5(answer):
     )
 
     def slanted(slope):  # a plane: the same gradient everywhere
+        slope = ops.convert_to_tensor(slope)
         return lambda rows: ops.sum(rows * slope, axis=(1, 2, 3))
 
     def penalties(critic, x=x, samples=samples):
