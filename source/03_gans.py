@@ -1041,9 +1041,10 @@ assert floor[0, 0] < gan_found[:, 0].min(), "and real rows are still better"
 # far and reaches many more test digits. The real rows show how far there is still
 # to go.
 #
-# The column of densities is a warning. The highest belongs to the regression:
-# its one blot lies in the middle of everything, inside many balls around real
-# digits, and covers nothing. By density the GAN is no better than a Gaussian
+# The column of densities is a warning: its highest value belongs to one of the
+# worst generators. A blot that lies in the middle of everything is inside many
+# balls around real digits and covers nothing. By density the GAN is no better
+# than a Gaussian
 # either; what it wins is variety that looks like the data's. A generator that
 # stored one perfect 8 would shine in density as well, and one that stored the
 # training set in *all* columns. Compare several numbers, and only those with the
