@@ -55,6 +55,7 @@ from sklearn.decomposition import PCA
 
 from utils import callbacks, data, gans, generation, plotting
 from utils.backend import input_gradient
+from utils.checks import chapter_03 as checks
 from utils.gans import GAN
 from utils.judge import Judge
 
@@ -1487,3 +1488,272 @@ assert sharp[:, 1].std() > 2 * biased[:, 1].std(), "less biased, noisier"
 
 # %% [markdown]
 # ## Exercises
+#
+# Each needs only the set-up cells at the top. Replace the line
+# `raise NotImplementedError`, run the cell, then run the check below it: it
+# says what is wrong, and with what to go on once it is right.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 3.1 · Two kinds of examples, with a pencil
+#
+# *You will learn what D answers, and what G hears of it.* The data are of
+# kind A with probability 0.9 and of kind B with 0.1. The generator produces A
+# with 0.3 and B with 0.7. Give five numbers: $D^*(A)$, $D^*(B)$, the value
+# $V(D^*,G)$ in nats; then, for a generated row of kind B scored by $D^*$,
+# the slope by its *logit* of the saturating loss $\log(1-D)$ and of the
+# non-saturating loss $-\log D$.
+
+# %% tags=["exercise"]
+answer_3_1 = None
+### BEGIN SOLUTION
+d_a = 0.9 / (0.9 + 0.3)
+d_b = 0.1 / (0.1 + 0.7)
+value_3_1 = (
+    0.9 * np.log(d_a)
+    + 0.1 * np.log(d_b)
+    + 0.3 * np.log(1 - d_a)
+    + 0.7 * np.log(1 - d_b)
+)
+answer_3_1 = [d_a, d_b, value_3_1, -d_b, -(1 - d_b)]
+### END SOLUTION
+
+# %% tags=["check"]
+checks.check_3_1(answer_3_1)
+
+# %% [markdown] tags=["discussion"]
+# $D^*(A)=0.9/1.2=0.75$ and $D^*(B)=0.1/0.8=0.125$;
+# $V=-0.976=-\log4+2\cdot0.205$. The slopes are $-D=-0.125$ and
+# $-(1-D)=-0.875$. B is what the generator makes too much of, so $D^*$ doubts
+# it, and there the non-saturating loss speaks seven times louder. Both slopes
+# are $-\tfrac12$ at $D=\tfrac12$.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 3.2 · Two losses, one backward pass
+#
+# *You will learn which path belongs to whom.* `generator(z, theta)` returns
+# rows, `discriminator(x, psi)` returns **logits** of shape $(n,1)$; both are
+# written with `keras.ops`. Return the two losses as scalars: $L_D$ of
+# equation (2) and the non-saturating $L_G$ of (5). Their *sum* will be
+# differentiated in one pass, so cut the paths: $L_D$ must not move $\theta$
+# and $L_G$ must not move $\psi$.
+
+
+# %% tags=["exercise"]
+def players_losses(generator, discriminator, theta, psi, x, z):
+    """Return (d_loss, g_loss), each the gradient of its own player only."""
+    ### BEGIN SOLUTION
+    made = generator(z, theta)
+    real = discriminator(x, psi)
+    fake = discriminator(ops.stop_gradient(made), psi)
+    fooled = discriminator(made, ops.stop_gradient(psi))
+    d_loss = ops.mean(ops.softplus(-real)) + ops.mean(ops.softplus(fake))
+    return d_loss, ops.mean(ops.softplus(-fooled))
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+checks.check_3_2(players_losses)
+
+# %% [markdown] tags=["discussion"]
+# The generated rows are scored twice, with the same value: once cut before
+# $D$, for $L_D$, once with $D$'s weights cut, for $L_G$. Keras's
+# `BinaryCrossentropy(from_logits=True)` against ones and zeros gives the same
+# numbers. Three popular shortcuts fail here: real rows only (then $D$ learns
+# to say "real" to everything), label 0 in the generator's step (then $G$
+# learns to be caught), and no cuts (then each player works against itself).
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 3.3 · Where the noise comes in
+#
+# *You will learn to tell noise from an activation.* Write a function that
+# builds a generator for data of any `shape`, such as `(8, 8, 1)`, with values
+# in $[0,1]$: a Keras model from noise $z$ of width `latent_dim` to rows of
+# that shape, with at least one hidden layer. Everything random is in `z`: the
+# same `z` gives the same picture.
+
+
+# %% tags=["exercise"]
+def noise_to_image(latent_dim, shape):
+    """Return a Keras model (n, latent_dim) → (n, *shape), in [0, 1]."""
+    ### BEGIN SOLUTION
+    return keras.Sequential(
+        [
+            keras.Input((latent_dim,)),
+            keras.layers.Dense(64, activation="relu"),
+            keras.layers.Dense(int(np.prod(shape)), activation="sigmoid"),
+            keras.layers.Reshape(shape),
+        ]
+    )
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+checks.check_3_3(noise_to_image)
+
+# %% [markdown] tags=["discussion"]
+# `activation="normal"` is no activation, and a layer that adds noise inside
+# would take away what makes $z$ useful: one can repeat a sample, walk from
+# one to another, ask which $z$ gave this picture. Noise inside can be used
+# on purpose, for texture, but not in place of $z$.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 3.4 · Digits that differ
+#
+# *You will learn to see in the samples what went wrong in the training.*
+# Train a generator of the **digits** (`data.load("digits")`, whatever the
+# profile) in any way you like: a model of this course, a class of your own,
+# a recipe from the web. Pass anything with `sample(n)`, or a function that
+# takes `n` and returns `n` images. The check looks at the samples alone, and
+# recognises by them a frozen player, a $D$ that never sees generated rows,
+# label 0, and a generator with a loss of its own.
+
+# %% tags=["exercise"]
+model_3_4 = None
+### BEGIN SOLUTION
+small = data.load("digits").x_train
+model_3_4 = gans.RelativisticGAN(
+    (8, 8, 1),
+    16,
+    generator_widths=(128, 128),
+    critic_widths=(128, 128),
+    seed=5,
+)
+train(model_3_4, np.tile(small, (8, 1, 1, 1)), epochs=4, batch=64, rate=3e-3)
+### END SOLUTION
+
+# %% tags=["check"]
+checks.check_3_4(model_3_4)
+
+# %% [markdown] tags=["discussion"]
+# 584 steps are enough to be told from noise and from the mean image, not
+# from real digits. What does *not* work: compile $D$, set
+# `discriminator.trainable = False`, compile the combined model, and loop. On
+# TensorFlow the flag is read when $D$'s own train function is first traced,
+# which is after the line that froze it: $D$ never learns, one picture fools
+# it for ever, and the only sign is a warning.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 3.5 · A slope of one
+#
+# *You will learn where the gradient penalty is taken, and over which axes.*
+# Return $(\lVert\nabla s(\bar x)\rVert-1)^2$ for each row, at
+# $\bar x=\alpha x+(1-\alpha)\tilde x$ with an $\alpha\sim U(0,1)$ of its own
+# for every row. `critic` takes rows and returns one score each;
+# `input_gradient(function, rows)` gives the gradient of the *sum* of what
+# the function returns; `seed` is for `keras.random.uniform`. The critic is
+# trained on the result, so it has to stay differentiable.
+
+
+# %% tags=["exercise"]
+def slope_penalty(critic, x, samples, seed):
+    """Return one penalty a row, (n,), for x and samples of (n, h, w, c)."""
+    ### BEGIN SOLUTION
+    alpha = keras.random.uniform((x.shape[0], 1, 1, 1), seed=seed)
+    between = alpha * x + (1.0 - alpha) * samples
+    gradient = input_gradient(critic, between)
+    squared = ops.sum(ops.square(gradient), axis=(1, 2, 3))
+    return ops.square(ops.sqrt(squared + 1e-12) - 1.0)
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+checks.check_3_5(slope_penalty)
+
+# %% [markdown] tags=["discussion"]
+# The sum of the scores has for its gradient, row by row, each score's own
+# gradient, since rows do not influence each other (batch normalisation would
+# break this: keep it out of a critic). The `1e-12` matters only at slope 0,
+# where the derivative of the root is infinite and `0 · ∞` gives NaN.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 3.6 · Which of the two cures? (experiment)
+#
+# *You will learn to change one thing at a time.* Section 5 changed the
+# optimiser, then the game as well. One cell of the table is missing: the game
+# *alone*. Train two models of the `ring` with the networks `RING_NETS`, both
+# with the same falling learning rate, $\beta_2=0.9$ and 1 500 steps or more:
+# `paired`, a `RelativisticGAN` with Adam's default $\beta_1=0.9$, and `calm`,
+# a plain `GAN` with $\beta_1=0$. Count 2 000 samples of each with
+# `generation.modes_covered(samples, CENTRES, std=0.1)`. A model is rescued if
+# it covers 8 modes and has at least 80 % of its samples within $3\sigma$.
+# List the rescued ones by name.
+
+# %% tags=["exercise"]
+paired, calm, rescued = None, None, None
+### BEGIN SOLUTION
+paired = gans.RelativisticGAN((2,), 2, **RING_NETS)
+calm = GAN((2,), 2, **RING_NETS)
+for model, beta_1 in ((paired, 0.9), (calm, 0.0)):
+    falling = keras.optimizers.schedules.CosineDecay(5e-3, 1500)
+    adam = keras.optimizers.Adam(falling, beta_1=beta_1, beta_2=0.9)
+    model.compile(adam, steps_per_execution=STEPS)
+    model.fit(ring, batch_size=256, epochs=15, verbose=0)
+rescued = []
+for name, model in {"paired": paired, "calm": calm}.items():
+    samples = model.sample(2000, seed=1)
+    found = generation.modes_covered(samples, CENTRES, std=0.1)
+    if found.modes == 8 and found.share_within >= 0.8:
+        rescued.append(name)
+### END SOLUTION
+
+# %% tags=["check"]
+checks.check_3_6(paired, calm, rescued)
+
+# %% [markdown] tags=["discussion"]
+# Over four seeds, 1 500 steps and this rate: the plain game *with* momentum
+# ended with 0 to 2 modes; pairs with momentum with 7 or 8, but only 40 to
+# 61 % of the samples in place; the calm plain game with 8 and 93 to 96 %. So
+# both do something, and not the same: pairs keep the modes, calm lets the
+# players settle. Had one changed both at once, the newer loss would have got
+# all the credit.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 3.7 · The detective (open)
+#
+# *You will learn to read a training you did not see.* Six programs trained a
+# `GAN` on the digits for 584 steps, five of them with a mistake. What their
+# curves said after the first eighth of the training and at its end, and the
+# spread of their samples (data 0.23, an untrained generator 0.15):
+#
+# | name | $L_D$ | $L_G$ | accuracy, real | accuracy, generated | spread |
+# |---|---|---|---|---|---|
+# | `"settled"` | 1.32 → 1.30 | 1.06 → 0.78 | .72 → .70 | .58 → .84 | .214 |
+# | `"no fakes"`: D sees real rows only | .014 → .000 | .004 → .000 | .993 → 1 | .000 → .000 | .140 |
+# | `"label 0"` in G's step | .065 → .000 | .031 → .000 | .985 → 1 | .986 → 1 | .061 |
+# | `"frozen D"` | 5.43 → 5.96 | .016 → .005 | .636 → .636 | .000 → .000 | .006 |
+# | `"frozen G"` | .079 → .000 | 7.06 → 22.7 | .985 → 1 | .986 → 1 | .147 |
+# | `"collapse"`, Adam(5e-3) | .117 → .000 | 8.69 → 21.7 | .969 → 1 | .985 → 1 | .000 |
+#
+# Write rules of your own that name the program. `history` is a dict of the
+# four curves under the names of the models' metrics, `discriminator_loss`,
+# `generator_loss`, `real_accuracy` and `fake_accuracy`, each a list;
+# `spread` is a number. The check also plays runs from other seeds.
+
+
+# %% tags=["exercise"]
+def diagnose(history, spread):
+    """Return one of the six names."""
+    ### BEGIN SOLUTION
+    end = {name: values[-1] for name, values in history.items()}
+    accuracy = history["real_accuracy"]
+    if max(accuracy) - min(accuracy) == 0.0:
+        return "frozen D"  # not even its errors change
+    if end["fake_accuracy"] < 0.1:
+        return "no fakes"  # everything is real to this D
+    if end["discriminator_loss"] > 0.5:
+        return "settled"  # nobody wins
+    if end["generator_loss"] < 0.5:
+        return "label 0"  # both are content: no contest
+    return "collapse" if spread < 0.05 else "frozen G"
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+checks.check_3_7(diagnose)
+
+# %% [markdown] tags=["discussion"]
+# A discriminator loss of 0 occurs four times and means four things; a falling
+# loss is never by itself a success. One number that neither player
+# optimises, the spread of the samples, separates what the losses cannot. Your
+# rules will differ from these, and all of them are fitted to six failures on
+# one data set: with WGAN-GP, or a seventh mistake, they would be wrong.
