@@ -291,7 +291,7 @@ def test_model_loaded_continues_training_where_it_stopped(
     for a, b in zip(
         generator_states(model), generator_states(loaded), strict=True
     ):
-        b.assign(a)  # the same noise
+        b.assign(ops.convert_to_numpy(a).copy())  # the same noise
     for one in (model, loaded):
         one.fit(*data, **options)
     for a, b in zip(model.get_weights(), loaded.get_weights(), strict=True):
@@ -407,11 +407,12 @@ def test_model_mixed_precision_computes_half_and_keeps_float32(
     full.set_weights(model.get_weights())
     model.compile("sgd", run_eagerly=True)
     full.compile("sgd", run_eagerly=True)
-    half_loss, full_loss = (
-        one.evaluate(*data, verbose=0, return_dict=True)["loss"]
+    # without draws: bfloat16 has 8 bits of mantissa
+    name = "loss" if case.cls is VQVAE else "kl"
+    half_value, full_value = (
+        one.evaluate(*data, verbose=0, return_dict=True)[name]
         for one in (model, full)
     )
-    # bfloat16 has 8 bits of mantissa, and the draws differ
-    assert half_loss == pytest.approx(full_loss, rel=0.1)
+    assert half_value == pytest.approx(full_value, rel=0.1)
     history = model.fit(*data, batch_size=64, epochs=1, verbose=0).history
     assert np.isfinite(history["loss"]).all()
