@@ -5,6 +5,8 @@ of its own, then shows the right form beside it, with the models of
 ``utils.gans``. The numbers are those of ``docs/errata.md``.
 """
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -388,7 +390,8 @@ def test_e046_a_column_of_labels_is_no_target_for_images():
     generator.compile("adam", "binary_crossentropy")
     with pytest.raises(ValueError, match="must have the same shape") as error:
         generator.train_on_batch(noise(1000, 100), np.zeros((1000, 1)))
-    assert "(1000, 1)" in str(error.value) and "(1000, 784)" in str(error.value)
+    told = str(error.value)
+    assert "1000, 1" in told and "1000, 784" in told
 
     gan = GAN(**SMALL)
     gan.compile("adam")
@@ -413,10 +416,14 @@ def test_e047_a_frozen_generator_stays_where_it_is():
     generator.trainable = False
     generator.compile(keras.optimizers.Adam(0.01), "mse")
     before = generator.get_weights()
-    with pytest.warns(UserWarning, match="does not have any trainable weights"):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         for _ in range(10):
             generator.train_on_batch(noise(32, 3), noise(32, 6))
     assert moved(generator, before) == 0.0
+    if BACKEND != "jax":  # there it is silent altogether
+        told = " ".join(str(warning.message) for warning in caught)
+        assert "does not have any trainable weights" in told
 
     gan, x = played(d=d_right, g=g_right, steps=1)
     assert min(both_moved(gan, x)) > 1e-4
