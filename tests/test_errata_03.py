@@ -5,6 +5,7 @@ of its own, then shows the right form beside it, with the models of
 ``utils.gans``. The numbers are those of ``docs/errata.md``.
 """
 
+import types
 import warnings
 
 import keras
@@ -90,14 +91,17 @@ def losses_of(d=None, g=None):
     return losses
 
 
+NON_SATURATING = types.SimpleNamespace(loss_kind="non_saturating")
+
+
 def d_right(real, fake):
-    """−log σ(s) − log(1 − σ(s̃)): D's loss."""
-    return ops.softplus(-real) + ops.softplus(fake)
+    """−log σ(s) − log(1 − σ(s̃)): the library's loss of D."""
+    return GAN.player_losses(NON_SATURATING, real, fake, fake)[0]
 
 
 def g_right(fooled):
-    """−log σ(s̃): G's loss, label 1."""
-    return ops.softplus(-fooled)
+    """−log σ(s̃), label 1: the library's loss of G."""
+    return GAN.player_losses(NON_SATURATING, fooled, fooled, fooled)[1]
 
 
 def discriminator_loss(gan, x):
