@@ -478,11 +478,7 @@ def _check_draw(model, x, made):
             "That is for sampling. In training z = μ(x) + σ(x) ε, or the "
             "decoder never hears of x."
         )
-    size = np.log(np.maximum(np.abs(residual[inside]), 1e-12))
-    slope = float(np.polyfit(log_var[inside], size, 1)[0])
-    epsilon = residual / np.exp(0.5 * log_var)
-    if abs(slope - 0.5) > 0.1:
-        _name_scale(slope, residual, log_var, inside)
+    epsilon = np.ma.masked_array(residual / np.exp(0.5 * log_var), ~inside)
     for axis, told in (
         (
             1,
@@ -495,9 +491,13 @@ def _check_draw(model, x, made):
             "Draw one for every entry, `ops.shape(mean)`.",
         ),
     ):
-        if np.ptp(epsilon, axis=axis).max() < 0.05:
+        if np.ma.ptp(epsilon, axis=axis).max() < 0.05:
             wrong(told)
-    rows = epsilon[inside]
+    size = np.log(np.maximum(np.abs(residual[inside]), 1e-12))
+    slope = float(np.polyfit(log_var[inside], size, 1)[0])
+    if abs(slope - 0.5) > 0.1:
+        _name_scale(slope, residual, log_var, inside)
+    rows = epsilon.compressed()
     if abs(rows.mean()) > 0.1:
         wrong(f"The noise has mean {rows.mean():.2f}; ε ~ N(0, 1) has 0.")
     if abs(rows.std() - 1) > 0.06:
@@ -523,15 +523,6 @@ def _correlation(a, b, inside):
 
 def _name_scale(slope, residual, log_var, inside):
     """Reject draws whose size does not grow as exp(½ log_var)."""
-    if abs(slope - 1.0) < 0.1:
-        wrong(
-            "The noise is multiplied by exp(log_var), the *variance*. The "
-            "deviation is σ = exp(½ log_var)."
-        )
-    if abs(slope + 0.5) < 0.1:
-        wrong("The noise is multiplied by 1/σ: exp(+½ log_var).")
-    if abs(slope - 0.25) < 0.05:
-        wrong("The noise is multiplied by √σ: exp(½ log_var), not ¼.")
     for scale, told in (
         (log_var, "log_var itself"),
         (np.sqrt(np.maximum(np.abs(log_var), 1e-9)), "the root of log_var"),
@@ -542,6 +533,15 @@ def _name_scale(slope, residual, log_var, inside):
                 f"The noise is multiplied by {told}. It is a logarithm: "
                 "σ = exp(½ log_var)."
             )
+    if abs(slope - 1.0) < 0.1:
+        wrong(
+            "The noise is multiplied by exp(log_var), the *variance*. The "
+            "deviation is σ = exp(½ log_var)."
+        )
+    if abs(slope + 0.5) < 0.1:
+        wrong("The noise is multiplied by 1/σ: exp(+½ log_var).")
+    if abs(slope - 0.25) < 0.05:
+        wrong("The noise is multiplied by √σ: exp(½ log_var), not ¼.")
     if abs(slope) < 0.1:
         wrong(
             "The noise has the same size whatever log_var is: multiply ε by "
@@ -707,14 +707,17 @@ def check_4_4(answer):
 
 def _check_loss_ends(answer, run, x, logits, mean, log_var):
     """Certain logits, the encoder's gradient, data out of range."""
-    sure = np.where(x > 0.5, 60.0, -60.0).astype("float32")
     black = np.round(x)
+    wrongly = np.where(black > 0.5, -60.0, 60.0).astype("float32")
     kl = 0.5 * (mean**2 + np.exp(log_var) - 1 - log_var).sum(1).mean()
-    if not np.isclose(float(run(black, sure, mean, log_var)), kl, rtol=1e-3):
+    right = 60.0 * x[0].size + kl
+    value = run(black, wrongly, mean, log_var).reshape(())
+    if not np.isclose(value, right, rtol=1e-3):
         wrong(
-            "With logits of ±60, all of them right, the first term should "
-            "vanish, and yours does not: a logarithm of a rounded "
-            "probability. Use softplus(l) − x l, or `from_logits=True`."
+            "Black and white pixels, logits of ±60, all of them wrong: each "
+            f"pixel costs 60 nats, {right:.0f} in all, and yours is "
+            f"{value:.0f}: the logarithm of a rounded probability. Use "
+            "softplus(l) − x l, or `from_logits=True`."
         )
     tensors = [ops.convert_to_tensor(a) for a in (x, logits, mean, log_var)]
     for place, name in ((1, "logits"), (2, "mean"), (3, "log_var")):
