@@ -673,7 +673,9 @@ def check_3_6(paired, calm, rescued):
         wrong(
             f"Counted: {told}. The calm run can do better than that: 8 modes "
             "and 80 %. Train for 1 500 steps or more, with a learning rate "
-            "that falls to zero."
+            "that falls to zero. A run that was already so and still fell "
+            "over was unlucky: a game without a penalty has no guarantee. "
+            "Start again after keras.utils.set_random_seed(…)."
         )
     if isinstance(rescued, str):
         rescued = [rescued]
