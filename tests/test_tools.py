@@ -1,5 +1,6 @@
 """The notebook builder on a tiny source: what goes where, and drift."""
 
+import re
 import shutil
 
 import nbformat
@@ -249,3 +250,22 @@ def test_execute_wrong_answer_raises(root, built):
     answer.source = answer.source.replace("a + b", "a - b")
     with pytest.raises(CellExecutionError, match="AssertionError"):
         tool.execute(notebook, root / "solutions")
+
+
+def test_results_page_keeps_the_sections_of_other_chapters(
+    tmp_path, monkeypatch
+):
+    run_course = load_tool("run_course")
+    page = tmp_path / "results.md"
+    monkeypatch.setattr(run_course, "RESULTS", page)
+    table = {"title": "T", "header": ["a", "b"], "rows": [["1", "2"]]}
+    run_course.write_results([("02_autoencoders", 7.4, [table])])
+    run_course.write_results([("01_concepts", 3.0, [table, table])])
+    first = page.read_text("utf-8")
+    titles = re.findall("^## (.*)$", first, flags=re.M)
+    assert titles == ["01_concepts (3 s)", "02_autoencoders (7 s)"]
+    assert first.count("| 1 | 2 |") == 3
+    assert first.count("keras ") == 2, "each section says where it was run"
+    run_course.write_results([("02_autoencoders", 9.0, [])])
+    again = page.read_text("utf-8")
+    assert "02_autoencoders (9 s)" in again and again.count("| 1 | 2 |") == 2

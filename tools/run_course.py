@@ -2,6 +2,7 @@
 
     python tools/run_course.py                quick profile
     python tools/run_course.py --full         full profile, docs/results.md
+    python tools/run_course.py --full 02      one chapter's part of that page
     python tools/run_course.py 02             only chapters whose name has 02
 
 Executed copies go to ``build/``. A chapter that fails is reported and the
@@ -14,6 +15,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import sys
 
 import nbformat
@@ -70,25 +72,43 @@ def markdown_table(header, rows):
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def write_results(sections):
-    """Rewrite the results page from the sections of this run."""
+def provenance():
+    """Date, machine and versions of this run, on one line."""
     keras_version = importlib.metadata.version("keras")
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    return (
+        f"{datetime.date.today()} · {os.cpu_count()} CPU cores, "
+        f"{platform.machine()} · Python {platform.python_version()} · "
+        f"keras {keras_version} on {backend} "
+        f"{importlib.metadata.version(backend)}"
+    )
+
+
+def read_sections():
+    """Sections of the page as it stands, by chapter."""
+    if not RESULTS.exists():
+        return {}
+    _, *parts = re.split(r"^## ", RESULTS.read_text("utf-8"), flags=re.M)
+    return {part.split()[0]: f"## {part}".strip() for part in parts}
+
+
+def write_results(sections):
+    """Rewrite on the results page the sections of the chapters just run."""
+    known = read_sections()
+    for stem, seconds, tables in sections:
+        parts = [f"## {stem} ({seconds:.0f} s)", provenance()]
+        for table in tables:
+            parts.append(f"**{table['title']}**")
+            parts.append(markdown_table(table["header"], table["rows"]))
+        known[stem] = "\n\n".join(parts)
+    stems = [path.stem for path in sources()]
     page = [
         "# Results, full profile",
         "Written by `make full`; do not edit. Errors are on test rows, which "
         "nothing was fitted to or chosen by; ± is the standard deviation over "
         "seeds.",
-        f"{datetime.date.today()} · {os.cpu_count()} CPU cores, "
-        f"{platform.machine()} · Python {platform.python_version()} · "
-        f"keras {keras_version} on {backend} "
-        f"{importlib.metadata.version(backend)}",
+        *(known[stem] for stem in stems if stem in known),
     ]
-    for stem, seconds, tables in sections:
-        page.append(f"## {stem} ({seconds:.0f} s)")
-        for table in tables:
-            page.append(f"**{table['title']}**")
-            page.append(markdown_table(table["header"], table["rows"]))
     RESULTS.write_text("\n\n".join(page) + "\n", encoding="utf-8")
 
 
@@ -120,7 +140,7 @@ def main():
     for error in errors:
         print(error)
     print(f"\nExecuted copies: build/{profile}/")
-    if options.full and not options.pattern and not errors:
+    if options.full and not errors:
         write_results(sections)
         print(f"Rewrote {RESULTS.relative_to(ROOT)}")
     return int(bool(errors))
