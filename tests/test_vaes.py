@@ -462,12 +462,12 @@ def test_estimates_are_repeated_by_their_seed_and_ordered_by_row(rows):
 
 
 def test_score_is_minus_the_elbo_whatever_beta(rows):
-    model = compiled(spread_weights(VAE(FLAT, 5, beta=7.0, seed=0), size=0.03))
+    model = compiled(spread_weights(VAE(FLAT, 5, beta=70.0, seed=0), size=0.03))
     result = model.evaluate(rows, verbose=0, return_dict=True)
     np.testing.assert_allclose(
         model.score(rows, seed=1), -model.elbo(rows, seed=1), rtol=1e-5
     )
-    # other draws for each of 200 rows; β = 7 would be far away
+    # other draws for each of 200 rows; β = 70 would be far away
     bound = result["nll"] + result["kl"]
     assert result["loss"] > bound + 10
     assert model.score(rows, seed=1).mean() == pytest.approx(bound, abs=3.0)
