@@ -83,7 +83,7 @@ plotting.use_style()
 DATA = profile.pick(quick="digits", full="mnist")
 LATENT_DIM = profile.pick(quick=4, full=20)
 WIDTHS = profile.pick(quick=(128,), full=(400,))
-TILES = profile.pick(quick=16, full=1)  # copies of the rows in an epoch
+TILES = profile.pick(quick=12, full=1)  # copies of the rows in an epoch
 EPOCHS = profile.pick(quick=3, full=10)
 SIDE_EPOCHS = profile.pick(quick=3, full=3)  # of models beside the main one
 RATE = profile.pick(quick=5e-3, full=3e-3)
@@ -112,12 +112,16 @@ print("images", digits.x_train.shape, "| pixels", PIXELS, "| code", LATENT_DIM)
 
 
 # %% tags=["setup"]
-def train(model, x=x_train, y=None, *, epochs=EPOCHS, rate=RATE, **fit):
-    """Compile and fit a model with a rate that falls along a cosine."""
-    fit = {"batch_size": BATCH, "verbose": 0, **fit}
-    steps = epochs * -(-len(x) // fit["batch_size"])
+def ready(model, steps, rate=RATE):
+    """Compile with a rate that falls along a cosine in so many steps."""
     schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
     model.compile(keras.optimizers.Adam(schedule), steps_per_execution=STEPS)
+
+
+def train(model, x=x_train, y=None, *, epochs=EPOCHS, rate=RATE, **fit):
+    """Compile and fit a model; return it with its history."""
+    fit = {"batch_size": BATCH, "verbose": 0, **fit}
+    ready(model, epochs * -(-len(x) // fit["batch_size"]), rate)
     model.history = model.fit(x, y, epochs=epochs, **fit)
     return model
 
@@ -906,12 +910,12 @@ assert floor[0, 0] < ours[:, 0].min(), "and real rows are still better"
 
 # %% [markdown]
 # Against decoding $\mathcal N(0,I)$ through the plain autoencoder the difference
-# is enormous. Read the fourth row too. Fit a Gaussian to the plain
-# autoencoder's codes *after* training, and its samples are about as good as the
-# VAE's by this ruler. That is a known result (Ghosh et al. 2020), not an
-# accident of ours. If samples are all you want, a prior fitted
-# afterwards does; what it does not give is a likelihood, a bound, or a code whose
-# distances mean something everywhere. And a GAN draws sharper digits than both
+# is large, in every seed. Read the fourth row too. Fit a Gaussian to the plain
+# autoencoder's codes *after* training, and its samples are closer to the data
+# than the VAE's by the Fréchet distance; by coverage the two are near each
+# other. That is a known result (Ghosh et al. 2020), not an accident of ours. If
+# samples are all you want, a prior fitted afterwards does; what it does not give
+# is a likelihood, or a bound. And a GAN draws sharper digits than both
 # ([chapter 3](03_gans.ipynb)): a VAE spreads its samples over everything the data
 # do, and blurs where it cannot tell.
 #
@@ -1068,12 +1072,12 @@ assert screen.value != seen
 
 # %% tags=["setup"]
 small = data.load("digits")
-small_rows = np.tile(small.x_train, (16, 1, 1, 1))
+small_rows = np.tile(small.x_train, (14, 1, 1, 1))
 SMALL = {"batch_size": 64, "epochs": 2, "verbose": 0}
-WARMUP = 300  # of the 586 steps
+WARMUP = 250  # of the 512 steps
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 def examine(model):
     """−ELBO, bound (6), KL of each unit and error on the small test set."""
     x = small.x_test
@@ -1087,6 +1091,7 @@ def examine(model):
     }
 
 
+# %% tags=["nbval-ignore-output"]
 deep = {"widths": (128, 128, 128), "seed": 0}
 warming = VAE((8, 8, 1), 16, warmup_steps=WARMUP, **deep)
 freeing = VAE((8, 8, 1), 16, free_bits=0.25, **deep)
@@ -1096,15 +1101,18 @@ trials = {
     "deep, free bits": freeing,
 }
 for model in (warming, freeing):
-    train(model, small_rows, rate=5e-3, **SMALL)
+    ready(model, SMALL["epochs"] * -(-len(small_rows) // 64), 5e-3)
 examined = {name: [] for name in trials}
 for name, model in trials.items():
     for seed in SEEDS:
-        restart(model, seed)
+        if model.optimizer.built:
+            restart(model, seed)
         if name == "deep":
             model.steps_done.assign(WARMUP)
         model.fit(small_rows, **SMALL)
         examined[name].append(examine(model))
+    spends = np.mean([run["units"].sum() for run in examined[name]])
+    print(f"{name:<16} spends {spends:.2f} nats on its code")
 
 # %% tags=["nbval-ignore-output"]
 runtime.record(
@@ -1195,7 +1203,7 @@ dot_images, dot_factors = dots()
 dot_images = dot_images.astype("float32")
 
 # %% tags=["nbval-ignore-output"]
-BETAS = (0.1, 2.0, 4.0)
+BETAS = (0.1, 2.0)
 gaps, information, spent = {}, {}, {}
 dot_rows = np.tile(dot_images, (30, 1, 1, 1))
 for beta in BETAS:
@@ -1233,7 +1241,7 @@ print(f"the factors themselves {perfect:.2f}, rotated {rotated:.2f}")
 assert perfect > 0.99 and rotated < 0.5
 
 # %% tags=["nbval-ignore-output"]
-figure, axes = plt.subplots(1, len(BETAS), figsize=(11, 3.2), sharey=True)
+figure, axes = plt.subplots(1, len(BETAS), figsize=(8, 3.2), sharey=True)
 for axis, beta in zip(axes, BETAS, strict=True):
     order = np.argsort(-information[beta].max(axis=1))
     picture = axis.imshow(
@@ -1249,17 +1257,16 @@ plt.show()
 # %%
 assert min(gaps[2.0]) > max(gaps[0.1]), "β = 2 against 0.1, every seed"
 assert np.mean(gaps[2.0]) > pca_gap
-assert np.mean(gaps[4.0]) < np.mean(gaps[2.0]), "and too much is too much"
+assert spent[2.0] < 0.5 * spent[0.1], "a better gap, and less said"
 
 # %% [markdown]
 # **Figure 4.11.** What each unit knows of each factor, last seed. With small
 # $\beta$ all units know a little of everything. Around $\beta=2$ "across" has
-# one unit and "down" another. At $\beta=4$ the code spends about half a nat in
-# all, and the gap falls again.
+# one unit and "down" another.
 #
-# Read it with care. The gap rises partly because the code *forgets*: even at
-# its best the brightness is nearly lost, since telling it would cost more than
-# it buys under this likelihood. The factors here vary by different amounts, which
+# Read it with care. The gap rises partly because the code *forgets*: it spends a
+# fraction of the nats, and the brightness is nearly lost, since telling it
+# costs more than it buys under this likelihood. The factors here vary by different amounts, which
 # is what a diagonal posterior can line up with (Rolínek et al. 2019); make
 # the two places vary equally, and the advantage over PCA shrinks. And $\beta$
 # was chosen *looking at the factors*. Without labels there is no way to see
@@ -1289,7 +1296,7 @@ BEST = profile.pick(
 best = VAE(SHAPE, **BEST, seed=0)
 train(
     best,
-    epochs=profile.pick(quick=4, full=40),
+    epochs=profile.pick(quick=6, full=40),
     batch_size=profile.pick(quick=64, full=256),
     callbacks=[callbacks.ProgressLine("best")],
 )
@@ -1375,9 +1382,8 @@ print(
 # %%
 assert best_iw < best_elbo and binary_iw < binary_elbo
 assert grey_iw < grey_elbo < alone, "better than each pixel by itself"
-assert best_elbo < min(s["loss"] for s in scores)
 if profile.full:
-    assert best_elbo <= 96.5
+    assert best_elbo <= 96.5 < scores[0]["loss"]
 
 # %%
 hidden = "-".join(map(str, (*WIDTHS, LATENT_DIM)))
@@ -1549,8 +1555,8 @@ for draw in range(5):
     right = linear_model.score(pixels.x_test, small.y_test)
     accuracy["logistic regression"].append(right)
     restart(semi, draw)
-    tiled = np.tile(small.x_train, (12, 1, 1, 1))
-    semi.fit(tiled, np.tile(y, 12), batch_size=64, epochs=2, verbose=0)
+    tiled = np.tile(small.x_train, (11, 1, 1, 1))
+    semi.fit(tiled, np.tile(y, 11), batch_size=64, epochs=2, verbose=0)
     right = np.mean(semi.predict_classes(small.x_test) == small.y_test)
     accuracy["semi-supervised VAE"].append(right)
 print({name: np.round(v, 3).tolist() for name, v in accuracy.items()})
@@ -1714,7 +1720,7 @@ assert vq_verdicts["tree"][0] < vq_verdicts["independent"][0]
 #   multiplied $\beta$ by the number of pixels, silenced the code, and printed a
 #   lovely loss.
 # - Samples from the prior were far better than decoding the same noise through a
-#   plain autoencoder, and about as good as a Gaussian fitted to its codes
+#   plain autoencoder, and no better than a Gaussian fitted to its codes
 #   afterwards.
 # - A deep VAE collapsed; warm-up woke the units that pay, and free bits woke
 #   all of them at a worse bound. A larger $\beta$ lined the code up with factors
