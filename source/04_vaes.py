@@ -68,6 +68,7 @@ from utils import (
 )
 from utils.autoencoders import Autoencoder
 from utils.backend import input_gradient
+from utils.checks import chapter_04 as checks
 from utils.judge import Judge
 from utils.layers import Sampling
 from utils.vaes import VAE, ConditionalVAE, SemiSupervisedVAE
@@ -1772,3 +1773,309 @@ assert vq_verdicts["tree"][0] < vq_verdicts["independent"][0]
 
 # %% [markdown]
 # ## Exercises
+#
+# Each needs only the set-up cells at the top. Replace the line
+# `raise NotImplementedError`, run the cell, then run the check below it: it
+# says what is wrong, and with what to go on once it is right.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 4.1 · Five numbers, with a pencil
+#
+# *You will learn to read a β off a loss.* A code has two units with
+# $q=\mathcal N(\mu,\operatorname{diag}\sigma^2)$, $\mu=(2,0)$ and
+# $\sigma=(\tfrac12,2)$; the prior is $\mathcal N(0,I)$. Give (a) the KL of
+# the first unit and (b) of both, in nats. Then three losses:
+# (c) $\lVert x-\hat x\rVert^2+\beta\,\mathrm{KL}$, summed over pixels, is
+# the negative ELBO of Gaussian pixels with $\sigma=0.1$, up to a factor and a
+# constant, for which β? (d) A program adds the *mean* cross-entropy of 784
+# pixels to the KL summed over 20 code units. Which β is that? (e) Another
+# adds Keras's `mean_squared_error` of 784 pixels to the summed KL. Which σ of
+# a Gaussian pixel does it believe in?
+
+# %% tags=["exercise"]
+answer_4_1 = None
+### BEGIN SOLUTION
+first = 0.5 * (2**2 + 0.25 - 1 - np.log(0.25))
+second = 0.5 * (0**2 + 4 - 1 - np.log(4))
+answer_4_1 = [first, first + second, 2 * 0.1**2, 784, np.sqrt(784 / 2)]
+### END SOLUTION
+
+# %% tags=["check"]
+checks.check_4_1(answer_4_1)
+
+# %% [markdown] tags=["discussion"]
+# 2.318 and 3.125 nats: in the sum the two logarithms cancel. (c)
+# $-\log\mathcal N(x;\hat x,\sigma^2I)=\lVert x-\hat x\rVert^2/2\sigma^2$ and a
+# constant; times $2\sigma^2$ it is $\lVert x-\hat x\rVert^2+2\sigma^2
+# \mathrm{KL}$, so β = 0.02. (d) Times 784 the program minimises the sum plus
+# 784 KL. (e) β = 784 = 2σ² gives σ = 19.8 for pixels between 0 and 1: such
+# a model has no reason to look at x at all, and does not.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 4.2 · The divergence of a code
+#
+# *You will learn which axis is summed, and what log_var is.* Return
+# $\mathrm{KL}(\mathcal N(\mu,\operatorname{diag}\sigma^2)\,\Vert\,\mathcal N(0,I))$
+# in nats, one value an example, for tensors `mean` and `log_var` of shape
+# $(n,k)$ with `log_var` $=\log\sigma^2$. The encoder is trained on it: use
+# `keras.ops`.
+
+
+# %% tags=["exercise"]
+def code_divergence(mean, log_var):
+    """Return the KL of each example, (n,)."""
+    ### BEGIN SOLUTION
+    terms = ops.square(mean) + ops.exp(log_var) - 1.0 - log_var
+    return 0.5 * ops.sum(terms, axis=1)
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+checks.check_4_2(code_divergence)
+
+# %% [markdown] tags=["discussion"]
+# Three worlds live in one formula: the mean is squared, the variance is
+# exponentiated, its logarithm is there already. Their order of magnitude is
+# easy to test: KL(0, 0) = 0, and a unit with μ = 1, σ = 1 costs ½.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 4.3 · Two heads, a draw, a decoder
+#
+# *You will learn where the chance enters.* A popular sketch of a VAE has one
+# layer with `activation="normal"` and a `RepeatVector`, and neither heads nor
+# a draw. Build the network properly, for data of any `shape` with values in
+# [0, 1]: a Keras model that takes x and returns a dict of `"mean"` and
+# `"log_var"` (each $(n,k)$), `"code"`, a draw
+# $z=\mu+\sigma\odot\varepsilon$ with fresh $\varepsilon\sim\mathcal N(0,I)$
+# at every call, and `"logits"`, the decoder's answer to z, of the shape of x.
+# Randomness needs a layer of its own, since a functional model's tensors have
+# no values yet; its `call` is yours too.
+
+
+# %% tags=["exercise"]
+class Draw(keras.layers.Layer):
+    """Takes [mean, log_var], returns a draw."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.seed_generator = keras.random.SeedGenerator(0)
+
+    def call(self, inputs):
+        mean, log_var = inputs
+        ### BEGIN SOLUTION
+        noise = keras.random.normal(ops.shape(mean), seed=self.seed_generator)
+        return mean + ops.exp(0.5 * log_var) * noise
+        ### END SOLUTION
+
+
+def make_vae(latent_dim, shape):
+    """Return a Keras model: x → mean, log_var, code and logits."""
+    ### BEGIN SOLUTION
+    x = keras.Input(shape)
+    hidden = keras.layers.Flatten()(x)
+    hidden = keras.layers.Dense(32, activation="relu")(hidden)
+    mean = keras.layers.Dense(latent_dim)(hidden)
+    log_var = keras.layers.Dense(latent_dim)(hidden)
+    code = Draw()([mean, log_var])
+    hidden = keras.layers.Dense(32, activation="relu")(code)
+    logits = keras.layers.Dense(int(np.prod(shape)))(hidden)
+    logits = keras.layers.Reshape(shape)(logits)
+    names = ("mean", "log_var", "code", "logits")
+    products = zip(names, (mean, log_var, code, logits), strict=True)
+    return keras.Model(x, dict(products))
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+checks.check_4_3(make_vae)
+
+# %% [markdown] tags=["discussion"]
+# `RepeatVector` makes one copy for each time step of a recurrent decoder. A
+# code has no time steps: all copies are decoded alike, the output has the
+# shape (n, k, d), and `fit(x, x)` stops because target and output differ in
+# rank. The check looks at the codes alone: how the size of $z-\mu$ grows with
+# `log_var` tells σ from σ², a second pass tells a draw from a constant, and
+# `predict` tells `keras.random` from NumPy, whose numbers are baked into the
+# compiled program. The gradient reaches μ and log σ² because ε depends on
+# neither; that way of writing a draw, not a layer, is the
+# reparameterisation.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 4.4 · The loss, to the last axis
+#
+# *You will learn what is summed and what is averaged.* Return the negative
+# ELBO of Bernoulli pixels, one scalar: for each example the cross-entropy
+# summed over all pixels plus the KL summed over all code units; then the mean
+# over the batch. `x` and `logits` have shape $(n,h,w,c)$, `mean` and
+# `log_var` $(n,k)$. Raise a `ValueError` if x leaves [0, 1]: Keras does not.
+
+
+# %% tags=["exercise"]
+def negative_elbo(x, logits, mean, log_var):
+    """Return −ELBO in nats, mean over the batch; refuse other x."""
+    ### BEGIN SOLUTION
+    if ops.min(x) < 0.0 or ops.max(x) > 1.0:
+        raise ValueError("x: expected values in [0, 1]")
+    cross_entropy = ops.softplus(logits) - x * logits
+    nll = ops.sum(cross_entropy, axis=(1, 2, 3))
+    terms = ops.square(mean) + ops.exp(log_var) - 1.0 - log_var
+    kl = 0.5 * ops.sum(terms, axis=1)
+    return ops.mean(nll + kl)
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+checks.check_4_4(negative_elbo)
+
+# %% [markdown] tags=["discussion"]
+# `keras.losses.binary_crossentropy` averages over the last axis, which on
+# $(n,h,w,1)$ is an average over one number, and on flat rows $(n,784)$ over all
+# pixels: the same line means β = 1 in one program and β = 784 in the other.
+# With flat logits against images (n, 1, 28, 28) PyTorch stops, and with
+# standardised pixels too if it is given probabilities; given logits no
+# backend does, and the cross-entropy falls below zero. A range check costs
+# one pass; inside a compiled `fit` values are unknown, so the course's models
+# make it before the first step.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 4.5 · Closer to log p(x)
+#
+# *You will learn to average numbers as small as* $e^{-1500}$. For each of n
+# examples, S codes were drawn from $q(z\mid x)$. Given three NumPy arrays
+# $(n,S)$, $\log p(x\mid z_s)$, $\log p(z_s)$ and $\log q(z_s\mid x)$, return
+# the importance-weighted bound
+# $\log\frac1S\sum_s p(x\mid z_s)\,p(z_s)/q(z_s\mid x)$, shape $(n,)$. It has
+# to survive logarithms of −1 500 and of +900.
+
+
+# %% tags=["exercise"]
+def weighted_bound(log_px, log_pz, log_qz):
+    """Return the importance-weighted bound of each example, (n,)."""
+    ### BEGIN SOLUTION
+    log_ratio = log_px + log_pz - log_qz
+    largest = log_ratio.max(axis=1, keepdims=True)
+    mean_ratio = np.exp(log_ratio - largest).mean(axis=1)
+    return largest[:, 0] + np.log(mean_ratio)
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+checks.check_4_5(weighted_bound)
+
+# %% [markdown] tags=["discussion"]
+# The largest ratio becomes $e^0=1$, so the mean lies between 1/S and 1 and
+# its logarithm is harmless. The mean of the *logarithms* would be the ELBO,
+# estimated with S draws: the same arrays, another order of two operations,
+# and a lower number.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 4.6 · Collapse, and what cures it (experiment)
+#
+# *You will learn to count what a code is used for.* Train four VAEs of the
+# **digits** (`data.load("digits")`), `VAE((8, 8, 1), latent_dim=8,
+# widths=(64,), …)`, about 200 steps each, all alike but for one thing:
+# `"summed"` with β = 1; `"pixel mean"` with the β that a mean over 64 pixels
+# amounts to; `"warm-up"`, that β reached over the first 100 steps
+# (`warmup_steps`); `"free bits"`, that β with half a nat a unit free. Count
+# the active units of each, those of the 8 whose *mean* has a variance above
+# 0.01 over the training rows, and list the `cures`: which of `"warm-up"` and
+# `"free bits"` have at least 4 active units?
+
+# %% tags=["exercise"]
+models_4_6, active, cures = None, None, None
+### BEGIN SOLUTION
+small = data.load("digits").x_train
+changes = {
+    "summed": {"beta": 1.0},
+    "pixel mean": {"beta": 64.0},
+    "warm-up": {"beta": 64.0, "warmup_steps": 100},
+    "free bits": {"beta": 64.0, "free_bits": 0.5},
+}
+models_4_6, active = {}, {}
+for name, change in changes.items():
+    model = VAE((8, 8, 1), latent_dim=8, widths=(64,), seed=0, **change)
+    adam = keras.optimizers.Adam(5e-3)
+    model.compile(adam, steps_per_execution=STEPS, jit_compile=False)
+    model.fit(small, batch_size=64, epochs=12, verbose=0)
+    models_4_6[name] = model
+    active[name] = int((model.encode(small).var(axis=0) > 0.01).sum())
+cures = [name for name in ("warm-up", "free bits") if active[name] >= 4]
+### END SOLUTION
+
+# %% tags=["check"]
+checks.check_4_6(models_4_6, active, cures)
+
+# %% [markdown] tags=["discussion"]
+# A KL weighted 64 times is cheapest at zero, and the optimiser finds that.
+# Warm-up changes the way, not the destination: once β is there, the code
+# goes. Free bits change the destination: below half a nat a unit's KL costs
+# nothing. Eight active units are not yet a good model, though. Over two
+# seeds and sixteen epochs the first term of the test rows was 24.4 to 24.8
+# nats, with plain sums 22.5 to 22.7. The cure for a wrong reduction is the
+# right one.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 4.7 · Which sentence is justified? (open)
+#
+# *You will learn to say no more than was measured.* First measure. Train a
+# plain `autoencoder` and a `vae` on the **digits**, with networks alike,
+# then feed *both* decoders with 500 draws or more from $\mathcal N(0,I)$ and
+# give two numbers each: the mean Euclidean distance of a picture to the
+# nearest training digit, divided by the same for the test digits; and
+# `generation.sample_spread` of the pictures (the data have 0.23). Then list
+# the letters of the sentences that hold, after your numbers and this chapter:
+#
+# - **A** A VAE is a classifier: its encoder maps an image to its class.
+# - **B** In a semi-supervised VAE labels enter twice: as an input of encoder
+#   and decoder, and as targets of q(y | x) on the labelled rows.
+# - **C** A plain autoencoder copies better, so its decoder makes better new
+#   digits.
+# - **D** On these digits the VAE's draws lie nearer to real ones, and vary
+#   less than these do.
+# - **E** A KL of 0.0001 nats shows an ideally regular code.
+# - **F** If KL(q(z | x) ‖ p(z)) is 0 for every x, the code carries no
+#   information about x.
+# - **G** Of two VAEs with −ELBO 98 and 101 on the same test rows, the first
+#   gives these rows the larger log p(x).
+# - **H** A cross-entropy that falls below zero on standardised pixels shows
+#   an excellent fit.
+
+# %% tags=["exercise"]
+autoencoder_4_7, vae_4_7, numbers, justified = None, None, None, None
+### BEGIN SOLUTION
+small = data.load("digits")
+networks_4_7 = {"latent_dim": 8, "widths": (64,), "seed": 0}
+autoencoder_4_7 = Autoencoder((8, 8, 1), output="bernoulli", **networks_4_7)
+vae_4_7 = VAE((8, 8, 1), **networks_4_7)
+
+
+def nearest(images):
+    rows, known = (a.reshape(len(a), 64) for a in (images, small.x_train))
+    table = ((rows[:, None] - known[None]) ** 2).sum(axis=2)
+    return np.sqrt(table.min(axis=1)).mean()
+
+
+numbers = {}
+z = np.random.default_rng(0).standard_normal((500, 8)).astype("float32")
+for name, model in (("autoencoder", autoencoder_4_7), ("vae", vae_4_7)):
+    adam = keras.optimizers.Adam(5e-3)
+    model.compile(adam, steps_per_execution=STEPS, jit_compile=False)
+    model.fit(small.x_train, batch_size=64, epochs=15, verbose=0)
+    images = model.decode(z)
+    distance = nearest(images) / nearest(small.x_test)
+    numbers[name] = (distance, generation.sample_spread(images))
+justified = "BDF"
+### END SOLUTION
+
+# %% tags=["check"]
+checks.check_4_7(autoencoder_4_7, vae_4_7, numbers, justified)
+
+# %% [markdown] tags=["discussion"]
+# Three seeds of such models gave the autoencoder a distance of 1.5 to 1.7
+# with a spread of 0.19 to 0.20, the VAE 1.2 to 1.3 with 0.12 to 0.14. So the
+# VAE's draws are nearer to digits, and too much alike: means of p(x | z) are
+# smooth, and the aggregate of the posteriors does not fill the prior. Neither
+# number is quality by itself. The mean image lies near everything and varies
+# not at all; the training rows themselves would score 0 and 0.23. A decoder
+# of a plain autoencoder can be made to generate, but by adding what it lacks,
+# a distribution over its codes.
