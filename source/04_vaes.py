@@ -1493,15 +1493,24 @@ plotting.image_rows(
 plt.show()
 
 # %%
-assert recognised > 0.9
+assert recognised > (0.5 if profile.full else 0.9)  # one in ten by chance
 assert left_to_say < scores[0]["kl"]
 assert given_class < main_loss, "knowing the class is worth nats"
 
 # %% [markdown]
-# **Figure 4.12.** Along a row the hand stays and the class changes. The class
-# is worth at most $\log10\approx2.3$ nats, the entropy of a fair ten-sided
-# die, and the bound improves by about that much: a check on the arithmetic
-# that costs nothing.
+# **Figure 4.12.** Along a row the code stays and the class changes; down a column
+# the two units that say most move from one end of the prior to the other.
+# Nothing *forbids* the code to know the class too: (5) only makes it expensive.
+# Where a code spends many nats (MNIST, full profile) part of the class
+# stays in it, and the class ordered does not always beat the class
+# in the code.
+#
+# What is a class worth? If $y$ is a fair ten-sided die, then
+# $\log p(x)\ge\log p(x\mid y)-\log10$, so knowing it can save *one* model at most
+# $\log10\approx2.3$ nats. We see more than that between our two. The excess is
+# what the plain model lost elsewhere: add 2.3 nats to the bound given the class
+# and you have a bound of $\log p(x)$ that beats the plain VAE's. Ten
+# Gaussians' worth of prior fit ten classes better than one.
 
 # %% [markdown]
 # ## 11. Five labels a class
@@ -1729,7 +1738,7 @@ assert vq_verdicts["tree"][0] < vq_verdicts["independent"][0]
 #   until it forgot them.
 # - Nats were compared within a convention; grey levels needed a likelihood of
 #   their own.
-# - The class was worth about $\log10$ nats; unlabelled rows helped fifty
+# - Knowing the class was worth two to three nats; unlabelled rows helped fifty
 #   labels; indices needed a prior before they could invent.
 #
 # **Limits.** The samples are blurred: where several pictures are possible, a
