@@ -1509,8 +1509,8 @@ assert given_class < main_loss, "knowing the class is worth nats"
 # $\log p(x)\ge\log p(x\mid y)-\log10$, so knowing it can save *one* model at most
 # $\log10\approx2.3$ nats. We see more than that between our two. The excess is
 # what the plain model lost elsewhere: add 2.3 nats to the bound given the class
-# and you have a bound of $\log p(x)$ that beats the plain VAE's. Ten
-# Gaussians' worth of prior fit ten classes better than one.
+# and you have a bound of $\log p(x)$ that beats the plain VAE's. A
+# code with a class in it suits ten kinds of digits better than a Gaussian alone.
 
 # %% [markdown]
 # ## 11. Five labels a class
