@@ -338,8 +338,10 @@ def _subclassed(latent_dim, shape):
         _network(draw=Sampling),
         _subclassed,
         lambda k, s: VAE(s, k, widths=(16,), seed=0),
+        _network(activation="tanh"),
+        lambda k, s: VAE(s, k, widths=(256, 256, 256), seed=1),
     ],
-    ids=["plain", "library layer", "subclassed", "library model"],
+    ids=["plain", "own layer", "subclassed", "library", "tanh", "deep"],
 )
 def test_check_4_3_right_network_passes(answer, capsys):
     checks.check_4_3(answer)
@@ -467,7 +469,7 @@ class NumPyNoise(keras.Model):
     BACKEND == "torch", reason="PyTorch runs each call: NumPy draws afresh"
 )
 def test_check_4_3_noise_that_compiling_freezes_is_named():
-    rejects(checks.check_4_3, NumPyNoise, match="baked|compile it")
+    rejects(checks.check_4_3, NumPyNoise, match="compile it")
 
 
 def test_check_4_3_draw_outside_a_layer_is_named():
@@ -476,7 +478,7 @@ def test_check_4_3_draw_outside_a_layer_is_named():
         mean = keras.layers.Dense(latent_dim)(keras.layers.Flatten()(x))
         return keras.Model(x, np.asarray(mean) + 0.1)
 
-    rejects(checks.check_4_3, answer, match="Tensor|layer")
+    rejects(checks.check_4_3, answer, match="no values yet")
 
 
 # ---------------------------------------------------------------- 4.4
@@ -966,7 +968,7 @@ def test_check_4_7_two_models_of_one_kind_are_named(numbers):
     drawn = VAE(shape, 4, widths=(8,), seed=0)
     for pair, match in (
         ((drawn, VAE_LIKE), "that is a VAE"),
-        ((AUTOENCODER, plain), "plain autoencoder as well|no prior"),
+        ((AUTOENCODER, plain), "no prior"),
     ):
         rejects(checks.check_4_7, *pair, numbers, "BDF", match=match)
 
