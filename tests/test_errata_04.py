@@ -15,7 +15,9 @@ from utils.autoencoders import Autoencoder
 from utils.layers import Sampling
 from utils.vaes import VAE, SemiSupervisedVAE
 
-STEPS = 32 if keras.backend.backend() == "tensorflow" else 1
+BACKEND = keras.backend.backend()
+STEPS = 32 if BACKEND == "tensorflow" else 1
+EAGERLY = BACKEND != "jax"  # few steps: quicker than tracing, but not on JAX
 
 
 # ------------------------------------------------------------------ helpers
@@ -73,7 +75,8 @@ def fitted(cls, digits, **options):
     model.compile(
         keras.optimizers.Adam(5e-3),
         steps_per_execution=STEPS,
-        jit_compile=False,
+        # compiling costs TensorFlow more than it saves on so few steps
+        jit_compile=False if BACKEND == "tensorflow" else "auto",
     )
     model.fit(digits.x_train, batch_size=64, epochs=12, verbose=0)
     return model
@@ -159,7 +162,7 @@ def test_e006_two_networks_two_sets_of_weights():
     phi, theta = model.encoder.get_weights(), model.decoder.get_weights()
     with pytest.raises(ValueError):
         model.decoder.set_weights(phi)  # one θ cannot even fit both
-    model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=EAGERLY)
     model.fit(rows_of(8), batch_size=8, verbose=0)
     for network, before in ((model.encoder, phi), (model.decoder, theta)):
         for new, old in zip(network.get_weights(), before, strict=True):
@@ -248,13 +251,13 @@ def test_e020_repeated_vectors_stay_equal():
 def test_e021_target_and_output_differ_in_rank():
     x = rows_of(8, 12)
     network = sketch(repeat=True)
-    network.compile(loss="binary_crossentropy", run_eagerly=True)
+    network.compile(loss="binary_crossentropy", run_eagerly=EAGERLY)
     with pytest.raises(ValueError, match="target"):
         network.fit(x, x, verbose=0)
 
     model = VAE((12,), 4, widths=(8,), seed=0)
     assert model(x)["reconstruction"].shape == x.shape
-    model.compile(run_eagerly=True)
+    model.compile(run_eagerly=EAGERLY)
     model.fit(x, verbose=0)
 
 
@@ -277,12 +280,12 @@ def test_e023_labels_enter_a_classifier_not_a_vae():
     x, y = rows_of(12), np.arange(12) % 3
     plain = tiny()
     assert not hasattr(plain, "classify")
-    plain.compile(run_eagerly=True)
+    plain.compile(run_eagerly=EAGERLY)
     with pytest.raises(ValueError, match="target"):
         plain.fit(x, y)
 
     model = SemiSupervisedVAE((6,), 2, num_classes=3, widths=(4,), seed=0)
-    model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=EAGERLY)
     with pytest.raises(ValueError, match="label"):
         model.fit(x)
     before = model.classifier.get_weights()
@@ -428,7 +431,7 @@ def test_e118_targets_flat_or_not_and_in_range():
     model = VAE((4, 4, 1), 2, widths=(4,), seed=0)
     images = np.random.default_rng(0).random((3, 4, 4, 1)).astype("float32")
     assert model(images)["logits"].shape == images.shape
-    model.compile(run_eagerly=True)
+    model.compile(run_eagerly=EAGERLY)
     with pytest.raises(ValueError, match="x: expected"):
         model.fit(images.reshape(3, 16))
     with pytest.raises(ValueError, match="x: expected"):
