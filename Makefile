@@ -65,10 +65,11 @@ $(BACKENDS_STAMP): requirements.lock requirements-backends.txt pyproject.toml
 	$(BACKENDS_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	$(BACKENDS_BIN)/python -c "import pathlib; pathlib.Path('$(BACKENDS_STAMP)').touch()"
 
+# One thread for each worker: PyTorch's own would fight over the cores.
 test-backends: export KERAS_BACKEND =
 test-backends: $(BACKENDS_STAMP)
 	KERAS_BACKEND=jax $(BACKENDS_BIN)/python -m pytest -n $(WORKERS) --dist loadscope
-	KERAS_BACKEND=torch $(BACKENDS_BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+	OMP_NUM_THREADS=1 KERAS_BACKEND=torch $(BACKENDS_BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 
 notebooks: $(STAMP)
 	$(BIN)/python tools/build_notebooks.py
