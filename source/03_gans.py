@@ -1622,7 +1622,7 @@ model_3_4 = gans.RelativisticGAN(
 train(model_3_4, np.tile(small, (8, 1, 1, 1)), epochs=4, batch=64, rate=3e-3)
 ### END SOLUTION
 
-# %% tags=["check"]
+# %% tags=["check", "nbval-ignore-output"]
 checks.check_3_4(model_3_4)
 
 # %% [markdown] tags=["discussion"]
@@ -1698,7 +1698,7 @@ for name, model in {"paired": paired, "calm": calm}.items():
         rescued.append(name)
 ### END SOLUTION
 
-# %% tags=["check"]
+# %% tags=["check", "nbval-ignore-output"]
 checks.check_3_6(paired, calm, rescued)
 
 # %% [markdown] tags=["discussion"]

@@ -2012,7 +2012,7 @@ for name, change in changes.items():
 cures = [name for name in ("warm-up", "free bits") if active[name] >= 4]
 ### END SOLUTION
 
-# %% tags=["check"]
+# %% tags=["check", "nbval-ignore-output"]
 checks.check_4_6(models_4_6, active, cures)
 
 # %% [markdown] tags=["discussion"]
@@ -2077,7 +2077,7 @@ for name, model in (("autoencoder", autoencoder_4_7), ("vae", vae_4_7)):
 justified = "BDF"
 ### END SOLUTION
 
-# %% tags=["check"]
+# %% tags=["check", "nbval-ignore-output"]
 checks.check_4_7(autoencoder_4_7, vae_4_7, numbers, justified)
 
 # %% [markdown] tags=["discussion"]

@@ -615,17 +615,23 @@ def test_gan_same_seed_same_run(case):
 
 
 @pytest.mark.skipif(BACKEND == "torch", reason="Keras refuses it there")
-def test_gan_steps_per_execution_same_history():
+def test_gan_steps_per_execution_same_steps():
+    """As many steps and draws, and nearly the same losses.
+
+    Not to the last digit: TensorFlow on a busy machine was seen to repeat
+    one and the same run only to about a hundredth.
+    """
     x = rows(32)
     histories = []
     for steps in (1, 4):
         model = compiled(make("relativistic"), steps_per_execution=steps)
         fit = model.fit(x, batch_size=8, epochs=2, shuffle=False, verbose=0)
         histories.append(fit.history)
-    for name, values in histories[0].items():
-        # four steps in one graph are summed in another order, and slopes
-        # of a leaky ReLU jump; a step left out changes far more than this
-        np.testing.assert_allclose(values, histories[1][name], rtol=5e-3)
+        assert int(model.optimizer.iterations) == 8
+        assert ops.convert_to_numpy(model.noise.state)[1] == 8
+    for name in ("discriminator_loss", "generator_loss"):
+        first, second = (history[name] for history in histories)
+        np.testing.assert_allclose(first, second, rtol=0.05)
 
 
 @pytest.mark.skipif(
