@@ -50,14 +50,12 @@ class AdversarialModel(keras.Model):
         self.loss_kind = check.check_choice(loss, "loss", LOSSES)
         self.r1 = check.check_number(r1, "r1", 0.0)
         self.r2 = check.check_number(r2, "r2", 0.0)
-        if seed is not None:
-            seed = check.check_int(seed, "seed", minimum=0)
-        self.seed = seed
+        self.seed = check.check_seed(seed)
         self._given = {"generator": generator, "discriminator": discriminator}
         self.generator = generator or self._build_generator()
         self.discriminator = discriminator or self._build_discriminator()
         self._check_networks()
-        self.noise = keras.random.SeedGenerator(seed)
+        self.noise = keras.random.SeedGenerator(self.seed)
         for name in self.METRICS:
             setattr(self, f"{name}_tracker", keras.metrics.Mean(name=name))
         self.built = True

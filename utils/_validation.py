@@ -28,6 +28,11 @@ def check_int(value, name, minimum=1, maximum=None):
     return int(value)
 
 
+def check_seed(seed):
+    """Return a seed: an ``int`` ≥ 0, or ``None`` for a fresh one."""
+    return None if seed is None else check_int(seed, "seed", minimum=0)
+
+
 def check_number(value, name, low=None, high=None):
     """Return ``value`` as a finite ``float`` in ``[low, high]``."""
     expected = "a finite number"

@@ -14,10 +14,6 @@ from utils import losses, networks
 from utils.layers import Sampling
 from utils.reconstruction import ReconstructionModel
 
-BUILDERS = {
-    "dense": (networks.dense_encoder, networks.dense_decoder),
-    "conv": (networks.conv_encoder, networks.conv_decoder),
-}
 OUTPUT_OF = {  # which values the data may take, in words of the base class
     "bernoulli": "bernoulli",
     "gaussian": "linear",
@@ -58,7 +54,9 @@ class VariationalModel(ReconstructionModel):
         self.event_shape = check.check_shape(input_shape, "input_shape")
         self.latent_dim = check.check_int(latent_dim, "latent_dim")
         self.widths = check.check_widths(widths, "widths")
-        self.network = check.check_choice(network, "network", tuple(BUILDERS))
+        self.network = check.check_choice(
+            network, "network", tuple(networks.BUILDERS)
+        )
         self.activation = activation
         self.likelihood = check.check_choice(
             likelihood, "likelihood", tuple(OUTPUT_OF)
@@ -69,9 +67,7 @@ class VariationalModel(ReconstructionModel):
         self.beta = check.check_number(beta, "beta", 0.0)
         self.free_bits = check.check_number(free_bits, "free_bits", 0.0)
         self.warmup_steps = check.check_int(warmup_steps, "warmup_steps", 0)
-        if seed is not None:
-            seed = check.check_int(seed, "seed", minimum=0)
-        self.seed = seed
+        self.seed = check.check_seed(seed)
         if self.network == "conv" and not self.widths:
             check.fail("widths", "at least one stage for 'conv'", "()")
         self.num_classes = 0
@@ -92,7 +88,7 @@ class VariationalModel(ReconstructionModel):
     def make_networks(self, num_classes=0):
         """Build encoder, decoder and sampler, for so many classes."""
         self.num_classes = num_classes
-        build_encoder, build_decoder = BUILDERS[self.network]
+        build_encoder, build_decoder = networks.BUILDERS[self.network]
         shared = {
             "activation": self.activation,
             "seed": self.seed,
@@ -219,10 +215,7 @@ class VariationalModel(ReconstructionModel):
                 self.steps_done.assign_add(1)
                 done = ops.cast(self.steps_done, "float32")
                 beta = beta * ops.minimum(done / self.warmup_steps, 1.0)
-        loss = ops.mean(nll) + beta * ops.sum(kl)
-        for extra in self.losses:
-            loss = loss + ops.cast(extra, loss.dtype)
-        return loss
+        return self.add_losses(ops.mean(nll) + beta * ops.sum(kl))
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
@@ -232,9 +225,7 @@ class VariationalModel(ReconstructionModel):
         kl = losses.gaussian_kl(
             y_pred["mean"], y_pred["log_var"], per_unit=True
         )
-        squared = losses.squared_error(x, y_pred["reconstruction"])
-        size = float(np.prod(self.event_shape))
-        self.mse_tracker.update_state(squared / size, sample_weight)
+        self.track_mse(x, y_pred, sample_weight)
         return self.objective(nll, kl, sample_weight, training)
 
     # --------------------------------------------------------------- checks

@@ -21,11 +21,6 @@ __all__ = [
     "SparseAutoencoder",
 ]
 
-_BUILDERS = {
-    "dense": (networks.dense_encoder, networks.dense_decoder),
-    "conv": (networks.conv_encoder, networks.conv_decoder),
-}
-
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class Autoencoder(ReconstructionModel):
@@ -102,9 +97,7 @@ class Autoencoder(ReconstructionModel):
         self.code_activation = code_activation
         self.output_kind = check.check_choice(output, "output", OUTPUTS)
         self.overcomplete = bool(overcomplete)
-        if seed is not None:
-            seed = check.check_int(seed, "seed", minimum=0)
-        self.seed = seed
+        self.seed = check.check_seed(seed)
         self._check_architecture()
         self.encoder, self.decoder = self._build_networks()
         self.built = True
@@ -124,7 +117,7 @@ class Autoencoder(ReconstructionModel):
             check.fail("tied", "False for network='conv'", "True")
 
     def _build_networks(self):
-        build_encoder, build_decoder = _BUILDERS[self.network]
+        build_encoder, build_decoder = networks.BUILDERS[self.network]
         shared = {"activation": self.activation, "dtype": self.dtype_policy}
         encoder = build_encoder(
             self.event_shape,

@@ -214,8 +214,28 @@ class ConditionalGAN(GAN):
         return {**super().get_config(), "num_classes": self.num_classes}
 
 
+class _OwnLossGAN(GAN):
+    """A game that fixes its loss and whose scores have no natural zero."""
+
+    def __init__(self, input_shape, latent_dim, **kwargs):
+        if "loss" in kwargs:
+            check.fail(
+                "loss", "none: this class fixes it", repr(kwargs["loss"])
+            )
+        super().__init__(input_shape, latent_dim, **kwargs)
+
+    def boundary(self, real, fake):
+        """Half-way between the mean scores: only differences count."""
+        return 0.5 * (ops.mean(real) + ops.mean(fake))
+
+    def get_config(self):
+        config = super().get_config()
+        config.pop("loss")
+        return config
+
+
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class WGANGP(GAN):
+class WGANGP(_OwnLossGAN):
     """Critic of slope one instead of a classifier (Gulrajani et al. 2017).
 
     The critic minimises E D(G(z)) − E D(x) + λ E (‖∇D(x̄)‖ − 1)², G
@@ -236,7 +256,6 @@ class WGANGP(GAN):
     def __init__(
         self, input_shape, latent_dim, *, gradient_penalty=10.0, **kwargs
     ):
-        _refuse_loss(kwargs)
         super().__init__(input_shape, latent_dim, **kwargs)
         self.gradient_penalty = check.check_number(
             gradient_penalty, "gradient_penalty", 0.0
@@ -258,18 +277,13 @@ class WGANGP(GAN):
         extra = super().penalty(x, samples, labels, training)
         return self.gradient_penalty * excess + extra
 
-    def boundary(self, real, fake):
-        """Half-way between the mean scores: a critic's zero is arbitrary."""
-        return 0.5 * (ops.mean(real) + ops.mean(fake))
-
     def get_config(self):
-        config = super().get_config()
-        config.pop("loss")
-        return {**config, "gradient_penalty": self.gradient_penalty}
+        own = {"gradient_penalty": self.gradient_penalty}
+        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class RelativisticGAN(GAN):
+class RelativisticGAN(_OwnLossGAN):
     """Real and generated rows scored in pairs, with R1 and R2.
 
     D minimises the mean of −log σ(s − s̃) over pairs of a real and a
@@ -287,23 +301,8 @@ class RelativisticGAN(GAN):
     """
 
     def __init__(self, input_shape, latent_dim, *, r1=0.1, r2=0.1, **kwargs):
-        _refuse_loss(kwargs)
         super().__init__(input_shape, latent_dim, r1=r1, r2=r2, **kwargs)
 
     def player_losses(self, real, fake, fooled):
         real_fixed = ops.stop_gradient(real)  # G's loss must not move D
         return ops.softplus(fake - real), ops.softplus(real_fixed - fooled)
-
-    def boundary(self, real, fake):
-        """Half-way between the mean scores: only differences count."""
-        return 0.5 * (ops.mean(real) + ops.mean(fake))
-
-    def get_config(self):
-        config = super().get_config()
-        config.pop("loss")
-        return config
-
-
-def _refuse_loss(kwargs):
-    if "loss" in kwargs:
-        check.fail("loss", "none: this class fixes it", repr(kwargs["loss"]))

@@ -10,8 +10,6 @@ from utils.layers import PACKAGE, Corruption
 
 __all__ = ["Judge"]
 
-_ENCODERS = {"dense": networks.dense_encoder, "conv": networks.conv_encoder}
-
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class Judge(keras.Model):
@@ -69,15 +67,16 @@ class Judge(keras.Model):
         super().__init__(**kwargs)
         self.event_shape = check.check_shape(input_shape, "input_shape")
         self.num_classes = check.check_int(num_classes, "num_classes", 2)
-        self.network = check.check_choice(network, "network", tuple(_ENCODERS))
+        self.network = check.check_choice(
+            network, "network", tuple(networks.BUILDERS)
+        )
         if widths is None:
             widths = (512,) if network == "dense" else (32, 64)
         self.widths = check.check_widths(widths, "widths")
         self.num_features = check.check_int(num_features, "num_features")
-        if seed is not None:
-            seed = check.check_int(seed, "seed", minimum=0)
-        self.seed = seed
-        self.feature_network = _ENCODERS[network](
+        self.seed = seed = check.check_seed(seed)
+        build, _ = networks.BUILDERS[network]
+        self.feature_network = build(
             self.event_shape,
             self.num_features,
             self.widths,

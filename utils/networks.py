@@ -271,6 +271,13 @@ def conv_decoder(
     return keras.Model(inputs, hidden, name="decoder")
 
 
+# encoder and decoder of each kind of network
+BUILDERS = {
+    "dense": (dense_encoder, dense_decoder),
+    "conv": (conv_encoder, conv_decoder),
+}
+
+
 def generator(
     latent_dim,
     output_shape,
@@ -304,7 +311,7 @@ def generator(
         *output_shape)``. With classes its input is a dict ``{"z",
         "labels"}``, labels ``(batch,)`` integers.
     """
-    build = {"dense": dense_decoder, "conv": conv_decoder}[network]
+    _, build = BUILDERS[network]
     decoder = build(
         latent_dim + (num_classes or 0),
         output_shape,
@@ -355,7 +362,7 @@ def critic(
         number: the logit of "real" for a discriminator. With classes its
         input is a dict ``{"x", "labels"}``.
     """
-    build = {"dense": dense_encoder, "conv": conv_encoder}[network]
+    build, _ = BUILDERS[network]
     encoder = build(
         input_shape,
         num_classes or 1,

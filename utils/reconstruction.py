@@ -65,12 +65,19 @@ class ReconstructionModel(keras.Model):
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         error = self.reconstruction_loss(x, y_pred)  # (batch,)
-        squared = losses.squared_error(x, y_pred["reconstruction"])
-        size = float(np.prod(self.event_shape))
-        self.mse_tracker.update_state(squared / size, sample_weight)
+        self.track_mse(x, y_pred, sample_weight)
         if sample_weight is not None:
             error = error * ops.cast(sample_weight, error.dtype)
-        loss = ops.mean(error) + self.penalty(y_pred)
+        return self.add_losses(ops.mean(error) + self.penalty(y_pred))
+
+    def track_mse(self, x, outputs, sample_weight):
+        """Update the metric ``mse``: per pixel, mean over the batch."""
+        squared = losses.squared_error(x, outputs["reconstruction"])
+        size = float(np.prod(self.event_shape))
+        self.mse_tracker.update_state(squared / size, sample_weight)
+
+    def add_losses(self, loss):
+        """Loss plus ``self.losses``, which Keras leaves to ``compute_loss``."""
         for extra in self.losses:
             loss = loss + ops.cast(extra, loss.dtype)
         return loss
@@ -124,6 +131,7 @@ class ReconstructionModel(keras.Model):
             rows = self._check(validation_data, "validation_data")
             validation_data = (rows, _target(rows, weight), weight)
         x = self._check(x)
+        self.before_training(x)
         return super().fit(
             x,
             _target(x, sample_weight),
@@ -132,6 +140,9 @@ class ReconstructionModel(keras.Model):
             sample_weight=sample_weight,
             **kwargs,
         )
+
+    def before_training(self, x):
+        """What ``fit`` does once all arguments are checked."""
 
     def evaluate(self, x=None, y=None, *args, sample_weight=None, **kwargs):
         """As ``keras.Model.evaluate``, for x alone."""

@@ -10,10 +10,9 @@ import numpy as np
 from keras import ops
 
 from utils import _validation as check
-from utils import losses
+from utils import losses, networks
 from utils._batches import in_batches
 from utils._latent_models import LabelledModel, LatentModel
-from utils._variational import BUILDERS
 from utils.layers import PACKAGE
 
 __all__ = ["ConditionalVAE", "SemiSupervisedVAE", "VAE"]
@@ -193,7 +192,8 @@ class SemiSupervisedVAE(LabelledModel):
     def _make_classifier(self):
         widths = self.classifier_widths
         seed = None if self.seed is None else self.seed + 7000
-        body = BUILDERS[self.network][0](
+        build, _ = networks.BUILDERS[self.network]
+        body = build(
             self.event_shape,
             self.num_classes,
             self.widths if widths is None else widths,
@@ -261,9 +261,7 @@ class SemiSupervisedVAE(LabelledModel):
             weight = seen if sample_weight is None else seen * sample_weight
             self.class_tracker.update_state(class_loss, weight)
             self.accuracy_tracker.update_state(right, weight)
-        squared = losses.squared_error(x, y_pred["reconstruction"])
-        size = float(np.prod(self.event_shape))
-        self.mse_tracker.update_state(squared / size, sample_weight)
+        self.track_mse(x, y_pred, sample_weight)
         nll = ops.sum(share * y_pred["class_nll"], axis=1)
         kl = ops.sum(share[:, :, None] * y_pred["class_kl"], axis=1)
         # KL(q(y | x) ‖ p(y)), and −log p(y) for a known class

@@ -84,9 +84,7 @@ class VQVAE(ReconstructionModel):
         self.activation = activation
         self.output_kind = check.check_choice(output, "output", OUTPUTS)
         self.commitment = check.check_number(commitment, "commitment", 0.0)
-        if seed is not None:
-            seed = check.check_int(seed, "seed", minimum=0)
-        self.seed = seed
+        self.seed = seed = check.check_seed(seed)
         shared = {
             "activation": activation,
             "seed": seed,
@@ -179,47 +177,32 @@ class VQVAE(ReconstructionModel):
         chosen = self.quantizer.lookup(y_pred["code"])
         pull = losses.squared_error(ops.stop_gradient(vectors), chosen)
         commit = losses.squared_error(vectors, ops.stop_gradient(chosen))
-        squared = losses.squared_error(x, y_pred["reconstruction"])
-        size = float(np.prod(self.event_shape))
-        self.mse_tracker.update_state(squared / size, sample_weight)
+        self.track_mse(x, y_pred, sample_weight)
         self.nll_tracker.update_state(nll, sample_weight)
         self.perplexity_tracker.update_state(self._perplexity(y_pred["code"]))
         total = nll + pull + self.commitment * commit
         if sample_weight is not None:
             total = total * ops.cast(sample_weight, total.dtype)
-        loss = ops.mean(total)
-        for extra in self.losses:
-            loss = loss + ops.cast(extra, loss.dtype)
-        return loss
+        return self.add_losses(ops.mean(total))
 
     def _perplexity(self, ids):
         used = ops.one_hot(ops.reshape(ids, (-1,)), self.codebook_size)
         share = ops.mean(ops.cast(used, "float32"), axis=0)
         return ops.exp(-ops.sum(share * ops.log(share + 1e-10)))
 
-    def fit(self, x=None, y=None, *args, **kwargs):
-        """As ``keras.Model.fit``; the first one places the code book."""
-        self._refuse_target(y)
-        if check.is_array(x):
-            x = self._check(x)
-            vectors = len(x) * int(np.prod(self.grid))
-            if self.codebook_size > vectors:
-                check.fail(
-                    "codebook_size",
-                    f"at most {vectors}, the vectors of {len(x)} rows",
-                    f"{self.codebook_size}",
-                )
-            validation = kwargs.get("validation_data")
-            if validation is not None and check.is_array(validation):
-                rows = (
-                    validation[0]
-                    if isinstance(validation, tuple)
-                    else (validation)
-                )
-                self._check(rows, "validation_data")
-            if not _number(self.codebook_placed):
-                self._place_codebook(x)
-        return super().fit(x, y, *args, **kwargs)
+    def before_training(self, x):
+        """Refuse a code book larger than the data; place it if it is new."""
+        if not check.is_array(x):
+            return
+        vectors = len(x) * int(np.prod(self.grid))
+        if self.codebook_size > vectors:
+            check.fail(
+                "codebook_size",
+                f"at most {vectors}, the vectors of {len(x)} rows",
+                f"{self.codebook_size}",
+            )
+        if not _number(self.codebook_placed):
+            self._place_codebook(x)
 
     def _place_codebook(self, x):
         """Rows of the code book on vectors of the data, far from each other.
@@ -293,9 +276,8 @@ class VQVAE(ReconstructionModel):
     def sample_codes(self, n, *, seed=None):
         """Draw n codes from the fitted prior: int64 ``(n, h, w)``."""
         n = check.check_int(n, "n")
-        if seed is not None:
-            seed = check.check_int(seed, "seed", minimum=0)
-        ids = prior.draw(n, *self._prior(), np.random.default_rng(seed))
+        rng = np.random.default_rng(check.check_seed(seed))
+        ids = prior.draw(n, *self._prior(), rng)
         return ids.reshape(n, *self.grid)
 
     # --------------------------------------------------------------- verbs
