@@ -5,6 +5,7 @@ import functools
 import keras
 import numpy as np
 import pytest
+from answers import rejects, stub
 from keras import ops
 
 from utils import data, losses
@@ -14,15 +15,6 @@ from utils.layers import Sampling
 from utils.vaes import VAE
 
 BACKEND = keras.backend.backend()
-
-
-def rejects(check, *answer, match):
-    with pytest.raises(AssertionError, match=match):
-        check(*answer)
-
-
-def stub(*arguments):
-    raise NotImplementedError
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """What all checks share: how to call an answer, reject it, accept it."""
 
 import numpy as np
+from keras import ops
+
+from utils.backend import input_gradient
 
 
 def wrong(message):
@@ -55,3 +58,45 @@ def as_number(value, what):
     if array.size != 1:
         wrong(f"{what} should be one number, not an array {array.shape}.")
     return float(array.reshape(()))
+
+
+def as_values(value, what, finite=True):
+    """A tensor of any backend as a float64 array, or feedback."""
+    if value is None:
+        wrong(f"{what} is None: did you forget the `return`?")
+    try:
+        value = ops.convert_to_numpy(value)
+    except (TypeError, ValueError, RuntimeError):
+        wrong(f"{what} should be numbers; received {type(value).__name__}.")
+    return as_array(value, what) if finite else np.asarray(value, "float64")
+
+
+def name_value(value, named):
+    """Reject what a known mistake gives: pairs of a value and its name."""
+    for mistaken, feedback in named:
+        if np.allclose(value, mistaken, rtol=1e-4, atol=1e-5):
+            wrong(feedback)
+
+
+def slope(function, inputs, what="Your result"):
+    """Gradient of a sum; zero where nothing depends on the inputs."""
+    try:
+        gradient = input_gradient(
+            lambda x: ops.sum(function(x)) + 0.0 * ops.sum(x), inputs
+        )
+    except Exception as error:  # NumPy in the answer, on JAX and PyTorch
+        wrong(
+            f"{what} cannot be differentiated ({type(error).__name__}). Stay "
+            "inside `keras.ops`: NumPy cuts the gradient."
+        )
+    return ops.convert_to_numpy(gradient)
+
+
+def nearest(points, others):
+    """Index of and distance to each point's nearest other point."""
+    squared = (
+        (points**2).sum(1)[:, None]
+        - 2 * points @ others.T
+        + (others**2).sum(1)[None]
+    )
+    return squared.argmin(1), np.sqrt(np.maximum(squared.min(1), 0))

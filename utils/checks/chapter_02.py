@@ -3,7 +3,14 @@
 import numpy as np
 
 from utils import data, metrics
-from utils.checks._feedback import as_array, as_number, call, correct, wrong
+from utils.checks._feedback import (
+    as_array,
+    as_number,
+    call,
+    correct,
+    nearest,
+    wrong,
+)
 
 
 def check_2_1(answer):
@@ -322,12 +329,6 @@ def _digit_codes():
     return (flat.x_train - mean) @ w + shift, (flat.x_test - mean) @ w + shift
 
 
-def _nearest(points, others):
-    """Distance of each point to its nearest other point."""
-    squared = ((points[:, None, :] - others[None, :, :]) ** 2).sum(axis=2)
-    return np.sqrt(squared.min(axis=1))
-
-
 def check_2_7(answer):
     """New codes that lie where real codes lie."""
     codes, unseen = _digit_codes()
@@ -337,7 +338,7 @@ def check_2_7(answer):
     again = call(answer, codes.copy(), count, np.random.default_rng(1))
     if np.allclose(drawn, as_array(again, "The codes", drawn.shape)):
         wrong("Two generators gave the same codes: draw from the `rng` given.")
-    distance = _nearest(drawn, codes)
+    distance = nearest(drawn, codes)[1]
     if np.mean(distance < 1e-6) > 0.02:
         wrong(
             "Some of your codes are copies of training codes. They decode to "
@@ -350,13 +351,13 @@ def check_2_7(answer):
             f"{spread.min():.2f} of the real codes' in some direction. Codes "
             "near the mean decode to a blur of all digits."
         )
-    real = _nearest(unseen, codes).mean()
+    real = nearest(unseen, codes)[1].mean()
     ratio = distance.mean() / real
     if ratio > 1.3:
         independent = codes.mean(0) + codes.std(0) * np.random.default_rng(
             0
         ).standard_normal(drawn.shape)
-        limit = _nearest(independent, codes).mean() / real
+        limit = nearest(independent, codes)[1].mean() / real
         hint = (
             "That is what independent coordinates give: mean and spread of "
             "each are right, their combinations are not."

@@ -5,24 +5,21 @@ import numpy as np
 from keras import ops
 
 from utils import data, generation
-from utils.backend import input_gradient
-from utils.checks._feedback import as_array, call, correct, wrong
+from utils.checks._feedback import (
+    as_array,
+    as_values,
+    call,
+    correct,
+    name_value,
+    nearest,
+    slope,
+    wrong,
+)
 from utils.gans import GAN, RelativisticGAN
 
 
 def _close(value, target, tolerance=2e-3):
     return abs(value - target) <= tolerance
-
-
-def _numpy(value, what):
-    """A tensor of any backend as a finite array, or feedback."""
-    if value is None:
-        wrong(f"{what} is None: did you forget the `return`?")
-    try:
-        value = ops.convert_to_numpy(value)
-    except (TypeError, ValueError, RuntimeError):
-        wrong(f"{what} should be numbers; received {type(value).__name__}.")
-    return as_array(value, what)
 
 
 # ---------------------------------------------------------------- 3.1
@@ -137,21 +134,6 @@ def _toy_discriminator(x, psi):
     return 2.0 * ops.sum(hidden, axis=1, keepdims=True) + 0.7  # (n, 1)
 
 
-def _slope(loss, weights):
-    """Gradient of a scalar; zero where nothing depends on the weights."""
-    try:
-        gradient = input_gradient(
-            lambda w: ops.sum(loss(w)) + 0.0 * ops.sum(w), weights
-        )
-    except Exception as error:  # NumPy in the answer, on JAX and PyTorch
-        wrong(
-            "The losses cannot be differentiated "
-            f"({type(error).__name__}). Stay inside `keras.ops`: NumPy cuts "
-            "the gradient."
-        )
-    return ops.convert_to_numpy(gradient)
-
-
 def check_3_2(answer):
     """Both losses from logits, each with its own player's gradient."""
     rng = np.random.default_rng(3)
@@ -171,7 +153,7 @@ def check_3_2(answer):
         wrong("Return two losses, (d_loss, g_loss).")
     values = []
     for name, loss in zip(("d_loss", "g_loss"), pair, strict=True):
-        value = _numpy(loss, name)
+        value = as_values(loss, name)
         if value.size != 1:
             wrong(
                 f"{name} has shape {value.shape}; a batch has one loss. The "
@@ -189,7 +171,7 @@ def check_3_2(answer):
 
     right_d = mean(softplus(-real)) + mean(softplus(fake))
     if not np.isclose(values[0], right_d, rtol=1e-4):
-        other = float(_numpy(run(z=z_other)[0], "d_loss").reshape(()))
+        other = float(as_values(run(z=z_other)[0], "d_loss").reshape(()))
         if np.isclose(values[0], other, rtol=1e-6):
             wrong(
                 "Other noise, same d_loss: your discriminator never sees a "
@@ -214,7 +196,7 @@ def check_3_2(answer):
             "are logits of logits. Give softplus the logits themselves, or "
             "say `from_logits=False` for probabilities.",
         }
-        _name_value(values[0], named)
+        name_value(values[0], named.items())
         wrong(f"On a test batch d_loss is {right_d:.4f}, not {values[0]:.4f}.")
     right_g = mean(softplus(-fake))
     if not np.isclose(values[1], right_g, rtol=1e-4):
@@ -236,13 +218,13 @@ def check_3_2(answer):
             mean(softplus(-ops.sigmoid(fake))): "A sigmoid too many in "
             "g_loss: softplus takes the logit itself.",
         }
-        _name_value(values[1], named)
+        name_value(values[1], named.items())
         wrong(f"On a test batch g_loss is {right_g:.4f}, not {values[1]:.4f}.")
 
     d_loss = [lambda t: run(theta=t)[0], lambda p: run(psi=p)[0]]
     g_loss = [lambda t: run(theta=t)[1], lambda p: run(psi=p)[1]]
-    own_d = _slope(d_loss[1], psi)
-    own_g = _slope(g_loss[0], theta)
+    own_d = slope(d_loss[1], psi, "The losses")
+    own_g = slope(g_loss[0], theta, "The losses")
     if not np.any(own_d):
         wrong(
             "d_loss does not reach D's weights ψ: you cut them in D's *own* "
@@ -254,7 +236,7 @@ def check_3_2(answer):
             "in G's *own* loss (or you left `keras.ops`). G never moves. The "
             "gradient has to come through D to the rows."
         )
-    right = _slope(
+    right = slope(
         lambda p: (
             ops.mean(softplus(-_toy_discriminator(x, p)))
             + ops.mean(softplus(_toy_discriminator(made, p)))
@@ -267,7 +249,7 @@ def check_3_2(answer):
             "its two terms is cut from D's weights. Cut the generated rows, "
             "not their scores."
         )
-    right = _slope(
+    right = slope(
         lambda t: ops.mean(
             softplus(-_toy_discriminator(_toy_generator(z, t), psi))
         ),
@@ -275,13 +257,13 @@ def check_3_2(answer):
     )
     if not np.allclose(own_g, right, rtol=1e-3, atol=1e-5):
         wrong("g_loss has the right value but not the right slope by θ.")
-    if np.any(_slope(d_loss[0], theta)):
+    if np.any(slope(d_loss[0], theta)):
         wrong(
             "d_loss reaches G's weights θ: in one backward pass it would "
             "teach G to be caught, against g_loss. Put `ops.stop_gradient` "
             "around the generated rows in d_loss."
         )
-    if np.any(_slope(g_loss[1], psi)):
+    if np.any(slope(g_loss[1], psi)):
         wrong(
             "g_loss reaches D's weights ψ: in one backward pass it would "
             "teach D to accept fakes, against d_loss. Score the rows for G "
@@ -291,13 +273,6 @@ def check_3_2(answer):
         "3.2",
         "What would the summed loss of the *saturating* game do without cuts?",
     )
-
-
-def _name_value(value, named):
-    """Reject a value that a known mistake gives."""
-    for mistaken, feedback in named.items():
-        if np.isclose(value, mistaken, rtol=1e-4):
-            wrong(feedback)
 
 
 # ---------------------------------------------------------------- 3.3
@@ -397,16 +372,6 @@ def _refuse_one_layer(model, a, b, shape):
 # ---------------------------------------------------------------- 3.4
 
 
-def _nearest(points, others):
-    """Index of and distance to each point's nearest other point."""
-    squared = (
-        (points**2).sum(1)[:, None]
-        - 2 * points @ others.T
-        + (others**2).sum(1)[None]
-    )
-    return squared.argmin(1), np.sqrt(np.maximum(squared.min(1), 0))
-
-
 def _drawn(answer, n):
     """Samples of a model with ``sample`` or of a plain function."""
     if not hasattr(answer, "sample"):
@@ -443,8 +408,8 @@ def check_3_4(answer):
         )
     spread = generation.sample_spread(x)
     gap = np.abs(x.mean(axis=0) - flat.x_train.mean(axis=0)).mean()
-    index, distance = _nearest(x, flat.x_train.astype("float64"))
-    _, unseen = _nearest(flat.x_test.astype("float64"), flat.x_train)
+    index, distance = nearest(x, flat.x_train.astype("float64"))
+    _, unseen = nearest(flat.x_test.astype("float64"), flat.x_train)
     ratio = distance.mean() / unseen.mean()
     if np.mean(distance < 1e-3) > 0.02:
         wrong("Some samples are copies of training rows; generate new ones.")
@@ -515,7 +480,7 @@ def check_3_5(answer):
 
     def penalties(critic, x=x, samples=samples):
         result = call(answer, critic, x, samples, seed)
-        result = _numpy(result, "The penalty")
+        result = as_values(result, "The penalty")
         if result.shape == (n, 1):
             result = result[:, 0]
         if result.shape not in ((n,), ()):
@@ -559,11 +524,10 @@ def check_3_5(answer):
         )
     _check_places(penalties, direction, n)
 
-    def by_weights(slope):
-        return call(answer, slanted(slope), x, samples, seed)
+    def by_weights(weights):
+        return ops.mean(call(answer, slanted(weights), x, samples, seed))
 
-    slope = ops.convert_to_tensor(3.0 * direction)
-    gradient = _slope(lambda w: ops.mean(by_weights(w)), slope)
+    gradient = slope(by_weights, ops.convert_to_tensor(3.0 * direction))
     if not np.allclose(gradient, 4.0 * direction, atol=1e-3):
         wrong(
             "The value is right, but its gradient by the critic's weights is "

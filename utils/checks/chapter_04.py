@@ -6,42 +6,17 @@ from keras import ops
 
 from utils import data
 from utils.autoencoders import Autoencoder
-from utils.backend import input_gradient
-from utils.checks._feedback import as_array, call, correct, wrong
+from utils.checks._feedback import (
+    as_array,
+    as_values,
+    call,
+    correct,
+    name_value,
+    nearest,
+    slope,
+    wrong,
+)
 from utils.vaes import VAE
-
-
-def _numpy(value, what, finite=True):
-    """A tensor of any backend as a float64 array, or feedback."""
-    if value is None:
-        wrong(f"{what} is None: did you forget the `return`?")
-    try:
-        value = ops.convert_to_numpy(value)
-    except (TypeError, ValueError, RuntimeError):
-        wrong(f"{what} should be numbers; received {type(value).__name__}.")
-    return as_array(value, what) if finite else np.asarray(value, "float64")
-
-
-def _name_value(value, named):
-    """Reject what a known mistake gives: pairs of a value and its name."""
-    for mistaken, feedback in named:
-        if np.allclose(value, mistaken, rtol=1e-4, atol=1e-5):
-            wrong(feedback)
-
-
-def _slope(function, inputs):
-    """Gradient of a sum; zero where nothing depends on the inputs."""
-    try:
-        gradient = input_gradient(
-            lambda x: ops.sum(function(x)) + 0.0 * ops.sum(x), inputs
-        )
-    except Exception as error:  # NumPy in the answer, on JAX and PyTorch
-        wrong(
-            f"Your result cannot be differentiated ({type(error).__name__}). "
-            "Stay inside `keras.ops`: NumPy cuts the gradient."
-        )
-    return ops.convert_to_numpy(gradient)
-
 
 # ---------------------------------------------------------------- 4.1
 
@@ -190,7 +165,7 @@ def check_4_2(answer):
         value = call(
             answer, ops.convert_to_tensor(mean), ops.convert_to_tensor(log_var)
         )
-        return _numpy(value, "The KL", finite)
+        return as_values(value, "The KL", finite)
 
     found = run(mu, lv)
     terms = 0.5 * (mu**2 + np.exp(lv) - 1 - lv)
@@ -221,7 +196,7 @@ def check_4_2(answer):
     if found.shape != (n,):
         wrong(f"The KL should have shape ({n},), not {found.shape}.")
     v = np.exp(lv)
-    _name_value(
+    name_value(
         found,
         (
             (
@@ -299,8 +274,8 @@ def _check_kl_ends(run, answer, mu, lv):
             "number, negative too; nothing has to be clipped or logged."
         )
     mean, log_var = ops.convert_to_tensor(mu), ops.convert_to_tensor(lv)
-    by_mean = _slope(lambda m: call(answer, m, log_var), mean)
-    by_log_var = _slope(lambda v: call(answer, mean, v), log_var)
+    by_mean = slope(lambda m: call(answer, m, log_var), mean)
+    by_log_var = slope(lambda v: call(answer, mean, v), log_var)
     if not (np.any(by_mean) and np.any(by_log_var)):
         wrong(
             "The value is right but has no gradient: NumPy or stop_gradient "
@@ -352,7 +327,7 @@ def _products(model, x):
             "Your model should return a dict with 'mean', 'log_var', 'code' "
             f"and 'logits'; received {got}."
         )
-    return {name: _numpy(made[name], name) for name in PRODUCTS}
+    return {name: as_values(made[name], name) for name in PRODUCTS}
 
 
 def _check_shapes(made, n, latent_dim, shape):
@@ -589,14 +564,14 @@ def _check_draw_gradient(model, x):
         return code - mean - share * log_var
 
     x = ops.convert_to_tensor(x)
-    left = np.abs(_slope(loss, x)).max()
-    if not np.any(_slope(lambda rows: model(rows)["code"], x)):
+    left = np.abs(slope(loss, x)).max()
+    if not np.any(slope(lambda rows: model(rows)["code"], x)):
         wrong(
             "No gradient passes through the draw: NumPy or stop_gradient on "
             "the way. The encoder would learn from the KL alone, and "
             "collapse."
         )
-    size = np.abs(_slope(lambda rows: model(rows)["mean"], x)).max()
+    size = np.abs(slope(lambda rows: model(rows)["mean"], x)).max()
     if left > 1e-3 * max(size, 1e-3):
         wrong(
             "The code has the right distribution but not the right gradient: "
@@ -631,7 +606,7 @@ def check_4_4(answer):
 
     def run(*arrays):
         arrays = [ops.convert_to_tensor(array) for array in arrays]
-        return _numpy(call(answer, *arrays), "The loss")
+        return as_values(call(answer, *arrays), "The loss")
 
     found = run(x, logits, mean, log_var)
     pixels = np.logaddexp(0, logits) - x * logits
@@ -653,7 +628,7 @@ def check_4_4(answer):
         f"{d} times too much here, 784 times on MNIST. This is β = {d}, and "
         "the code collapses. Sum over pixels, then average over the batch."
     )
-    _name_value(
+    name_value(
         value,
         (
             (nll / d + kl, mean_pixels),
@@ -754,7 +729,7 @@ def _check_loss_ends(answer, run, x, logits, mean, log_var):
         def loss(value, place=place):
             return call(answer, *tensors[:place], value, *tensors[place + 1 :])
 
-        if not np.any(_slope(loss, tensors[place])):
+        if not np.any(slope(loss, tensors[place])):
             wrong(
                 f"The value is right, but no gradient reaches {name}: NumPy "
                 "or stop_gradient on the way."
@@ -792,7 +767,7 @@ def check_4_5(answer):
 
     def run(*logs):
         result = call(answer, *logs)
-        result = _numpy(result, "The bound", finite=False)
+        result = as_values(result, "The bound", finite=False)
         if result.shape == (n, 1):
             result = result[:, 0]
         if result.shape == ():
@@ -807,7 +782,7 @@ def check_4_5(answer):
     ratio = log_px + log_pz - log_qz
     total = np.logaddexp.reduce(ratio, axis=1)
     right = total - np.log(size)
-    _name_value(
+    name_value(
         found,
         (
             (
@@ -1038,16 +1013,6 @@ _SENTENCES = {
 }
 
 
-def _distance(rows, others):
-    """Mean distance to the nearest of the others."""
-    squared = (
-        (rows**2).sum(1)[:, None]
-        - 2 * rows @ others.T
-        + (others**2).sum(1)[None]
-    )
-    return float(np.sqrt(np.maximum(squared.min(1), 0)).mean())
-
-
 def _judged(images, digits):
     """Distance to digits, in units of that of unseen ones; spread."""
     images = images.reshape(len(images), 64).astype("float64")
@@ -1055,7 +1020,7 @@ def _judged(images, digits):
         rows.reshape(len(rows), 64).astype("float64")
         for rows in (digits.x_train, digits.x_test)
     )
-    far = _distance(images, train) / _distance(test, train)
+    far = nearest(images, train)[1].mean() / nearest(test, train)[1].mean()
     return np.array([far, images.std(axis=0).mean()])
 
 
