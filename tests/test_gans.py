@@ -224,6 +224,23 @@ def test_game_loss_of_one_player_leaves_the_other_unmoved(game, steps, player):
     assert sum(bool(moved[path].any()) for path in own) >= len(own) - 1
 
 
+@each_game
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="about its graphs")
+def test_game_tensorflow_reads_no_weight_that_may_have_moved(game):
+    # Its graph optimiser had dropped the order: now and then a generator
+    # was differentiated through weights of the same step's end.
+    from graphs import reads_without_order
+
+    model = make(game)
+    model.compile(keras.optimizers.SGD(0.1))
+    x = rows(8)
+    if model.num_classes is not None:
+        x = {"x": x, "labels": np.arange(8, dtype="int32") % 3}
+    pairs, without_order = reads_without_order(model, x)
+    assert pairs > 30
+    assert not without_order
+
+
 def test_gan_twenty_steps_of_one_player_reach_its_own_goal():
     """D lowers its loss; G raises D's belief in the samples (E01)."""
     x = rows(64)
@@ -616,11 +633,6 @@ def test_gan_same_seed_same_run(case):
 
 @pytest.mark.skipif(BACKEND == "torch", reason="Keras refuses it there")
 def test_gan_steps_per_execution_same_steps():
-    """As many steps and draws, and nearly the same losses.
-
-    Not to the last digit: TensorFlow on a busy machine was seen to repeat
-    one and the same run only to about a hundredth.
-    """
     x = rows(32)
     histories = []
     for steps in (1, 4):
@@ -629,9 +641,8 @@ def test_gan_steps_per_execution_same_steps():
         histories.append(fit.history)
         assert int(model.optimizer.iterations) == 8
         assert ops.convert_to_numpy(model.noise.state)[1] == 8
-    for name in ("discriminator_loss", "generator_loss"):
-        first, second = (history[name] for history in histories)
-        np.testing.assert_allclose(first, second, rtol=0.05)
+    for name, values in histories[0].items():
+        np.testing.assert_allclose(values, histories[1][name], rtol=1e-4)
 
 
 @pytest.mark.skipif(

@@ -286,3 +286,14 @@ def _check_batches(num_rows, batch_size):
             f"one that leaves no batch of one row from {num_rows} rows",
             f"{batch_size}",
         )
+
+
+def one_once_known(loss):
+    """The number 1, or NaN where the loss is not finite.
+
+    As a factor of the loss it makes every gradient wait for the whole of
+    it. Otherwise TensorFlow's graph optimiser, seeing that D's update needs
+    nothing of G's path through D, drops the order of the two, and now and
+    then G is differentiated through a D that has already moved.
+    """
+    return ops.where(ops.isfinite(ops.stop_gradient(loss)), 1.0, float("nan"))

@@ -13,7 +13,7 @@ import keras
 from keras import ops
 
 from utils import _validation as check
-from utils._adversarial import AdversarialModel
+from utils._adversarial import AdversarialModel, one_once_known
 from utils.backend import input_gradient
 from utils.layers import PACKAGE
 
@@ -174,7 +174,7 @@ class GAN(AdversarialModel):
         loss = ops.mean(d_loss) + ops.mean(g_loss)
         for extra in self.losses:
             loss = loss + ops.cast(extra, loss.dtype)
-        return loss
+        return loss * one_once_known(loss)
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
