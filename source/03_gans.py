@@ -61,6 +61,7 @@ from utils.backend import input_gradient
 from utils.checks import chapter_03 as checks
 from utils.gans import GAN
 from utils.judge import Judge
+from utils.repeats import restart, with_spread
 
 plotting.use_style()
 
@@ -103,8 +104,9 @@ print("images", digits.x_train.shape, "| ring", ring.shape)
 
 # %% [markdown]
 # One function trains nearly every model of this chapter; section 3 explains
-# its two unusual settings. A second one starts a compiled model afresh from
-# another seed: compiling a small model takes longer than training it.
+# its two unusual settings. `restart` starts a compiled model afresh from
+# another seed, since compiling a small model takes longer than training it;
+# `with_spread` writes a mean and its standard deviation over seeds.
 
 
 # %% tags=["setup"]
@@ -122,15 +124,6 @@ def train(model, x, y=None, *, epochs=EPOCHS, batch=BATCH, rate=RATE, **fit):
         x, y, batch_size=batch, epochs=epochs, verbose=0, **fit
     )
     return model
-
-
-def restart(model, seed):
-    """Give a compiled model the initial weights of another seed."""
-    fresh = type(model).from_config({**model.get_config(), "seed": seed})
-    model.set_weights(fresh.get_weights())
-    for variable in model.optimizer.variables:
-        if not variable.path.endswith("learning_rate"):
-            variable.assign(np.zeros(variable.shape))  # moments, step count
 
 
 # %% [markdown]
@@ -1009,14 +1002,6 @@ verdicts = {
     name: np.array([verdict(x) for x in sets])
     for name, sets in candidates.items()
 }
-
-
-def with_spread(values, digits_shown):
-    """Mean, and ± standard deviation if there are several seeds."""
-    text = f"{np.mean(values):.{digits_shown}f}"
-    if len(values) > 1:
-        text += f" ± {np.std(values):.{digits_shown}f}"
-    return text
 
 
 rows = [

@@ -26,6 +26,7 @@ FLOORS = {
         "backend",
         "losses",
         "layers",
+        "repeats",
     ),
     2: ("networks", "reconstruction"),
     2.5: ("_variational", "_adversarial"),

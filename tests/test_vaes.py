@@ -565,13 +565,14 @@ def test_conditional_label_reaches_encoder_and_decoder(conditional, rows):
 
 
 @pytest.mark.parametrize("network", ["dense", "conv"])
-def test_conditional_label_enters_as_one_hot(network, rows):
+def test_conditional_label_enters_as_scaled_one_hot(network, rows):
     model = ConditionalVAE(
         IMAGE, 4, widths=(6,), network=network, num_classes=3, seed=0
     )
     x = rows.reshape(-1, *IMAGE)[:5]
     hot = np.eye(3, dtype="float32")[[2, 0, 1, 1, 2]]
     heads = model.posterior(x, hot)
+    hot = hot * np.float32(3**0.5)  # entries of mean square 1
     if network == "dense":
         joined = np.concatenate([x.reshape(5, -1), hot], axis=1)
     else:

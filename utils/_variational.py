@@ -150,19 +150,27 @@ class VariationalModel(ReconstructionModel):
         """Parameters of q(z | x): ``{"mean", "log_var"}``, tensors."""
         if one_hot is not None and self.network == "dense":
             flat = ops.reshape(x, (-1, int(np.prod(self.event_shape))))
-            x = ops.concatenate([flat, ops.cast(one_hot, flat.dtype)], axis=1)
+            x = ops.concatenate([flat, self.class_input(one_hot, flat)], axis=1)
         elif one_hot is not None:
-            planes = ops.ones_like(x[..., :1]) * ops.cast(
-                one_hot[:, None, None, :], x.dtype
-            )
+            planes = self.class_input(one_hot, x)[:, None, None, :]
+            planes = ops.ones_like(x[..., :1]) * planes
             x = ops.concatenate([x, planes], axis=-1)
         return self.encoder(x)
+
+    def class_input(self, one_hot, beside):
+        """One-hot rows as the networks see them: entries of mean square 1.
+
+        As large as the entries of a code drawn from N(0, I). With plain ones
+        the decoder learns to hear the code long before it hears the class,
+        and the code keeps the class for good.
+        """
+        return ops.cast(one_hot, beside.dtype) * self.num_classes**0.5
 
     def decoder_outputs(self, code, one_hot=None):
         """Parameters of p(x | z): ``{"reconstruction", …}``, tensors."""
         if one_hot is not None:
-            one_hot = ops.cast(one_hot, code.dtype)
-            code = ops.concatenate([code, one_hot], axis=1)
+            label = self.class_input(one_hot, code)
+            code = ops.concatenate([code, label], axis=1)
         raw = self.decoder(code)
         if self.likelihood == "bernoulli":
             return {"reconstruction": ops.sigmoid(raw), "logits": raw}
