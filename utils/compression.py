@@ -22,7 +22,7 @@ __all__ = ["Compressor", "EntropyCoder"]
 # Uniform quantisation with step Δ, at high rate: D = Δ²/12 for each number
 # and dD/dR = −2 log(2) D, so one more bit is worth log(2)/6 · Δ² of error.
 BIT_PRICE = np.log(2.0) / 6.0
-COMPONENTS = 3  # logistics in the mixture of each code unit
+COMPONENTS = 2  # logistics in the mixture of each code unit
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -38,7 +38,7 @@ class Compressor(ReconstructionModel):
     gradient is handed on unchanged (straight through); the bits are computed
     with uniform noise in place of rounding, which has a gradient of its own
     (Ballé, Laparra and Simoncelli 2017). Each code unit has a mixture of
-    three logistic distributions, learned along, whose mass within
+    two logistic distributions, learned along, whose mass within
     ±½ of an integer is that integer's probability.
 
     Args:
@@ -83,13 +83,13 @@ class Compressor(ReconstructionModel):
         self.event_shape = check.check_shape(input_shape, "input_shape")
         size = int(np.prod(self.event_shape))
         self.latent_dim = check.check_int(latent_dim, "latent_dim", 1, size)
-        self.step = check.check_number(step, "step", 1e-4)
+        step = check.check_number(step, "step", 1e-4)
         self.widths = check.check_widths(widths, "widths")
         self.seed = check.check_seed(seed)
         self.noise = keras.random.SeedGenerator(self.seed)
         self.encoder = self._build(networks.dense_encoder, "encoder")
         self.decoder = self._build(networks.dense_decoder, "decoder")
-        self._add_entropy_model()
+        self._add_own_weights(step)
         self.bits_tracker = keras.metrics.Mean(name="bits")
         self.built = True
 
@@ -102,6 +102,7 @@ class Compressor(ReconstructionModel):
         shared = {"seed": self.seed, "dtype": self.dtype_policy}
         bend = builder(*shapes, widths, **shared)
         linear = builder(*shapes, (), **shared)
+        bend.name, linear.name = "bend", "linear"
         last = [w for w in bend.weights if len(w.shape) == 2][-1]
         last.assign(ops.zeros(last.shape))
         inputs = keras.Input(bend.input_shape[1:])
@@ -112,7 +113,7 @@ class Compressor(ReconstructionModel):
         setattr(self, f"_linear_{name}", linear)
         return model
 
-    def _add_entropy_model(self):
+    def _add_own_weights(self, step):
         shape = (self.latent_dim, COMPONENTS)
         for name in ("mixture_logit", "mixture_mean", "mixture_log_scale"):
             # components that start alike would stay alike
@@ -120,15 +121,19 @@ class Compressor(ReconstructionModel):
             weight = self.add_weight(name=name, shape=shape, autocast=False)
             weight.assign(np.broadcast_to(start, shape))
             setattr(self, name, weight)
-        self.started = self.add_weight(
-            name="started", shape=(), initializer="zeros", trainable=False
-        )
+        for name, value in (("step", step), ("started", 0.0)):
+            weight = self.add_weight(
+                name=name, shape=(), trainable=False, autocast=False
+            )
+            weight.assign(value)
+            setattr(self, name, weight)
 
     # ----------------------------------------------------------- objective
 
     def call(self, inputs, training=False):
         """Rounded code, its bits ``(batch,)`` and the reconstruction."""
-        code = ops.cast(self.encoder(inputs / self.step), "float32")
+        scaled = inputs / ops.cast(self.step, self.compute_dtype)
+        code = ops.cast(self.encoder(scaled), "float32")
         rounded = code + ops.stop_gradient(ops.round(code) - code)
         noisy = rounded
         if training:
@@ -140,7 +145,8 @@ class Compressor(ReconstructionModel):
 
     def decoder_outputs(self, code):
         """Decode tensors: ``{"reconstruction"}`` in units of the data."""
-        return {"reconstruction": self.step * self.decoder(code)}
+        step = ops.cast(self.step, self.compute_dtype)
+        return {"reconstruction": step * self.decoder(code)}
 
     def bits(self, code):
         """−log₂ of the learned probability of codes, ``(batch,)``."""
@@ -162,7 +168,8 @@ class Compressor(ReconstructionModel):
         error = losses.squared_error(x, y_pred["reconstruction"])
         self.track_mse(x, y_pred, sample_weight)
         self.bits_tracker.update_state(y_pred["bits"], sample_weight)
-        cost = error + BIT_PRICE * self.step**2 * y_pred["bits"]
+        price = BIT_PRICE * ops.square(self.step)
+        cost = error + price * y_pred["bits"]
         if sample_weight is not None:
             cost = cost * ops.cast(sample_weight, cost.dtype)
         return self.add_losses(ops.mean(cost))
@@ -177,8 +184,9 @@ class Compressor(ReconstructionModel):
         centre = x.mean(axis=0)
         _, directions = np.linalg.eigh(np.atleast_2d(np.cov(x.T, bias=True)))
         directions = directions[:, ::-1][:, : self.latent_dim]  # (d, k)
-        codes = (x - centre) @ directions / self.step
-        offset = centre / self.step
+        step = float(ops.convert_to_numpy(self.step))
+        codes = (x - centre) @ directions / step
+        offset = centre / step
         self._linear_encoder.set_weights([directions, -offset @ directions])
         self._linear_decoder.set_weights([directions.T, offset])
         # a logistic of scale s has standard deviation 1.81 s
@@ -199,7 +207,7 @@ class Compressor(ReconstructionModel):
             **super().get_config(),
             "input_shape": list(self.event_shape),
             "latent_dim": self.latent_dim,
-            "step": self.step,
+            "step": float(str(np.float32(ops.convert_to_numpy(self.step)))),
             "widths": list(self.widths),
             "seed": self.seed,
         }
