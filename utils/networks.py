@@ -388,7 +388,7 @@ def image_to_image(
     widths=(32, 32),
     *,
     stride=2,
-    activation="relu",
+    activation="leaky_relu",
     seed=None,
     dtype=None,
 ):
@@ -404,7 +404,8 @@ def image_to_image(
         out_channels: Channels of the output, at most those of the input.
         widths: Filters of the layers but the last, image side first.
         stride: Factor by which sides shrink inside; it must divide them.
-        activation: Activation of the hidden layers.
+        activation: Activation of the hidden layers. A ReLU may be off
+            everywhere at the start, and then the copy stays a copy.
         seed: Integer seed of the initial weights, or ``None``.
         dtype: Dtype policy of the layers.
 
