@@ -1111,8 +1111,10 @@ assert shares[1] > 0.3 and shares[20] > 0.85
 #   remained harder. Without any pair the error was between both.
 # - Colours group without labels. Which group is the flower takes a label.
 #
-# **Limits**, each with its number above. What was unknown here are the
-# *labels*, never the data; that pictures are large is a matter of cost, and
+# ### Limits, each with a number above
+#
+# What was unknown here are the *labels*, never the data; that pictures are
+# large is a matter of cost, and
 # the cost was printed: the decoder in bytes, the pixels after which it pays.
 # Two photographs are no corpus: everything in sections 2 to 5 holds for
 # these two and their like. PSNR is the error of a pixel, not a judgement

@@ -231,7 +231,7 @@ def test_paired_adds_penalties_of_its_layers(images):
 
     plain = loss()
     layer = model.network.get_layer("conv_2")
-    layer.kernel_regularizer = keras.regularizers.L2(0.5)
+    layer.kernel.regularizer = keras.regularizers.L2(0.5)
     expected = 0.5 * float(ops.convert_to_numpy(ops.sum(layer.kernel**2)))
     assert loss() == pytest.approx(plain + expected, rel=1e-4)
 
@@ -328,7 +328,9 @@ def test_unpaired_each_loss_moves_its_own_networks_alone(player, images):
         for name in silent:
             for side in "xy":
                 key = name.format(side)
-                outputs[key] = ops.stop_gradient(outputs[key])
+                # a gradient of zero and not of None, which Keras warns of
+                fixed = ops.stop_gradient(outputs[key])
+                outputs[key] = fixed + 0.0 * outputs[key]
         return outputs
 
     model.call = one_player

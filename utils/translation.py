@@ -298,12 +298,11 @@ class UnpairedTranslator(_ImageModel):
             )
             critic_loss += 0.5 * (ops.square(real - 1.0) + ops.square(fake))
             generator_loss += 0.5 * ops.square(fooled - 1.0)
-        cycle_error = sum(
-            ops.mean(
-                ops.abs(ops.cast(y_pred[f"cycled_{side}"] - x[side], "float32"))
-            )
-            for side in "xy"
-        )
+        cycle_error = 0.0
+        for side in "xy":
+            again = ops.cast(y_pred[f"cycled_{side}"], "float32")
+            start = ops.cast(x[side], "float32")
+            cycle_error += ops.mean(ops.abs(again - start))
         for name, value in (
             ("critic_loss", critic_loss),
             ("generator_loss", generator_loss),
