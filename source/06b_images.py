@@ -388,11 +388,11 @@ rebuilt = {
     f"PCA, {pca_curve[nearest, 0]:.2f} bits": decoded_pca.reshape(x_test.shape),
     f"learned, {rate:.2f} bits": compressor.decode(q),
 }
-figure, axes = plt.subplots(1, 3, figsize=(9.6, 4.2))
+figure, axes = plt.subplots(1, 3, figsize=(7, 2.7))
 for axis, (name, squares) in zip(axes, rebuilt.items(), strict=True):
     half = squares[: len(squares) // 2]  # the first photograph
     picture = images.from_patches(half, right["china"].shape)
-    axis.imshow(picture[200:360, 20:180, 0], vmin=0, vmax=1)
+    axis.imshow(picture[200:320, 40:160, 0], vmin=0, vmax=1)
     axis.set(title=name, xticks=[], yticks=[])
     axis.grid(False)
 plt.show()
@@ -520,10 +520,12 @@ assert denoising["network"] > best_filter + 0.4
 assert denoising["threshold"] > best_filter + 1
 
 # %% tags=["gallery-photo_denoising"]
-figure, axes = plt.subplots(1, 5, figsize=(11, 2.7))
-for axis, (name, photos) in zip(axes, denoised.items(), strict=True):
-    axis.imshow(photos["china"][200:320, 20:140, 0], vmin=0, vmax=1)
-    axis.set_title(f"{name}: {denoising[name]:.1f} dB")
+figure, axes = plt.subplots(1, 4, figsize=(7.6, 2.3))
+for axis, name in zip(
+    axes, ("noisy", "Gaussian blur", "threshold", "network"), strict=True
+):
+    axis.imshow(denoised[name]["china"][200:300, 40:140, 0], vmin=0, vmax=1)
+    axis.set_title(f"{name}: {denoising[name]:.1f} dB", fontsize=9)
     axis.set(xticks=[], yticks=[])
     axis.grid(False)
 plt.show()
@@ -674,7 +676,7 @@ assert network > bicubic + 0.05
 assert letters_network > letters_bicubic + 2
 
 # %% tags=["nbval-ignore-output"]
-some = np.arange(0, 52, 5)
+some = np.arange(0, 52, 7)
 plotting.image_rows(
     {
         "bicubic": np.clip(soft_sans[latin][some], 0, 1),
@@ -866,7 +868,7 @@ assert serif["network"] < 0.85 * serif["copy"]
 assert serif["dilation"] >= serif["copy"], "thickening does not help here"
 
 # %% tags=["gallery-letters"]
-some = np.arange(2, 52, 5)
+some = np.arange(2, 52, 7)
 plotting.image_rows(
     {
         "input": sans[latin][some],
@@ -1002,7 +1004,7 @@ for name, photo in colour.items():
     groups[name] = model.cluster_centers_[ids[name]]
 
 # %%
-figure, axes = plt.subplots(2, 2, figsize=(8.6, 5.9))
+figure, axes = plt.subplots(2, 2, figsize=(4.4, 3.3))
 for column, name in enumerate(colour):
     for axis, picture in zip(
         axes[:, column], (colour[name], groups[name]), strict=True
@@ -1011,7 +1013,7 @@ for column, name in enumerate(colour):
         axis.set(xticks=[], yticks=[])
         axis.grid(False)
     axes[0, column].set_title(name)
-    axes[1, column].set_title("four groups of colours")
+    axes[1, column].set_title("four groups")
 plt.show()
 
 # %% [markdown]
