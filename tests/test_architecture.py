@@ -19,6 +19,7 @@ FLOORS = {
     0.5: ("_full_size", "_batches", "_code_prior"),
     1: (
         "data",
+        "images",
         "metrics",
         "generation",
         "factors",
@@ -40,6 +41,8 @@ FLOORS = {
         "recommenders",
         "text",
         "sequences",
+        "compression",
+        "translation",
     ),
     4: ("pretraining", "clustering", "anomaly", "callbacks"),
     5: ("checks",),

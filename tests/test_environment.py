@@ -96,7 +96,8 @@ def test_pyproject_has_what_the_library_imports():
             elif isinstance(node, ast.ImportFrom):
                 imported.add(node.module)
     top = {name.split(".")[0] for name in imported} - {"utils"}
-    names = {"sklearn": "scikit-learn", "cycler": "matplotlib"}
+    names = {"sklearn": "scikit-learn"}
+    names |= dict.fromkeys(("cycler", "PIL"), "matplotlib")  # it needs both
     third_party = {names.get(n, n) for n in top - sys.stdlib_module_names}
     assert third_party == set(bounds(PROJECT["dependencies"]))
 

@@ -15,6 +15,22 @@ LOSSES = ("non_saturating", "saturating", "least_squares")
 RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "linear": (None, None)}
 
 
+def pure_scores(network, inputs, training=False, fixed_weights=False):
+    """Scores as a pure function of the inputs: no state is updated.
+
+    With ``fixed_weights`` the gradient passes *through* the network to the
+    inputs and stops at the network's own weights: what a generator needs.
+    """
+    weights = [w.value for w in network.trainable_variables]
+    if fixed_weights:
+        weights = [ops.stop_gradient(w) for w in weights]
+    state = [v.value for v in network.non_trainable_variables]
+    scores, _ = network.stateless_call(
+        weights, state, inputs, training=training
+    )
+    return scores
+
+
 class AdversarialModel(keras.Model):
     """A generator and a discriminator, built or given, and their checks.
 

@@ -13,7 +13,11 @@ import keras
 from keras import ops
 
 from utils import _validation as check
-from utils._adversarial import AdversarialModel, one_once_known
+from utils._adversarial import (
+    AdversarialModel,
+    one_once_known,
+    pure_scores,
+)
 from utils.backend import input_gradient
 from utils.layers import PACKAGE
 
@@ -105,19 +109,13 @@ class GAN(AdversarialModel):
         }
 
     def _scores(self, x, labels, training, fixed_weights=False):
-        """D(x) as a pure function of x: no state of D is updated.
-
-        With ``fixed_weights`` G's loss reaches G *through* D and stops at
-        D's weights.
-        """
-        weights = [w.value for w in self.discriminator.trainable_variables]
-        if fixed_weights:
-            weights = [ops.stop_gradient(w) for w in weights]
-        state = [v.value for v in self.discriminator.non_trainable_variables]
-        scores, _ = self.discriminator.stateless_call(
-            weights, state, self._join("x", x, labels), training=training
+        """D(x) as a pure function of x, see :func:`pure_scores`."""
+        return pure_scores(
+            self.discriminator,
+            self._join("x", x, labels),
+            training,
+            fixed_weights,
         )
-        return scores
 
     def player_losses(self, real, fake, fooled):
         """Losses of D and of G, each ``(batch,)``, from float32 scores."""

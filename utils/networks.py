@@ -20,6 +20,7 @@ __all__ = [
     "dense_decoder",
     "dense_encoder",
     "generator",
+    "image_to_image",
     "tied_decoder",
 ]
 
@@ -379,3 +380,62 @@ def critic(
         one_hot = ops.one_hot(labels, num_classes)
         scores = keras.layers.Multiply(dtype=dtype)([scores, one_hot])
     return keras.Model(inputs, ops.sum(scores, axis=-1), name="critic")
+
+
+def image_to_image(
+    channels,
+    out_channels,
+    widths=(32, 32),
+    *,
+    stride=2,
+    activation="leaky_relu",
+    seed=None,
+    dtype=None,
+):
+    """Convolutions that correct an image of any size.
+
+    The first layer shrinks the image by ``stride``, the hidden layers work
+    there, the last layer enlarges again, and the result is *added* to the
+    first channels of the input. The last layer starts at zero: untrained,
+    the network hands its input on. No code in between, no bottleneck.
+
+    Args:
+        channels: Channels of the input.
+        out_channels: Channels of the output, at most those of the input.
+        widths: Filters of the layers but the last, image side first.
+        stride: Factor by which sides shrink inside; it must divide them.
+        activation: Activation of the hidden layers. A ReLU may be off
+            everywhere at the start, and then the copy stays a copy.
+        seed: Integer seed of the initial weights, or ``None``.
+        dtype: Dtype policy of the layers.
+
+    Returns:
+        Functional model ``(batch, h, w, channels)`` → ``(batch, h, w,
+        out_channels)``, linear at its end.
+    """
+    init = _Initializers(seed)
+    inputs = keras.Input((None, None, channels), name="x")
+    hidden = inputs
+    for index, filters in enumerate(widths, start=1):
+        hidden = keras.layers.Conv2D(
+            filters,
+            kernel_size=max(3, 2 * stride) if index == 1 else 3,
+            strides=stride if index == 1 else 1,
+            padding="same",
+            activation=activation,
+            kernel_initializer=init(activation),
+            name=f"conv_{index}",
+            dtype=dtype,
+        )(hidden)  # (batch, h / stride, w / stride, filters)
+    correction = keras.layers.Conv2DTranspose(
+        out_channels,
+        kernel_size=max(3, 2 * stride),
+        strides=stride,
+        padding="same",
+        kernel_initializer="zeros",
+        name="correction",
+        dtype=dtype,
+    )(hidden)
+    kept = inputs[..., :out_channels]
+    outputs = keras.layers.Add(name="y", dtype=dtype)([kept, correction])
+    return keras.Model(inputs, outputs, name="image_to_image")

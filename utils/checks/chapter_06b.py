@@ -1,0 +1,391 @@
+"""Checks of chapter 6b, images."""
+
+import numpy as np
+from keras import ops
+
+from utils import images, metrics
+from utils.checks._feedback import (
+    as_array,
+    as_number,
+    as_values,
+    call,
+    correct,
+    name_value,
+    slope,
+    wrong,
+)
+
+
+def check_6_1(answer):
+    """Entropy a unit, then bits a pixel: coded, fixed length, floats."""
+    values = as_array(answer, "Your answer", (4,))
+    p = np.array([0.8, 0.08, 0.08, 0.02, 0.02])
+    entropy = -np.sum(p * np.log2(p))
+    right = np.array([entropy, 16 * entropy / 64, 16 * 3 / 64, 16 * 32 / 64])
+    if abs(values[0] - entropy * np.log(2)) < 0.005:
+        wrong(
+            "That entropy is in nats. For bits take log₂, or divide by log 2."
+        )
+    if abs(values[0] + entropy) < 0.005:
+        wrong("An entropy is not negative: mind the minus sign before the sum.")
+    if abs(values[0] - np.log2(5)) < 0.005:
+        wrong(
+            "log₂ 5 is the entropy of five values that are equally frequent. "
+            "Here 0 takes four fifths of all cases."
+        )
+    if abs(values[0] - right[0]) > 0.005:
+        wrong("The first number is −Σ p log₂ p over the five integers.")
+    if abs(values[1] - 16 * entropy) < 0.05:
+        wrong(
+            "The second number is bits a *patch*. A pixel has a 64th of them."
+        )
+    if abs(values[1] - entropy / 16) < 0.005:
+        wrong("A patch has 16 units, so 16 entropies, spread over 64 pixels.")
+    if abs(values[2] - 16 * np.log2(5) / 64) < 0.005:
+        wrong(
+            "Fixed length means whole bits: two do for four values, five "
+            "values need three."
+        )
+    for index, what in (
+        (1, "the entropy of 16 units, divided by 64 pixels"),
+        (2, "16 units of whole bits each, divided by 64 pixels"),
+        (3, "16 units of 32 bits, divided by 64 pixels"),
+    ):
+        if abs(values[index] - right[index]) > 0.005:
+            wrong(f"Number {index + 1} is {what}; you have {values[index]:g}.")
+    correct(
+        "6.1",
+        "The floats need as many bits as the pixels did. What would the "
+        "entropy be if 0 took all cases?",
+    )
+
+
+def _integers(seed=0):
+    """Training and held-out integers with columns of their own."""
+    rng = np.random.default_rng(seed)
+    scale = np.array([0.4, 1.5, 6.0])
+    train = np.rint(scale * rng.laplace(size=(4000, 3)) + [0, 4, -9])
+    test = np.rint(1.2 * scale * rng.laplace(size=(500, 3)) + [0, 4, -9])
+    return train.astype(int), test.astype(int)
+
+
+def _counted_bits(train, test, extra=1.0):
+    """Bits of each row, tables with ``extra`` counts for every value."""
+    total = np.zeros(len(test))
+    for column in range(train.shape[1]):
+        low = min(train[:, column].min(), test[:, column].min())
+        high = max(train[:, column].max(), test[:, column].max())
+        counts = np.bincount(train[:, column] - low, minlength=high - low + 1)
+        p = (counts + extra) / (counts + extra).sum()
+        total -= np.log2(p[test[:, column] - low])
+    return total
+
+
+def check_6_2(answer):
+    """Bits of held-out integers under tables of training integers."""
+    train, test = _integers()
+    found = as_values(call(answer, train, test), "Your result", finite=False)
+    if found.shape != (len(test),):
+        wrong(
+            f"One number for each held-out row, ({len(test)},): you returned "
+            f"{found.shape}. Sum the bits of a row over its columns."
+        )
+    if not np.isfinite(found).all():
+        wrong(
+            "Some rows cost infinitely many bits: an integer that the training "
+            "rows never had has probability 0 in your table. Give every value "
+            "some count."
+        )
+    low, high = (
+        _counted_bits(train, test, extra).mean() for extra in (1e-3, 1e-12)
+    )
+    rough = _counted_bits(train, test, 1.0).mean()
+    nats = _counted_bits(train, test, 0.5).mean() * np.log(2)
+    own = _counted_bits(test, test, 1e-9).mean()
+    mean = found.mean()
+    if abs(mean / nats - 1) < 0.03:
+        wrong("These are nats: a bit is log 2 = 0.693 of them.")
+    if abs(mean / own - 1) < 0.01:
+        wrong(
+            "Your tables were counted on the held-out rows themselves. The "
+            "receiver does not have those; count on the training rows."
+        )
+    if mean < 0:
+        wrong("A length is not negative: the code word has −log₂ p bits.")
+    pooled = _counted_bits(train.reshape(-1, 1), test.reshape(-1, 1), 1.0)
+    if abs(mean / pooled.reshape(test.shape).sum(1).mean() - 1) < 0.03:
+        wrong(
+            "All columns share one table. Each column has a distribution of "
+            "its own, and mixing them wastes bits."
+        )
+    if abs(mean * 3 / rough - 1) < 0.03:
+        wrong("Sum the bits of a row over its columns; you took the mean.")
+    if not 0.97 * rough < mean < 1.03 * high:
+        wrong(
+            f"{mean:.2f} bits a row on average, where tables of the training "
+            f"rows give about {rough:.2f} (to {low:.2f} when unseen integers "
+            "are made very rare)."
+        )
+    correct(
+        "6.2",
+        "How much does the first column alone cost, and how much would it "
+        "cost at one whole bit at least?",
+    )
+
+
+def check_6_3(answer):
+    """Rounding whose gradient is that of the identity."""
+    z = np.array([[-1.6, -0.4, 0.2], [0.7, 2.4, 7.0]], "float32")
+    tensor = ops.convert_to_tensor(z)
+    value = as_values(call(answer, tensor), "Your result")
+    if value.shape != z.shape:
+        wrong(f"Keep the shape {z.shape}; you returned {value.shape}.")
+    name_value(
+        value,
+        [
+            (z, "The values are unchanged: nothing has been rounded."),
+            (np.floor(z), "That is the floor: 0.7 rounds to 1."),
+            (np.trunc(z), "That cuts decimals off: −1.6 rounds to −2."),
+        ],
+    )
+    if np.abs(value - np.rint(z)).max() > 0.02:
+        wrong(
+            "The decoder must get whole numbers, "
+            f"{np.rint(z[0]).tolist()} in the first row and not "
+            f"{value[0].round(2).tolist()}: it is what will be sent."
+        )
+    gradient = slope(lambda t: call(answer, t), tensor)
+    if np.allclose(gradient, 0):
+        wrong(
+            "The value is right and the slope is 0 everywhere: no encoder will "
+            "learn through this. Add the difference to z behind "
+            "`ops.stop_gradient`."
+        )
+    if not np.allclose(gradient, 1, atol=1e-4):
+        wrong("The gradient should be handed on unchanged: slope 1.")
+    correct(
+        "6.3",
+        "Exchange it for uniform noise in the Compressor's decoder, and see "
+        "what the mismatch at the end costs.",
+    )
+
+
+def _brightness():
+    """Brightness of patches of a smooth picture, as integers (20, 24)."""
+    yy, xx = np.mgrid[:20, :24] / 10.0
+    rng = np.random.default_rng(0)
+    smooth = 30 * np.sin(yy) + 25 * np.cos(1.3 * xx + yy)
+    return np.rint(smooth + rng.normal(0, 0.7, yy.shape)).astype(int)
+
+
+def _entropy(values):
+    _, counts = np.unique(values, return_counts=True)
+    p = counts / counts.sum()
+    return -np.sum(p * np.log2(p))
+
+
+def check_6_4(predict, restore):
+    """Integers to prediction errors and back, without loss."""
+    grid = _brightness()
+    kept = grid.copy()
+    errors = call(predict, grid)
+    if not np.array_equal(grid, kept):
+        wrong("Your first function overwrites its input: work on a copy.")
+    errors = as_array(errors, "The prediction errors", grid.shape)
+    if not np.array_equal(errors, np.rint(errors)):
+        wrong("Prediction errors have to be integers to be coded: round.")
+    if np.array_equal(errors, grid):
+        wrong("Nothing has been predicted: these are the integers themselves.")
+    again = as_array(call(restore, errors.astype(int)), "restore", grid.shape)
+    if not np.array_equal(again, grid):
+        wrong(
+            f"{np.mean(again != grid):.0%} of the integers come back wrong. "
+            "The receiver has only what came before: predict each from "
+            "neighbours that are already restored, and send the first one as "
+            "it is."
+        )
+    other = np.random.default_rng(1).integers(-50, 50, (5, 7))
+    again = call(restore, np.asarray(call(predict, other)).astype(int))
+    if not np.array_equal(np.asarray(again), other):
+        wrong("It works for the one picture and not for another shape.")
+    before, after = _entropy(grid), _entropy(errors)
+    if after > before - 1:
+        wrong(
+            f"The entropy goes from {before:.2f} to {after:.2f} bits only. In "
+            "a smooth picture the neighbour to the left, or above, is a good "
+            "guess."
+        )
+    correct(
+        "6.4",
+        f"{before:.2f} bits became {after:.2f}. Try the mean of the left and "
+        "the upper neighbour, rounded.",
+    )
+
+
+def check_6_5(answer):
+    """Cycle consistency of both directions, mean absolute error."""
+    rng = np.random.default_rng(0)
+    x, y = rng.random((2, 6, 4, 4, 1)).astype("float32")
+    x_tensor, y_tensor = map(ops.convert_to_tensor, (x, y))
+
+    def forward(t):
+        return 1.3 * t + 0.1
+
+    def backward(t):
+        return t**2 - 0.2
+
+    value = call(answer, x_tensor, y_tensor, forward, backward)
+    value = as_number(as_values(value, "Your loss"), "Your loss")
+    d_x, d_y = backward(forward(x)) - x, forward(backward(y)) - y
+    both = np.abs(d_x).mean() + np.abs(d_y).mean()
+    mistakes = [
+        (np.abs(d_x).mean(), "Only x goes there and back; y has to as well."),
+        (np.abs(d_y).mean(), "Only y goes there and back; x has to as well."),
+        (
+            np.abs(forward(x) - y).mean(),
+            "That compares G(x) with y: it would need pairs, and there are "
+            "none.",
+        ),
+        (
+            np.abs(forward(x) - y).mean() + np.abs(backward(y) - x).mean(),
+            "That compares G(x) with y and F(y) with x: it would need pairs, "
+            "and there are none.",
+        ),
+        (
+            np.mean(d_x**2) + np.mean(d_y**2),
+            "These are squared errors; equation (3) has absolute ones.",
+        ),
+        (
+            np.abs(forward(backward(x)) - x).mean()
+            + np.abs(backward(forward(y)) - y).mean(),
+            "F expects a y and G an x: the way of x is first G, then F.",
+        ),
+        (
+            d_x.mean() + d_y.mean(),
+            "Without absolute values errors of opposite sign cancel.",
+        ),
+        (
+            both / 2,
+            "Equation (3) has the sum of both directions, not the mean.",
+        ),
+        (16 * both, "Take the mean over pixels, not the sum."),
+        (96 * both, "Take the mean over rows and pixels, not the sum."),
+    ]
+    if not np.isclose(value, both, rtol=1e-4):
+        name_value(value, mistakes)
+        wrong(
+            f"{value:.4f} is not mean|F(G(x)) − x| + mean|G(F(y)) − y|, which "
+            f"is {both:.4f} here."
+        )
+    gradient = slope(
+        lambda t: call(answer, t, y_tensor, forward, backward), x_tensor
+    )
+    if np.allclose(gradient, 0):
+        wrong("No gradient reaches the translators: stay inside `keras.ops`.")
+    correct("6.5", "Which G and F have a loss of 0, besides copies?")
+
+
+def check_6_6(models, errors):
+    """Translators to serif from few and many letters, and their errors."""
+    if not isinstance(models, dict) or not isinstance(errors, dict):
+        wrong("Give two dictionaries, by the number of letters used.")
+    if set(models) != set(errors):
+        wrong(
+            f"The models are for {sorted(models)} letters, the errors for "
+            f"{sorted(errors)}."
+        )
+    if len(models) < 3 or min(models) > 20 or max(models) < 150:
+        wrong("Take three numbers of letters at least, from ≤ 20 to ≥ 150.")
+    letters, styles = images.load_glyphs()
+    latin = np.array([c.isascii() and c.isalpha() for c in letters])
+    x, y = styles["sans"][latin], styles["serif"][latin]
+    copy = metrics.mse(y, x)
+    measured = {}
+    for count, model in models.items():
+        if not hasattr(model, "translate"):
+            wrong(f"models[{count}] has no `translate`: pass the model itself.")
+        measured[count] = metrics.mse(y, model.translate(x))
+        claimed = as_number(errors[count], f"errors[{count}]")
+        if abs(claimed - measured[count]) > 0.02 * copy:
+            wrong(
+                f"errors[{count}] is {claimed:.4f}, and on the Latin letters I "
+                f"measure {measured[count]:.4f}. Did you measure on the "
+                "letters of the training, or restart one model and keep it "
+                "under every number?"
+            )
+    few, many = min(models), max(models)
+    if measured[many] > 0.85 * copy:
+        wrong(
+            f"From {many} letters the error is {measured[many] / copy:.0%} of "
+            "that of copying: train longer, 192 steps or more."
+        )
+    if measured[many] >= measured[few]:
+        wrong(
+            f"{few} letters did no worse than {many}. Give all runs equally "
+            "many steps and the same start, and change the letters alone."
+        )
+    correct(
+        "6.6",
+        f"{measured[few] / copy:.0%} of the copying error from {few} letters, "
+        f"{measured[many] / copy:.0%} from {many}. Now the same for bold: how "
+        "few letters are enough?",
+    )
+
+
+_SOURCES = ("itself", "both made", "two collections", "nobody", "labels")
+_TASKS = {
+    "remove noise from photographs": (
+        "itself",
+        "Damage clean photographs yourself: the pairs are free.",
+    ),
+    "turn sketches into the photographs they were drawn from": (
+        "both made",
+        "Somebody drew each photograph: the pairs exist, and cost work.",
+    ),
+    "turn summer landscapes into winter": (
+        "two collections",
+        "Nobody has the same view pixel by pixel in both; two piles of "
+        "pictures are enough for cycle consistency.",
+    ),
+    "colour the grey photographs of an archive": (
+        "itself",
+        "Any colour photograph, made grey, is a pair.",
+    ),
+    "draw boxes around pedestrians": (
+        "labels",
+        "An autoencoder gives features; what a pedestrian is and where it "
+        "ends, a person has to mark.",
+    ),
+    "split a picture into regions of similar colour": (
+        "nobody",
+        "Clustering asks for no target; the regions have no names.",
+    ),
+    "tell cats from dogs": (
+        "labels",
+        "Features may be learned without labels, the two names cannot.",
+    ),
+}
+
+
+def check_6_7(answer):
+    """Where the target of each task comes from."""
+    if not isinstance(answer, dict):
+        wrong(
+            "Give a dictionary from each task to where its target comes from."
+        )
+    missing = set(_TASKS) - set(answer)
+    if missing:
+        wrong(f"No answer for: {'; '.join(sorted(missing))}.")
+    for task, (source, reason) in _TASKS.items():
+        given = answer[task]
+        if given not in _SOURCES:
+            wrong(
+                f"“{task}”: choose one of {', '.join(_SOURCES)}; "
+                f"you wrote {given!r}."
+            )
+        if given != source:
+            wrong(f"“{task}”: not “{given}”. {reason}")
+    correct(
+        "6.7",
+        "Read an advertisement for an image model with this list at hand.",
+    )
