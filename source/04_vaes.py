@@ -1141,10 +1141,10 @@ assert np.all((freed["units"] > 0.1).sum(axis=1) >= 12)
 # %% [markdown]
 # **Figure 4.10.** KL of each unit, mean over three seeds. With warm-up a
 # handful of units speak and the rest stay silent, *at the same objective*, and
-# the bound is better by more than two nats. Free bits do what they say: all
-# sixteen units spend about what is free. More KL, a smaller squared error, and a
-# *worse* bound. So do not read a large KL or a full row of active units as
-# success; read the bound.
+# the bound is better by more than a nat. Free bits do what they say: all
+# sixteen units spend about what is free. More KL than with warm-up, about the
+# same squared error, and a *worse* bound. So do not read a large KL or a full
+# row of active units as success; read the bound.
 #
 # Nor is every silent unit a failure. These digits, under a Bernoulli likelihood,
 # are worth about half a dozen units: with $\beta=1$ the model itself decides how
@@ -1487,7 +1487,11 @@ assert given_class < main_loss, "knowing the class is worth nats"
 # Nothing *forbids* the code to know the class too: (5) only makes it expensive.
 # Where a code spends many nats (MNIST, full profile) part of the class
 # stays in it, and the class ordered does not always beat the class
-# in the code.
+# in the code. How the class enters matters more than one would think. Both
+# networks get the one-hot vector times $\sqrt{10}$, so that its entries have the
+# mean square of a code's. With plain ones and zeros a decoder learns to listen
+# to twenty code units long before it hears one label, and by then the code has
+# learned to carry the class.
 #
 # What is a class worth? If $y$ is a fair ten-sided die, then
 # $\log p(x)\ge\log p(x\mid y)-\log10$, so knowing it can save *one* model at most
