@@ -52,9 +52,20 @@ class Standardize(keras.layers.Layer):
         return input_shape
 
 
+def check_rows(model, x):
+    """Rows that fit a model's input, in its dtype: token ids stay whole."""
+    x = check.check_array(x, "x", event_shape=model.input_shape[1:])
+    return x.astype(input_dtype(model), copy=False)
+
+
+def input_dtype(model):
+    """Name of the dtype of a functional model's first input."""
+    return keras.backend.standardize_dtype(model.inputs[0].dtype)
+
+
 def check_labelled(classifier, x, y):
     """Rows and labels that fit a classifier."""
-    x = check.check_array(x, "x", event_shape=classifier.input_shape[1:])
+    x = check_rows(classifier, x)
     classes = classifier.output_shape[-1]
     return x, check.check_labels(y, "y", len(x), num_classes=classes)
 

@@ -1,11 +1,13 @@
 """What models share that learn an encoder from unlabelled rows alone."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from utils import _validation as check
 from utils import networks
 from utils._batches import in_batches
+from utils.layers import PACKAGE
 
 
 class PretextModel(keras.Model):
@@ -18,7 +20,15 @@ class PretextModel(keras.Model):
     min_rows = 1
 
     def __init__(
-        self, input_shape, latent_dim, widths, network, activation, seed, kwargs
+        self,
+        input_shape,
+        latent_dim,
+        *,
+        widths,
+        network,
+        activation,
+        seed,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.event_shape = check.check_shape(input_shape, "input_shape")
@@ -123,3 +133,73 @@ class PretextModel(keras.Model):
             "activation": self.activation,
             "seed": self.seed,
         }
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class PatchMask(keras.layers.Layer):
+    """Draws for each image which of its patches are hidden: 1 is hidden.
+
+    Exactly ``round(ratio · patches)`` of every image, chosen without
+    replacement, at each call.
+
+    Args:
+        patch: Side of a square patch, in pixels.
+        ratio: Share of hidden patches, in (0, 1), rounded to whole patches;
+            at least one patch is hidden and one is not.
+        seed: Integer seed of the layer's own generator, or ``None``.
+
+    Input shape:
+        Images ``(batch, height, width, channels)``, both sides divisible by
+        ``patch``.
+
+    Output shape:
+        ``(batch, height, width, 1)`` of zeros and ones, float32.
+
+    Raises:
+        ValueError: sides that the patch does not divide, or a ratio that
+            hides nothing or everything.
+    """
+
+    def __init__(self, patch, ratio, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.patch = check.check_int(patch, "patch")
+        self.ratio = check.check_number(ratio, "ratio", 0.0, 1.0)
+        self.seed = check.check_seed(seed)
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def build(self, input_shape):
+        sides = tuple(input_shape[1:3])
+        if len(input_shape) != 4 or any(side % self.patch for side in sides):
+            check.fail(
+                "patch",
+                f"a divisor of both sides of the images, {sides}",
+                f"{self.patch}",
+            )
+        self.grid = tuple(side // self.patch for side in sides)
+        self.num_hidden = round(self.ratio * int(np.prod(self.grid)))
+        if not 0 < self.num_hidden < np.prod(self.grid):
+            check.fail(
+                "ratio",
+                f"a share that hides some but not all of the "
+                f"{int(np.prod(self.grid))} patches",
+                f"{self.ratio:g}",
+            )
+
+    def call(self, inputs):
+        batch, count = ops.shape(inputs)[0], int(np.prod(self.grid))
+        noise = keras.random.uniform(
+            (batch, count), dtype="float32", seed=self.seed_generator
+        )
+        rank = ops.argsort(ops.argsort(noise, axis=1), axis=1)
+        hidden = ops.cast(rank < self.num_hidden, "float32")
+        hidden = ops.reshape(hidden, (-1, *self.grid, 1))
+        hidden = ops.repeat(hidden, self.patch, axis=1)
+        return ops.repeat(hidden, self.patch, axis=2)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:3], 1)
+
+    def get_config(self):
+        names = ("patch", "ratio", "seed")
+        own = {name: getattr(self, name) for name in names}
+        return {**super().get_config(), **own}

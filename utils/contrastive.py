@@ -109,7 +109,13 @@ class _TwoViews(PretextModel):
         **kwargs,
     ):
         super().__init__(
-            input_shape, latent_dim, widths, network, activation, seed, kwargs
+            input_shape,
+            latent_dim,
+            widths=widths,
+            network=network,
+            activation=activation,
+            seed=seed,
+            **kwargs,
         )
         self.projection = check.check_widths(projection, "projection")
         if not self.projection:

@@ -149,9 +149,9 @@ def label_efficiency(
     all weights moving, and ``"random, tuned"``: a random encoder on the
     *same schedule*, so that what is left of the difference are features.
 
-    The head is one softmax layer on codes of mean 0 and mean square 1 (see
-    ``pretraining.Standardize``), started at zero and trained by Adam, with
-    the same number of updates in every row.
+    The head is one softmax layer on codes of mean 0 and mean square 1 (as
+    ``pretraining.transfer`` makes them from ``x``), started at zero and
+    trained by Adam, with the same number of updates in every row.
 
     Args:
         build: Function of a seed that returns an untrained encoder; the one

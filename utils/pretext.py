@@ -1,86 +1,15 @@
 """Tasks that unlabelled images set themselves: fill a gap, find what is up."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from utils import _validation as check
 from utils import losses
-from utils._pretext import PretextModel
+from utils._pretext import PatchMask, PretextModel
 from utils.autoencoders import Autoencoder
 from utils.layers import PACKAGE
 
 __all__ = ["MaskedAutoencoder", "RotationPredictor"]
-
-
-@keras.saving.register_keras_serializable(package=PACKAGE)
-class _PatchMask(keras.layers.Layer):
-    """Draws for each image which of its patches are hidden: 1 is hidden.
-
-    Exactly ``round(ratio · patches)`` of every image, chosen without
-    replacement, at each call.
-
-    Args:
-        patch: Side of a square patch, in pixels.
-        ratio: Share of hidden patches, in (0, 1), rounded to whole patches;
-            at least one patch is hidden and one is not.
-        seed: Integer seed of the layer's own generator, or ``None``.
-
-    Input shape:
-        Images ``(batch, height, width, channels)``, both sides divisible by
-        ``patch``.
-
-    Output shape:
-        ``(batch, height, width, 1)`` of zeros and ones, float32.
-
-    Raises:
-        ValueError: sides that the patch does not divide, or a ratio that
-            hides nothing or everything.
-    """
-
-    def __init__(self, patch, ratio, seed=None, **kwargs):
-        super().__init__(**kwargs)
-        self.patch = check.check_int(patch, "patch")
-        self.ratio = check.check_number(ratio, "ratio", 0.0, 1.0)
-        self.seed = check.check_seed(seed)
-        self.seed_generator = keras.random.SeedGenerator(seed)
-
-    def build(self, input_shape):
-        sides = tuple(input_shape[1:3])
-        if len(input_shape) != 4 or any(side % self.patch for side in sides):
-            check.fail(
-                "patch",
-                f"a divisor of both sides of the images, {sides}",
-                f"{self.patch}",
-            )
-        self.grid = tuple(side // self.patch for side in sides)
-        self.num_hidden = round(self.ratio * int(np.prod(self.grid)))
-        if not 0 < self.num_hidden < np.prod(self.grid):
-            check.fail(
-                "ratio",
-                f"a share that hides some but not all of the "
-                f"{int(np.prod(self.grid))} patches",
-                f"{self.ratio:g}",
-            )
-
-    def call(self, inputs):
-        batch, count = ops.shape(inputs)[0], int(np.prod(self.grid))
-        noise = keras.random.uniform(
-            (batch, count), dtype="float32", seed=self.seed_generator
-        )
-        rank = ops.argsort(ops.argsort(noise, axis=1), axis=1)
-        hidden = ops.cast(rank < self.num_hidden, "float32")
-        hidden = ops.reshape(hidden, (-1, *self.grid, 1))
-        hidden = ops.repeat(hidden, self.patch, axis=1)
-        return ops.repeat(hidden, self.patch, axis=2)
-
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:3], 1)
-
-    def get_config(self):
-        names = ("patch", "ratio", "seed")
-        own = {name: getattr(self, name) for name in names}
-        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -133,7 +62,7 @@ class MaskedAutoencoder(Autoencoder):
                 "an image (height, width, channels), as patches are square",
                 f"{self.event_shape}",
             )
-        self.mask = _PatchMask(patch, ratio, seed=self.seed)
+        self.mask = PatchMask(patch, ratio, seed=self.seed)
         self.mask.build((None, *self.event_shape))
 
     def call(self, inputs, training=False):
@@ -199,7 +128,13 @@ class RotationPredictor(PretextModel):
         **kwargs,
     ):
         super().__init__(
-            input_shape, latent_dim, widths, network, activation, seed, kwargs
+            input_shape,
+            latent_dim,
+            widths=widths,
+            network=network,
+            activation=activation,
+            seed=seed,
+            **kwargs,
         )
         shape = self.event_shape
         if len(shape) != 3 or shape[0] != shape[1]:

@@ -14,9 +14,11 @@ from utils._batches import in_batches
 from utils._classifiers import (
     Standardize,
     check_labelled,
+    check_rows,
     compile_classifier,
     cross_entropy,
     fit_updates,
+    input_dtype,
     steps_per_execution,
 )
 from utils.autoencoders import Autoencoder, DenoisingAutoencoder
@@ -132,8 +134,10 @@ def transfer(encoder, head, *, x=None, seed=None):
             decoder, projector or old head.
         head: Number of classes ≥ 2 for one linear layer of logits, or a
             Keras layer or model codes → logits.
-        x: Unlabelled rows whose codes' mean and size :class:`Standardize`
-            takes away in front of the head; ``None`` leaves codes alone.
+        x: Unlabelled rows. A layer in front of the head takes away the mean
+            of their codes and divides by one number, their root mean square,
+            so that a rate means the same for every encoder; ``None`` leaves
+            codes alone.
         seed: Integer ≥ 0 of the linear head's initial weights, or ``None``.
 
     Returns:
@@ -150,19 +154,15 @@ def transfer(encoder, head, *, x=None, seed=None):
     copied.set_weights(encoder.get_weights())
     copied.name = "encoder"
     copied.trainable = True
-    inputs = keras.Input(encoder.input_shape[1:], dtype=_input_dtype(encoder))
+    inputs = keras.Input(encoder.input_shape[1:], dtype=input_dtype(encoder))
     codes = copied(inputs)
     if x is not None:
-        x = check.check_array(x, "x", event_shape=encoder.input_shape[1:])
+        x = check_rows(encoder, x)
         standardize = Standardize(name="standardize")
         standardize.adapt(in_batches(encoder, x))
         codes = standardize(codes)
     head = _make_head(head, width, check.check_seed(seed))
     return keras.Model(inputs, head(codes), name="classifier")
-
-
-def _input_dtype(encoder):
-    return keras.backend.standardize_dtype(encoder.inputs[0].dtype)
 
 
 def _check_encoder(encoder):
