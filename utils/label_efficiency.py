@@ -15,7 +15,13 @@ from sklearn.neighbors import KNeighborsClassifier
 from utils import _validation as check
 from utils._efficiency_runs import Runs, Schedule
 
-__all__ = ["LabelEfficiency", "knn_probe", "label_efficiency", "linear_probe"]
+__all__ = [
+    "LabelEfficiency",
+    "draw_labelled",
+    "knn_probe",
+    "label_efficiency",
+    "linear_probe",
+]
 
 
 # -------------------------------------------------------------- two probes
@@ -194,7 +200,7 @@ def label_efficiency(
         augmentation,
         seed,
     )
-    labelled = _draw(split[1], budgets, check.check_int(draws, "draws"), seed)
+    labelled = draw_labelled(split[1], budgets, draws=draws, seed=seed)
     _check_encoders(build, encoders, fine_tuned, split[0].shape[1:])
     runs = Runs(split, classes, labelled, schedule)
     accuracy = {}
@@ -245,8 +251,27 @@ def _check_encoders(build, encoders, fine_tuned, event_shape):
         check.check_choice(name, "fine_tuned", tuple(encoders))
 
 
-def _draw(y, budgets, draws, seed):
-    """Row numbers of each budget: nested draws, equally many a class."""
+def draw_labelled(y, budgets, *, draws=5, seed=0):
+    """Row numbers to label: nested draws, equally many of each class.
+
+    Args:
+        y: Integer labels ``(n,)`` of the training split, 0, 1, ….
+        budgets: Labels a class.
+        draws: Number of draws ≥ 1.
+        seed: Integer ≥ 0.
+
+    Returns:
+        For each budget an int array ``(draws, budget · classes)`` without
+        repeats. The rows of a smaller budget are among those of a larger.
+
+    Raises:
+        ValueError: a class with fewer rows than a budget, labels that are no
+            integers.
+    """
+    y = check.check_labels(y, "y")
+    budgets = check.check_widths(budgets, "budgets")
+    draws = check.check_int(draws, "draws")
+    seed = check.check_int(seed, "seed", minimum=0)
     counts = np.bincount(y)
     if max(budgets) > counts.min():
         check.fail(
