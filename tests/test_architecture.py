@@ -26,9 +26,11 @@ FLOORS = {
         "backend",
         "losses",
         "layers",
+        "corpus",
+        "tokens",
     ),
     2: ("networks", "reconstruction"),
-    2.5: ("_variational", "_adversarial"),
+    2.5: ("_variational", "_adversarial", "_text_models"),
     2.6: ("_latent_models",),
     3: (
         "autoencoders",

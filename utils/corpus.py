@@ -36,9 +36,15 @@ KINDS = (
 FOLDER = pathlib.Path(__file__).resolve().parent / "texts"
 # digests of the text, not of the gzip file around it
 DIGESTS = {
-    "definitions.tsv.gz": "813593dbfe7a8b025422d61f6ccd34fa81915ed5ce7ebd4b23ac80d879992561",
-    "kinds.tsv.gz": "f8c086e938202eef78b71cfd7d61b8f06ae8a6389e6f70a1f40a8dda9029bc5f",
-    "documents.tsv.gz": "8124936b075f182322cbc6ee19b848191667088326be1bfa06bf62f8a9c37769",
+    "definitions.tsv.gz": (
+        "813593dbfe7a8b025422d61f6ccd34fa81915ed5ce7ebd4b23ac80d879992561"
+    ),
+    "kinds.tsv.gz": (
+        "f8c086e938202eef78b71cfd7d61b8f06ae8a6389e6f70a1f40a8dda9029bc5f"
+    ),
+    "documents.tsv.gz": (
+        "8124936b075f182322cbc6ee19b848191667088326be1bfa06bf62f8a9c37769"
+    ),
 }
 
 

@@ -11,7 +11,15 @@ import numpy as np
 
 from utils import _validation as check
 
-__all__ = ["PAD", "START", "UNKNOWN", "Vocabulary", "check_ids", "split_words"]
+__all__ = [
+    "PAD",
+    "START",
+    "UNKNOWN",
+    "Vocabulary",
+    "check_ids",
+    "draw_token",
+    "split_words",
+]
 
 PAD, START, UNKNOWN = 0, 1, 2
 RESERVED = ("[pad]", "[start]", "[unknown]")
@@ -140,9 +148,7 @@ class Vocabulary:
         for index, text in enumerate(_texts(texts)):
             tokens = self.split(text)
             if not tokens:
-                check.fail(
-                    f"texts[{index}]", "at least one token", repr(text)
-                )
+                check.fail(f"texts[{index}]", "at least one token", repr(text))
             new = [token for token in tokens if token not in self.ids]
             if new and unknown == "raise":
                 check.fail(
@@ -203,6 +209,26 @@ def check_ids(ids, vocabulary_size, name="x", *, empty=False):
         row = int(np.flatnonzero((ids == PAD).all(axis=1))[0])
         check.fail(name, "at least one token a row", f"row {row} is empty")
     return ids.astype("int32", copy=False)
+
+
+def draw_token(logits, temperature, rng):
+    """Draw one id a row of logits, never a reserved one.
+
+    Args:
+        logits: Array ``(n, vocabulary_size)``, unnormalised log-probabilities.
+        temperature: They are divided by it: below 1 likelier tokens gain, at
+            0 the likeliest is taken.
+        rng: NumPy generator.
+
+    Returns:
+        Int32 array ``(n,)``.
+    """
+    logits = np.array(logits, dtype="float64")
+    logits[:, : len(RESERVED)] = -np.inf
+    if temperature == 0.0:
+        return logits.argmax(axis=1).astype("int32")
+    noise = rng.gumbel(size=logits.shape)  # argmax of it is a softmax draw
+    return (logits / temperature + noise).argmax(axis=1).astype("int32")
 
 
 def _texts(texts):
