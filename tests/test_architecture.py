@@ -26,10 +26,12 @@ FLOORS = {
         "backend",
         "losses",
         "layers",
+        "corpus",
+        "tokens",
     ),
     1.5: ("augmentation", "_classifiers"),
     2: ("networks", "reconstruction"),
-    2.5: ("_variational", "_adversarial"),
+    2.5: ("_variational", "_adversarial", "_text_models"),
     2.6: ("_latent_models", "_pretext"),
     3: (
         "autoencoders",

@@ -14,6 +14,7 @@ from utils.checks._feedback import (
     slope,
     wrong,
 )
+from utils.checks.chapter_05_text import masked_mean, nats_per_token
 from utils.contrastive import nt_xent
 from utils.label_efficiency import draw_labelled, linear_probe
 
@@ -371,6 +372,19 @@ def check_5_6(encoders, best):
     if found[best] < max(found.values()) - 0.01:
         wrong(f"Probed with five labels a class: {listed}. Not {best!r}.")
     correct("5.6", f"Linear probes: {listed}.")
+
+
+# ------------------------------------------------------- 5.7 and 5.8
+
+
+def check_5_7(answer):
+    """The mean of a row's real tokens."""
+    masked_mean("5.7", answer)
+
+
+def check_5_8(answer):
+    """Nats per real token of a language model."""
+    nats_per_token("5.8", answer)
 
 
 # ---------------------------------------------------------------- 5.9
