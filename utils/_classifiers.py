@@ -14,6 +14,11 @@ def steps_per_execution():
     return 32 if keras.backend.backend() == "tensorflow" else 1
 
 
+def jit_compile():
+    """Compiling costs TensorFlow more than it saves on few small steps."""
+    return "auto" if keras.backend.backend() == "jax" else False
+
+
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class Standardize(keras.layers.Layer):
     """Subtracts a mean vector and divides by one number; neither is trained.
@@ -77,7 +82,7 @@ def compile_classifier(classifier, rate):
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
         steps_per_execution=steps_per_execution(),
-        jit_compile=False if keras.backend.backend() != "jax" else "auto",
+        jit_compile=jit_compile(),
     )
 
 

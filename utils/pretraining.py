@@ -19,6 +19,7 @@ from utils._classifiers import (
     cross_entropy,
     fit_updates,
     input_dtype,
+    jit_compile,
     steps_per_execution,
 )
 from utils.autoencoders import Autoencoder, DenoisingAutoencoder
@@ -88,6 +89,7 @@ def greedy_stack(
         stage.compile(
             keras.optimizers.Adam(learning_rate),
             steps_per_execution=steps_per_execution(),
+            jit_compile=jit_compile(),
         )
         history = stage.fit(
             codes, batch_size=batch_size, epochs=epochs, verbose=0

@@ -105,10 +105,9 @@ def _softmax_nll(scores, target):
 def _wrong_losses(first, second, temperature):
     """What known mistakes give, each as one number a pair."""
     n = len(first)
-    unit = [
-        z / np.linalg.norm(z, axis=1, keepdims=True) for z in (first, second)
-    ]
-
+    both = np.concatenate([first, second])
+    both = both / np.linalg.norm(both, axis=1, keepdims=True)
+    unit = both[:n], both[n:]
     raw = np.concatenate([first, second])
     partner = np.concatenate([np.arange(n) + n, np.arange(n)])
     masked = -1e9 * np.eye(2 * n)
