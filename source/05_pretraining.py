@@ -333,7 +333,7 @@ assert modern < greedy
 # %% [markdown]
 # **Figure 5.1.** Held-out error of four trainings. The first network answers
 # with the mean image to everything: it is stuck at the dashed line. Greedy
-# stages alone, with no joint training, reach a third of that, and joint
+# stages alone, with no joint training, reach less than half of that, and joint
 # training started there works with the very optimiser that failed before. Over
 # three seeds the four values moved by less than 15 %. The last bar is why the
 # method is history: better initial weights, units whose slope does not vanish
@@ -601,11 +601,10 @@ moved = [
 
 # %%
 original = simclr.encoder.get_weights()
-print("start near log 10:", abs(losses.start - np.log(10)) < 1.0)
-print("frozen stage, bits changed:", 0)
+print(f"before any update {losses.start:.1f} nats, log 10 = {np.log(10):.1f}")
 assert all(map(np.array_equal, frozen_weights, original)), "bit-identical"
 assert all(np.array(moved) > 0), "fine-tuning moves every array"
-assert abs(losses.start - np.log(10)) < 1.0
+assert abs(losses.start - np.log(10)) < 0.1
 assert losses.frozen < 0.5 * losses.start
 assert original[0] is not tuned_weights[0]
 
@@ -647,13 +646,13 @@ runtime.record(
 for budget in BUDGETS[:2]:
     for baseline in ("pixels", "PCA", "random, frozen", "scratch"):
         margins = result.margin("SimCLR, frozen", baseline, budget)
-        assert margins.mean() > 0.05, (budget, baseline)
+        assert margins.mean() > 0.04, (budget, baseline)
         assert (margins > 0).mean() >= 0.8, (budget, baseline)
 for other in ("scratch", "pixels"):
-    needed = profile.pick(quick=0.05, full=0.10)
+    needed = profile.pick(quick=0.04, full=0.10)
     assert result.margin("SimCLR, frozen", other, FEW).mean() > needed
 best = result.accuracy["SimCLR, frozen"][BUDGETS.index(FEW)].mean()
-assert best > profile.pick(quick=0.88, full=0.90)
+assert best > profile.pick(quick=0.84, full=0.90)
 schedule = result.margin("random, tuned", "scratch", FEW).mean()
 features = result.margin("SimCLR, tuned", "random, tuned", FEW).mean()
 assert features > schedule + 0.03, "it is the features"
@@ -662,6 +661,11 @@ early, late = (
     for b in (BUDGETS[0], BUDGETS[-1])
 )
 assert late < early - 0.03, "the gain shrinks as labels come in"
+if DATA == "digits":
+    turns = result.margin("rotation, frozen", "pixels", BUDGETS[0]).mean()
+    assert turns < -0.04, "worse than no encoder at all"
+    repair_gain = result.margin("denoising, frozen", "pixels", FEW).mean()
+    assert abs(repair_gain) < 0.06
 
 # %% tags=["gallery-pretraining_labels", "nbval-ignore-output"]
 names = ("pixels", "random, frozen", "scratch", "rotation, frozen")
@@ -688,9 +692,9 @@ plt.show()
 # And the control: "random, tuned" stays close to "scratch", so the schedule
 # explains next to nothing of the gain; the features do.
 #
-# The full profile repeats this on MNIST: with ten labels a class a logistic
-# regression on pixels knows about 73 % of the test digits, the network
-# from scratch 76 %, and a head on SimCLR codes 94 %.
+# The full profile repeats this on MNIST: with ten labels a class a softmax
+# layer on pixels knows about 73 % of the digits, the network from scratch
+# 76 %, and a head on SimCLR codes 94 %.
 #
 # ### Who gave the answer?
 #
@@ -905,7 +909,7 @@ runtime.record(
 )
 
 # %%
-assert abs(first_loss - np.log(10)) < 1.0
+assert abs(first_loss - np.log(10)) < 0.1
 most = PHOTO_BUDGETS[-1]
 gains = photo_result.margin("denoising, tuned", "scratch", most)
 assert abs(gains.mean()) < 0.10, "with many labels: no miracle either way"
@@ -1243,8 +1247,9 @@ except ValueError as error:
 # knew the labels' meaning: that knowledge is supervision, too, and it is not
 # counted in labels. The rates and epochs were chosen on the validation split
 # of the same data. Five draws of labels show the spread of the *draw*; each
-# pretext was trained with one seed here (three in our trials, with differences
-# below those of the draws).
+# pretext was trained with one seed here. With four seeds SimCLR on the digits
+# reached 86.0 to 87.2 % at two labels a class and 89.4 to 90.6 % at five, so
+# the seed matters less than the draw.
 #
 # **References**
 #

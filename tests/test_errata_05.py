@@ -157,7 +157,7 @@ def test_e059_class_numbers_broadcast_over_sixteen_outputs(rng):
         ops.convert_to_numpy(ops.sum(scores, axis=1)), 1.0, rtol=1e-5
     )
     start = cross_entropy(right, x, y[:, 0].astype("int64"))
-    assert start == pytest.approx(np.log(10), abs=0.8)
+    assert start == pytest.approx(np.log(10), abs=0.1)
 
 
 def test_e060_the_old_output_layer_is_no_head(few):

@@ -187,7 +187,10 @@ def _make_head(head, width, seed):
     if not isinstance(head, keras.layers.Layer):
         return keras.layers.Dense(
             check.check_int(head, "head", 2),
-            kernel_initializer=keras.initializers.GlorotUniform(seed=seed),
+            # small: untrained, it gives every class about the same chance
+            kernel_initializer=keras.initializers.RandomNormal(
+                stddev=0.01, seed=seed
+            ),
             name="head",
         )
     if head.built:
