@@ -92,7 +92,6 @@ VIEWS = profile.pick(
     quick={"shift": 1.0, "affine": 0.2, "elastic": 0.4},
     full={"shift": 3.0, "affine": 0.35, "elastic": 1.5},
 )
-RATE = 2e-3
 BUDGETS = profile.pick(quick=(2, 5, 20), full=(1, 10, 100))  # labels a class
 FEW = profile.pick(quick=5, full=10)  # the budget that the text speaks of
 DRAWS = 5  # of the labelled rows
@@ -101,8 +100,7 @@ PHOTO_WIDTHS = profile.pick(quick=WIDTHS, full=(32, 64, 128))
 PHOTO_EPOCHS = profile.pick(quick=0, full=12)  # 0: the encoders at hand
 PHOTO_BUDGETS = profile.pick(quick=(80,), full=(20, 200))
 PHOTO_UPDATES = profile.pick(quick=200, full=400)
-# `TEXT = "imdb"` reads film reviews instead, from COURSE_DATA or the network
-TEXT = "definitions"
+TEXT = "definitions"  # or "imdb", film reviews
 WORDS = profile.pick(quick=2500, full=6000)  # ids, reserved ones included
 TEXT_LENGTH = 24  # tokens of a definition that are read; reviews have 200
 VECTOR = 64  # width of a word vector
@@ -146,10 +144,10 @@ def build(seed):
     return networks.conv_encoder(SHAPE, CODE, WIDTHS, seed=seed)
 
 
-def pretrain(model, epochs, x=x_train, batch=BATCH):
+def pretrain(model, epochs, x=x_train, batch=BATCH, rate=2e-3):
     """Fit a model without labels; return what its metrics ended at."""
     steps = epochs * -(-len(x) // batch)
-    rate = keras.optimizers.schedules.CosineDecay(RATE, steps)
+    rate = keras.optimizers.schedules.CosineDecay(rate, steps)
     model.compile(
         keras.optimizers.Adam(rate),
         steps_per_execution=STEPS,
@@ -275,7 +273,7 @@ for rows in drawn:
 # units with He's initialisation and Adam, no stages at all. Before you read on:
 # what error does a network reach that ignores its input?
 
-# %% tags=["nbval-ignore-output"]
+# %%
 STACK = (64, 48, 32, 16)
 flat = data.load("digits").flat()
 rows = np.tile(flat.x_train, (4, 1))  # 73 updates an epoch
@@ -865,7 +863,7 @@ def build_photo(seed):
     return networks.conv_encoder(photo_shape, CODE, PHOTO_WIDTHS, seed=seed)
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 photo_nets = {**NETS, "widths": PHOTO_WIDTHS}
 if PHOTO_EPOCHS:
     repair = autoencoders.DenoisingAutoencoder(
@@ -1118,7 +1116,7 @@ def accuracy_of(model):
     return np.mean(model.classify(ids["test"]).argmax(1) == texts.y_test)
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 text_scores = {}
 for seed in TEXT_SEEDS:
     rng = np.random.default_rng(seed)
