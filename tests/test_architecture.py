@@ -28,10 +28,13 @@ FLOORS = {
         "losses",
         "layers",
         "repeats",
+        "corpus",
+        "tokens",
     ),
+    1.5: ("augmentation", "_classifiers"),
     2: ("networks", "reconstruction"),
-    2.5: ("_variational", "_adversarial"),
-    2.6: ("_latent_models",),
+    2.5: ("_variational", "_adversarial", "_text_models"),
+    2.6: ("_latent_models", "_pretext"),
     3: (
         "autoencoders",
         "gans",
@@ -43,8 +46,12 @@ FLOORS = {
         "sequences",
         "compression",
         "translation",
+        "contrastive",
     ),
+    3.5: ("pretext",),
     4: ("pretraining", "clustering", "anomaly", "callbacks"),
+    4.3: ("_efficiency_runs",),
+    4.6: ("label_efficiency",),
     5: ("checks",),
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
@@ -233,8 +240,8 @@ def test_public_module_declares_what_is_public(path):
     assert module.__doc__
 
 
-def test_library_has_at_most_ninety_public_names():
-    assert len(public_objects()) <= 90
+def test_library_has_at_most_a_hundred_public_names():
+    assert len(public_objects()) <= 100
 
 
 @pytest.mark.parametrize(("module", "name"), public_objects())
