@@ -36,6 +36,7 @@ SOURCES = {
     "chapter 02": ROOT / "source" / "02_autoencoders.py",
     "chapter 03": ROOT / "source" / "03_gans.py",
     "chapter 04": ROOT / "source" / "04_vaes.py",
+    "chapter 06a": ROOT / "source" / "06a_anomaly_detection.py",
 }
 CATEGORIES = {"raises", "silent", "maths", "practice", "data", "claim"}
 NEED_A_TEST = CATEGORIES - {"practice", "claim"}
@@ -49,6 +50,7 @@ ANSWERED = {
     *(1, 2, *range(14, 18), 31, 32, 36, *range(44, 53)),
     *(54, 55, *range(68, 73), 107),
     *(*range(3, 9), *range(18, 25), 106, *range(116, 121)),
+    *(91, 125, 137),
 }
 
 
