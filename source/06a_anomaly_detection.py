@@ -749,7 +749,7 @@ assert min(moved) > np.abs(np.subtract(*vae.decode(z))).mean()
 # the anomalies. Training uses a few hundred benign rows, standardised by
 # *their* mean and deviation. Three seeds, each with a split of its own.
 
-# %% tags=["nbval-ignore-output"]
+# %%
 table = {}
 small = ready(Autoencoder((30,), 6, widths=(64,)), 8_192, 16, 3e-3)
 for seed in SEEDS:
@@ -859,7 +859,7 @@ x_train, x_val, x_test = map(windows, (healthy, later, watched))
 middle = np.arange(len(x_test)) * 2 + 24  # sample in the middle of a window
 print("windows", x_train.shape, x_val.shape, x_test.shape)
 
-# %% tags=["nbval-ignore-output"]
+# %%
 monitor = ready(Autoencoder((48,), 3, widths=(64,)), 65_536, 64, 3e-3)
 watchers = {
     "z-score": Baseline("z_score").fit(x_train),
