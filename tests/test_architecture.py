@@ -22,6 +22,8 @@ FLOORS = {
         "metrics",
         "generation",
         "factors",
+        "interactions",
+        "ranking",
         "plotting",
         "backend",
         "losses",
