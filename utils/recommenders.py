@@ -454,9 +454,9 @@ class MultVAE(LatentModel):
             return x
         return check.check_feedback(x, name, self.num_items)
 
-    def encode(self, x):
-        """Means of q(z | x): float32 array ``(n, latent_dim)``."""
-        return super().encode(self._check(x))
+    def encode(self, x, labels=None):
+        """Means of q(z | x): float32 ``(n, latent_dim)``; no labels here."""
+        return super().encode(self._check(x), labels)
 
     def get_config(self):
         config = super().get_config()
