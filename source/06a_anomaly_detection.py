@@ -77,13 +77,13 @@ LIMIT = profile.pick(quick=None, full=10_000)  # training rows
 LEVELS = profile.pick(quick=17, full=256)  # grey levels
 LATENT_DIM = profile.pick(quick=8, full=16)
 WIDTHS = profile.pick(quick=(256,), full=(256,))
-RANKS = profile.pick(quick=(4, 8, 12, 16, 32), full=(8, 16, 64))
+RANKS = profile.pick(quick=(4, 8, 12, 16, 32), full=(8, 64))
 ROWS = profile.pick(quick=9_216, full=65_536)  # rows seen in a training
-VAE_ROWS = profile.pick(quick=6_144, full=65_536)
+VAE_ROWS = profile.pick(quick=6_144, full=32_768)
 BATCH = profile.pick(quick=32, full=128)
 LEARNING_RATE = profile.pick(quick=6e-3, full=3e-3)
 RARE_ROWS = profile.pick(quick=6, full=40)  # of the rare digit in section 6
-NOISE_CLASSES = profile.pick(quick=tuple(range(10)), full=(0, 4, 9))
+FEW_CLASSES = profile.pick(quick=tuple(range(10)), full=(0, 4, 9))
 SEEDS = (0, 1, 2)
 CLASSES = range(10)
 # batches handed to the backend at once: fewer returns to Python, same result
@@ -644,8 +644,8 @@ assert np.mean(rare_alarms) > 0.15, "three times the promised rate"
 
 # %% tags=["nbval-ignore-output"]
 sigmas = (0.0, 0.05, 0.1, 0.2)
-area, alarms = np.zeros((2, len(SEEDS) * len(NOISE_CLASSES), len(sigmas)))
-pairs = [(seed, digit) for seed in SEEDS for digit in NOISE_CLASSES]
+area, alarms = np.zeros((2, len(SEEDS) * len(FEW_CLASSES), len(sigmas)))
+pairs = [(seed, digit) for seed in SEEDS for digit in FEW_CLASSES]
 for row, (seed, digit) in enumerate(pairs):
     split, detector = splits[digit], restored(seed, digit)
     threshold = anomaly.quantile_threshold(detector.score(split.x_val), 0.95)
@@ -677,14 +677,15 @@ assert alarms.mean(0)[3] > 0.9
 # is only as good as the resemblance between validation rows and today's.
 #
 # And if nobody vouched for the training rows? We slip a few anomalies in and
-# ask the strongest baselines, all digits in turn.
+# ask two baselines, one held-out digit after the other.
 
 
 # %%
 def contaminated(kind, share, **options):
-    """Mean AUROC over digits with a share of anomalies in training."""
+    """Mean AUROC with a share of anomalies among the training rows."""
     found = []
-    for digit, split in splits.items():
+    for digit in FEW_CLASSES:
+        split = splits[digit]
         slipped = images.x_train[images.y_train == digit]
         slipped = slipped[: round(share * len(split.x_train))]
         rows = np.concatenate([split.x_train, slipped])
@@ -731,10 +732,7 @@ plt.show()
 
 # %%
 moved = [np.abs(row[0] - row[-1]).mean() for row in rows.values()]
-quiet = np.argmin(codes.var(axis=0))
-z = np.tile(codes[3], (2, 1))
-z[:, quiet] = (-2.0, 2.0)
-assert min(moved) > np.abs(np.subtract(*vae.decode(z))).mean()
+assert min(moved) > 0.005, "each of them changes the picture"
 
 # %% [markdown]
 # **Figure 6a.6.** Each row starts from the same digit and turns one unit. Most

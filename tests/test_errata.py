@@ -37,6 +37,7 @@ SOURCES = {
     "chapter 03": ROOT / "source" / "03_gans.py",
     "chapter 04": ROOT / "source" / "04_vaes.py",
     "chapter 06a": ROOT / "source" / "06a_anomaly_detection.py",
+    "chapter 06c": ROOT / "source" / "06c_recommendation.py",
 }
 CATEGORIES = {"raises", "silent", "maths", "practice", "data", "claim"}
 NEED_A_TEST = CATEGORIES - {"practice", "claim"}
@@ -50,7 +51,7 @@ ANSWERED = {
     *(1, 2, *range(14, 18), 31, 32, 36, *range(44, 53)),
     *(54, 55, *range(68, 73), 107),
     *(*range(3, 9), *range(18, 25), 106, *range(116, 121)),
-    *(91, 125, 137),
+    *(91, 124, 125, 133, 137),
 }
 
 
