@@ -180,6 +180,7 @@ def check_6_4(answer):
     rng = np.random.default_rng(0)
     x = (rng.random((30, 9)) < 0.4).astype("float64")
     x[:, 4] = 0.0  # an item nobody has
+    x[~x.any(axis=1), 0] = 1.0
     given = x.copy()
     result = call(answer, x)
     if not np.array_equal(x, given):
@@ -195,7 +196,6 @@ def check_6_4(answer):
         return
     rows = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
     users = rows @ rows.T
-    centred = np.nan_to_num(np.corrcoef(x.T + 0.0)) if x.std(0).all() else None
     named = [
         (
             _cosine_scores(x, diagonal=None),
@@ -216,8 +216,6 @@ def check_6_4(answer):
             "You compared users, the rows. Asked are neighbours of *items*.",
         ),
     ]
-    if centred is not None:
-        named.append((x @ centred, "These are correlations, not cosines."))
     name_value(result, named)
     wrong(
         "The scores are not x S with S the cosine between columns and zeros "
