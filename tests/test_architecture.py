@@ -23,6 +23,8 @@ FLOORS = {
         "metrics",
         "generation",
         "factors",
+        "interactions",
+        "ranking",
         "plotting",
         "backend",
         "losses",

@@ -148,3 +148,24 @@ def check_labels(labels, name, num_rows=None, num_classes=None):
             if not 0 <= value < num_classes:
                 fail(name, f"labels from 0 to {num_classes - 1}", f"{value}")
     return labels.astype("int64")
+
+
+def check_feedback(x, name, num_items=None, empty=False):
+    """Implicit feedback as float32 ``(n, items)`` of 0 and 1, or say why not.
+
+    Without ``empty`` a row of zeros is refused: it says nothing of its user.
+    """
+    shape = None if num_items is None else (num_items,)
+    x = check_array(x, name, ndim=2, event_shape=shape)
+    strange = (x != 0) & (x != 1)
+    if strange.any():
+        row = int(np.argwhere(strange)[0][0])
+        fail(name, "entries 0 or 1", f"{x[strange][0]:g} in row {row}")
+    if not empty and not x.any(axis=1).all():
+        row = int(np.flatnonzero(~x.any(axis=1))[0])
+        fail(
+            name,
+            "at least one item for every user",
+            f"an empty row {row}: recommend it what is popular",
+        )
+    return x

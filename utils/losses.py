@@ -14,6 +14,8 @@ __all__ = [
     "discretized_nll",
     "gaussian_kl",
     "gaussian_nll",
+    "masked_squared_error",
+    "multinomial_nll",
     "squared_error",
 ]
 
@@ -37,6 +39,46 @@ def squared_error(x, x_hat):
     x = ops.cast(x, "float32")
     x_hat = ops.cast(x_hat, "float32")
     return _sum_event(ops.square(x - x_hat))
+
+
+def masked_squared_error(x, x_hat, observed):
+    """Squared distance over the observed entries alone, summed.
+
+    Σ_j m_j (x_j − x̂_j)², m_j = 1 where x_j was observed. What stands in x at
+    an unobserved entry, be it NaN, changes neither the value nor a gradient.
+
+    Args:
+        x: Tensor ``(batch, …)``.
+        x_hat: Tensor of the same shape.
+        observed: Booleans, or numbers 0 and 1, of the same shape.
+
+    Returns:
+        Tensor ``(batch,)``; 0 for an example without observed entries.
+    """
+    observed = ops.cast(observed, "bool")
+    # x̂ − x̂ = 0: also its gradient is exactly zero there
+    x_hat = ops.cast(x_hat, "float32")
+    x = ops.where(observed, ops.cast(x, "float32"), x_hat)
+    return _sum_event(ops.square(x - x_hat))
+
+
+def multinomial_nll(x, logits):
+    """−Σ_j x_j log π_j with π = softmax(logits), in nats.
+
+    The negative log-likelihood of counts under a multinomial, without its
+    coefficient, which no parameter changes (Liang et al. 2018). The
+    probabilities of an example sum to 1, so items compete.
+
+    Args:
+        x: Tensor ``(batch, d)`` of counts ≥ 0; 0 and 1 for implicit feedback.
+        logits: Tensor of the same shape.
+
+    Returns:
+        Tensor ``(batch,)``, nats per example; it grows with Σ_j x_j.
+    """
+    x = ops.cast(x, "float32")
+    logits = ops.cast(logits, "float32")
+    return -_sum_event(x * ops.log_softmax(logits, axis=-1))
 
 
 def bernoulli_nll(x, logits):

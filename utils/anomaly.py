@@ -1,0 +1,316 @@
+"""Anomaly detection: train on normal rows, score, then choose a threshold.
+
+Every detector has ``fit(x)`` for normal rows and ``score(x)``, one number a
+row: **larger means stranger**. Scores of two detectors have different units;
+compare their rankings (AUROC, average precision), never their values.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+from sklearn.covariance import LedoitWolf
+from sklearn.decomposition import PCA
+from sklearn.ensemble import IsolationForest
+from sklearn.neighbors import NearestNeighbors
+
+from utils import _validation as check
+from utils.reconstruction import ReconstructionModel
+
+__all__ = [
+    "AnomalySplit",
+    "Baseline",
+    "ModelDetector",
+    "alarm_rates",
+    "hold_out",
+    "quantile_threshold",
+]
+
+KINDS = (
+    "z_score",
+    "mahalanobis",
+    "pca",
+    "isolation_forest",
+    "nearest_neighbor",
+)
+TREES = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class AnomalySplit:
+    """Normal rows to fit and to set a threshold, mixed rows to report.
+
+    Attributes:
+        x_train: Normal rows; detectors are fitted on them.
+        x_val: Other normal rows; the threshold is chosen on them.
+        x_test: Normal and anomalous rows, for the report.
+        is_anomaly: Booleans, one for each row of ``x_test``. For evaluation
+            alone: neither the detector nor its threshold sees them.
+        y_train, y_val, y_test: Class of each row, to look at single classes.
+    """
+
+    x_train: np.ndarray
+    x_val: np.ndarray
+    x_test: np.ndarray
+    is_anomaly: np.ndarray
+    y_train: np.ndarray
+    y_val: np.ndarray
+    y_test: np.ndarray
+
+
+def hold_out(dataset, anomalous):
+    """Declare classes anomalous and take them out of training.
+
+    Anomalous rows of the training and validation splits are dropped: not one
+    is seen before the test. The test split stays as it is.
+
+    Args:
+        dataset: A ``data.Dataset``.
+        anomalous: A class, or a sequence of classes.
+
+    Returns:
+        An :class:`AnomalySplit`.
+
+    Raises:
+        ValueError: a class that does not occur, or no normal class left.
+    """
+    found = np.unique(dataset.y_train)
+    anomalous = check.check_labels(np.atleast_1d(anomalous), "anomalous")
+    unknown = sorted(set(anomalous.tolist()) - set(found.tolist()))
+    if unknown or not len(anomalous):
+        listed = ", ".join(str(label) for label in found[:12])
+        check.fail("anomalous", f"classes among {listed}", unknown or "none")
+    if len(np.unique(anomalous)) == len(found):
+        check.fail("anomalous", "at least one class left as normal", "all")
+    train = ~np.isin(dataset.y_train, anomalous)
+    val = ~np.isin(dataset.y_val, anomalous)
+    return AnomalySplit(
+        x_train=dataset.x_train[train],
+        x_val=dataset.x_val[val],
+        x_test=dataset.x_test,
+        is_anomaly=np.isin(dataset.y_test, anomalous),
+        y_train=dataset.y_train[train],
+        y_val=dataset.y_val[val],
+        y_test=dataset.y_test,
+    )
+
+
+class Baseline:
+    """A classical detector.
+
+    Args:
+        kind: What strangeness means, for a row x:
+
+            - ``"z_score"``: mean over entries of ((x − μ) / σ)², with mean
+              and standard deviation of the normal rows; a column that is
+              constant there gets σ = 1.
+            - ``"mahalanobis"``: (x − μ)ᵀ Σ⁻¹ (x − μ), with the shrunk
+              covariance of Ledoit and Wolf (2004).
+            - ``"pca"``: ‖x − x̂‖², x̂ from ``num_components`` components.
+            - ``"isolation_forest"``: how few random cuts separate the row,
+              from 0 to 1 (Liu et al. 2008), 100 trees.
+            - ``"nearest_neighbor"``: Euclidean distance to the closest
+              normal training row.
+        num_components: Width of the PCA; for ``"pca"`` alone.
+        seed: Integer ≥ 0, for the forest alone.
+
+    Raises:
+        ValueError: an unknown kind, ``num_components`` missing, too large or
+            given to another kind; NaN; rows of another width than fitted;
+            ``score`` before ``fit``.
+
+    Example:
+
+    >>> rows = np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 0.0], [1.0, 1.0]])
+    >>> detector = Baseline("z_score").fit(rows)
+    >>> detector.score([[0.5, 0.5], [0.5, 2.5]]).tolist()
+    [0.0, 8.0]
+    """
+
+    def __init__(self, kind, *, num_components=None, seed=0):
+        self.kind = check.check_choice(kind, "kind", KINDS)
+        if (kind == "pca") != (num_components is not None):
+            expected = "a number" if kind == "pca" else "None"
+            check.fail(
+                "num_components",
+                f"{expected} for kind={kind!r}",
+                repr(num_components),
+            )
+        if num_components is not None:
+            num_components = check.check_int(num_components, "num_components")
+        self.num_components = num_components
+        self.seed = check.check_int(seed, "seed", minimum=0)
+        self._score = None
+
+    def fit(self, x):
+        """Learn what is normal from rows ``(n, …)``; returns itself."""
+        x = check.check_array(x, "x", min_rows=2)
+        self._event_shape = x.shape[1:]
+        self._score = getattr(self, f"_fit_{self.kind}")(_flat(x))
+        return self
+
+    def score(self, x):
+        """Strangeness of each row: float64 array ``(n,)``."""
+        if self._score is None:
+            check.fail("score", "a detector that was fitted", "fit not called")
+        x = check.check_array(x, "x", event_shape=self._event_shape)
+        return np.asarray(self._score(_flat(x)), dtype="float64")
+
+    def _fit_z_score(self, x):
+        mean, deviation = x.mean(axis=0), x.std(axis=0)
+        deviation = np.where(deviation > 0.0, deviation, 1.0)
+        return lambda rows: np.mean(((rows - mean) / deviation) ** 2, axis=1)
+
+    def _fit_mahalanobis(self, x):
+        shrunk = LedoitWolf().fit(x)
+        precision = shrunk.precision_
+
+        def score(rows):
+            centred = rows - shrunk.location_
+            return np.sum((centred @ precision) * centred, axis=1)
+
+        return score
+
+    def _fit_pca(self, x):
+        largest = min(x.shape)
+        check.check_int(self.num_components, "num_components", 1, largest)
+        pca = PCA(self.num_components, random_state=0).fit(x)
+
+        def score(rows):
+            x_hat = pca.inverse_transform(pca.transform(rows))
+            return np.sum((rows - x_hat) ** 2, axis=1)
+
+        return score
+
+    def _fit_isolation_forest(self, x):
+        forest = IsolationForest(n_estimators=TREES, random_state=self.seed)
+        forest.fit(x)
+        return lambda rows: -forest.score_samples(rows)
+
+    def _fit_nearest_neighbor(self, x):
+        search = NearestNeighbors(n_neighbors=1).fit(x)
+        return lambda rows: search.kneighbors(rows)[0][:, 0]
+
+
+def _flat(x):
+    return x.reshape(len(x), -1).astype("float64")
+
+
+class ModelDetector:
+    """Scores rows by a model that reconstructs its input.
+
+    Args:
+        model: An autoencoder or a variational autoencoder of the course.
+        kind: ``"error"``: ‖x − x̂‖², summed over the entries of a row.
+            ``"loss"``: the model's own loss of each row, in nats where it is
+            a likelihood: cross-entropy for Bernoulli outputs, −ELBO for a
+            variational autoencoder.
+        num_samples: Draws of z for the −ELBO.
+        seed: Integer ≥ 0 of these draws.
+
+    Raises:
+        ValueError: not such a model, an unknown kind, and whatever the
+            model's verbs refuse: another shape, NaN, values out of range.
+    """
+
+    def __init__(self, model, kind="error", *, num_samples=1, seed=0):
+        if not isinstance(model, ReconstructionModel):
+            check.fail(
+                "model",
+                "a model with reconstruct(x), such as an Autoencoder",
+                type(model).__name__,
+            )
+        self.model = model
+        self.kind = check.check_choice(kind, "kind", ("error", "loss"))
+        self.num_samples = check.check_int(num_samples, "num_samples")
+        self.seed = check.check_int(seed, "seed", minimum=0)
+
+    def fit(self, x, **options):
+        """Fit the compiled model; options go to Keras. Returns itself."""
+        self.model.fit(x, **{"verbose": 0, **options})
+        return self
+
+    def score(self, x):
+        """Strangeness of each row: float64 array ``(n,)``."""
+        if self.kind == "error":
+            x = check.check_array(x, "x", event_shape=self.model.event_shape)
+            squared = (x.astype("float64") - self.model.reconstruct(x)) ** 2
+            return squared.reshape(len(x), -1).sum(axis=1)
+        if hasattr(self.model, "elbo"):
+            bound = self.model.elbo(x, self.num_samples, seed=self.seed)
+            return -bound.astype("float64")
+        return self.model.score(x).astype("float64")
+
+
+def quantile_threshold(scores, quantile=0.95):
+    """The score that a share ``quantile`` of normal rows does not exceed.
+
+    Rows with ``score > threshold`` are alarms. The threshold is the
+    ⌈quantile · n⌉-th smallest score, so that of the n rows themselves at
+    most 1 − quantile raise an alarm, and exactly ⌊(1 − quantile) n⌋ if no
+    two scores are equal. New normal rows do so at about that rate: for
+    independent rows the share follows a beta distribution around it.
+
+    Args:
+        scores: Scores ``(n,)`` of normal *validation* rows. On training rows
+            the scores are too small, and the threshold with them.
+        quantile: Share in (0, 1), such as 0.95 for 5 % false alarms.
+
+    Returns:
+        Float, in the units of the scores.
+
+    Raises:
+        ValueError: NaN, a share out of (0, 1), or too few rows: with fewer
+            than 1 / (1 − quantile) even the largest score is not enough.
+    """
+    scores = _check_scores(scores)
+    quantile = check.check_number(quantile, "quantile", 0.0, 1.0)
+    if quantile in (0.0, 1.0):
+        check.fail("quantile", "a share strictly between 0 and 1", quantile)
+    # without the margin 0.95 · 20 = 19.000000000000004 would round up
+    rank = max(1, math.ceil(quantile * len(scores) - 1e-9))
+    if rank == len(scores):
+        needed = math.ceil(1.0 / (1.0 - quantile) - 1e-9)
+        check.fail("scores", f"at least {needed} rows", f"{len(scores)}")
+    return float(np.sort(scores)[rank - 1])
+
+
+def alarm_rates(scores, is_anomaly, threshold):
+    """What a threshold does to rows whose kind is known.
+
+    Args:
+        scores: Scores ``(n,)``.
+        is_anomaly: Booleans ``(n,)``.
+        threshold: A number; rows above it are alarms.
+
+    Returns:
+        Dict of shares: ``"false_alarms"`` of the normal rows, ``"recall"``
+        of the anomalous rows, ``"precision"`` of the alarms (1 if there is
+        no alarm).
+
+    Raises:
+        ValueError: lengths that differ, labels that are not boolean, only
+            one kind of row.
+    """
+    scores = _check_scores(scores)
+    is_anomaly = np.asarray(is_anomaly)
+    if is_anomaly.dtype != bool or is_anomaly.shape != scores.shape:
+        check.fail(
+            "is_anomaly",
+            f"booleans of shape {scores.shape}",
+            f"{is_anomaly.dtype} of shape {is_anomaly.shape}",
+        )
+    if is_anomaly.all() or not is_anomaly.any():
+        check.fail("is_anomaly", "both kinds of rows", "only one")
+    alarms = scores > check.check_number(threshold, "threshold")
+    hits = float(np.sum(alarms & is_anomaly))
+    return {
+        "false_alarms": float(np.mean(alarms[~is_anomaly])),
+        "recall": float(np.mean(alarms[is_anomaly])),
+        "precision": hits / alarms.sum() if alarms.any() else 1.0,
+    }
+
+
+def _check_scores(scores):
+    check.check_array(scores, "scores", ndim=1)
+    return np.asarray(scores, dtype="float64")

@@ -1,0 +1,376 @@
+"""Checks of chapter 6a, anomaly detection."""
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from utils import data
+from utils.anomaly import hold_out
+from utils.checks._feedback import (
+    as_array,
+    as_number,
+    call,
+    correct,
+    name_value,
+    wrong,
+)
+
+
+def check_6_1(answer):
+    """Precision of a detector at one per cent prevalence: 0.154."""
+    value = as_number(answer, "Your answer")
+    right = 0.009 / (0.009 + 0.0495)
+    if abs(value - right) < 0.005:
+        correct(
+            "6.1",
+            "Which false-alarm rate would make every second alarm a real one?",
+        )
+        return
+    if abs(value - 100 * right) < 0.5:
+        wrong("Right in per cent: give a share between 0 and 1.")
+    name_value(
+        value,
+        [
+            (
+                0.9,
+                "0.9 is the recall: the share of frauds that are found. Asked "
+                "is the share of alarms that are frauds.",
+            ),
+            (
+                1 - right,
+                "That is the share of alarms that are false. Asked is the "
+                "other one.",
+            ),
+            (
+                0.9 / 0.95,
+                "You weighed frauds and honest payments alike. There are 99 "
+                "honest payments for each fraud.",
+            ),
+            (
+                0.009,
+                "0.009 is the share of all payments that are frauds and "
+                "found. Divide by the share of payments that raise an alarm.",
+            ),
+            (
+                0.95,
+                "0.95 is the share of honest payments left in peace; it says "
+                "nothing about the alarms.",
+            ),
+        ],
+    )
+    wrong(
+        f"{value:g} is not the share. Take 10 000 payments: how many are "
+        "frauds and found, and how many honest ones are flagged?"
+    )
+
+
+def check_6_2(answer):
+    """AUROC by its definition, ties included."""
+    rng = np.random.default_rng(0)
+    scores = rng.standard_normal(60)
+    truth = rng.random(60) < 0.3
+    scores[truth] += 1.0
+    keep = scores.copy(), truth.copy()
+    right = roc_auc_score(truth, scores)
+    value = as_number(call(answer, scores, truth), "The AUROC")
+    if not (np.array_equal(scores, keep[0]) and np.array_equal(truth, keep[1])):
+        wrong("Your function changed the arrays it was given.")
+    threshold = np.median(scores)
+    name_value(
+        value,
+        [
+            (
+                1 - right,
+                "That is 1 − AUROC: you counted the pairs in which the "
+                "*normal* row scores higher.",
+            ),
+            (
+                np.mean((scores > threshold) == truth),
+                "That is an accuracy at one threshold. AUROC needs none: "
+                "compare every anomaly with every normal row.",
+            ),
+            (
+                np.sum(scores[truth][:, None] > scores[~truth]),
+                "That is the number of pairs; divide by how many there are.",
+            ),
+            (
+                np.sum(scores[truth][:, None] > scores[~truth]) / 60**2,
+                "You divided by all pairs of rows. Pairs of one anomaly and "
+                "one normal row count.",
+            ),
+        ],
+    )
+    if not np.isclose(value, right, atol=1e-9):
+        wrong(f"On a test ranking AUROC is {right:.4f}, not {value:.4f}.")
+    tied = np.array([1.0, 1.0, 1.0, 2.0])
+    where = np.array([True, False, False, True])
+    value = as_number(call(answer, tied, where), "The AUROC")
+    if np.isclose(value, 0.5):
+        wrong(
+            "Right without ties. With equal scores you count 0 for a tie; it "
+            "counts half."
+        )
+    if np.isclose(value, 1.0):
+        wrong(
+            "Right without ties. With equal scores you count 1 for a tie; it "
+            "counts half. A constant score would then be perfect."
+        )
+    if not np.isclose(value, 0.75):
+        wrong(f"With ties AUROC should be 0.75, not {value:.4f}.")
+    correct(
+        "6.2",
+        "Multiply all scores by 10: what changes, and what does that say "
+        "about comparing detectors?",
+    )
+
+
+def _table():
+    """Normal rows far from zero and anomalies, each marked by an id."""
+    rng = np.random.default_rng(0)
+    x = 50.0 + rng.standard_normal((200, 3)) * np.array([1.0, 5.0, 0.5])
+    truth = np.zeros(200, dtype=bool)
+    truth[rng.permutation(200)[:40]] = True
+    x[truth] += 20.0
+    return x, truth
+
+
+def _rows_of(part, x, mean, deviation):
+    """Index in x of each standardised row, or −1."""
+    back = np.asarray(part, "float64") * deviation + mean
+    distance = np.abs(back[:, None] - x[None]).max(axis=2)
+    return np.where(distance.min(1) < 1e-4, distance.argmin(1), -1)
+
+
+def _scaling(part, x):
+    """Mean and deviation that the training part itself implies."""
+    raw = np.asarray(part, "float64")
+    return raw.mean(axis=0), raw.std(axis=0)
+
+
+def check_6_3(answer):
+    """Normal rows for training and validation, all anomalies in the test."""
+    x, truth = _table()
+    given = x.copy()
+    result = call(answer, x, truth, np.random.default_rng(1))
+    if not np.array_equal(x, given):
+        wrong("Your function changed the table it was given.")
+    if not isinstance(result, (tuple, list)) or len(result) != 4:
+        wrong("Return four arrays: (x_train, x_val, x_test, test_truth).")
+    train, val, test = (
+        as_array(part, name)
+        for part, name in zip(
+            result[:3], ("x_train", "x_val", "x_test"), strict=True
+        )
+    )
+    test_truth = np.asarray(result[3]).astype(bool).ravel()
+    _check_sizes(train, val, test, test_truth)
+    _check_scale(train, val, test, x, truth)
+    # find the rows again by the scaling that their normal rows imply
+    scale = _recovered_scale(train, x, truth)
+    if scale is None:
+        wrong(
+            "The rows of x_train are not standardised rows of the table. Use "
+            "(x − mean) / deviation, column by column."
+        )
+    where = [_rows_of(part, x, *scale) for part in (train, val, test)]
+    if any(np.any(index < 0) for index in where):
+        wrong(
+            "Validation or test rows do not match the table under the scaling "
+            "of the training rows: use *one* mean and deviation for all parts."
+        )
+    if truth[where[1]].any():
+        wrong(
+            "There are anomalies among the validation rows. The threshold "
+            "would be set by what it is to find."
+        )
+    ids = np.concatenate(where)
+    if len(np.unique(ids)) < len(ids):
+        wrong("Some row stands in two parts, or twice in one.")
+    if not np.array_equal(truth[where[2]], test_truth):
+        wrong("test_truth does not belong to the rows of x_test, in order.")
+    again = call(answer, x, truth, np.random.default_rng(2))
+    if np.allclose(again[0], train):
+        wrong(
+            "Another generator gave the same training rows: draw them with "
+            "the `rng` that is passed in."
+        )
+    correct("6.3", "How would you split if the rows came from ten machines?")
+
+
+def _check_sizes(train, val, test, test_truth):
+    if len(test_truth) != len(test):
+        wrong(f"{len(test)} test rows but {len(test_truth)} truths.")
+    if (len(train), len(val), len(test)) == (100, 50, 50):
+        wrong(
+            "You split all 200 rows into half, a quarter and a quarter: "
+            "anomalies are in every part. Split the 160 normal rows; all 40 "
+            "anomalies go to the test."
+        )
+    if test_truth.sum() != 40:
+        wrong(f"All 40 anomalies go to the test, not {test_truth.sum()}.")
+    if (len(train), len(val)) != (80, 40):
+        wrong(
+            f"Of 160 normal rows 80 are for training and 40 for validation; "
+            f"yours are {len(train)} and {len(val)}."
+        )
+
+
+def _check_scale(train, val, test, x, truth):
+    if np.abs(train).max() > 30:
+        wrong("The rows are not standardised: columns still lie near 50.")
+    mean, deviation = _scaling(train, x)
+    if np.allclose(mean, 0, atol=1e-4) and np.allclose(deviation, 1, rtol=0.05):
+        if np.allclose(test.mean(0), 0, atol=1e-4):
+            wrong(
+                "Each part was standardised by its own mean. The test rows "
+                "then sit around 0 however strange they are: use the "
+                "training rows' numbers for all."
+            )
+        return
+    if np.all(mean < -0.2):
+        wrong(
+            "Mean and deviation come from rows that include anomalies: the "
+            "training rows are not centred. Fit the scaling on x_train alone."
+        )
+    wrong(
+        "x_train should have mean 0 and deviation 1 in every column, since "
+        "its own rows are what may be used for fitting."
+    )
+
+
+def _recovered_scale(train, x, truth):
+    """Mean and deviation under which the training rows lie in the table."""
+    # standardising keeps the order of a column and all ratios of gaps; try
+    # pairs of table rows for the two extremes of the first column
+    low, high = train[:, 0].argmin(), train[:, 0].argmax()
+    gap = train[high] - train[low]
+    for a in np.flatnonzero(~truth):
+        deviation = (x - x[a]) / gap
+        for b in np.flatnonzero((deviation > 0).all(axis=1) & ~truth):
+            mean = x[a] - train[low] * deviation[b]
+            if np.all(_rows_of(train[:9], x, mean, deviation[b]) >= 0):
+                return mean, deviation[b]
+    return None
+
+
+def check_6_4(answer):
+    """Any detector with mean AUROC of at least 0.93 for digits 1 and 9."""
+    digits = data.load("digits").flat()
+    found = {}
+    for digit in (1, 9):
+        split = hold_out(digits, digit)
+        score = call(answer, split.x_train.copy())
+        if not callable(score):
+            wrong(
+                "Return a *function* of rows, such as `detector.score`; "
+                f"received {type(score).__name__}."
+            )
+        count = len(split.x_test)
+        values = as_array(
+            call(score, split.x_test.copy()), "The scores", (count,)
+        )
+        half = as_array(call(score, split.x_test[:40].copy()), "Scores", (40,))
+        if not np.allclose(half, values[:40], rtol=1e-3, atol=1e-6):
+            wrong(
+                "The score of a row depends on the other rows it comes with. "
+                "It must be a function of that row and the training rows."
+            )
+        found[digit] = roc_auc_score(split.is_anomaly, values)
+    mean = np.mean([*found.values()])
+    listed = ", ".join(f"{d}: {value:.3f}" for d, value in found.items())
+    if mean < 0.35:
+        wrong(
+            f"AUROC {listed}: far below chance. Your score is larger for "
+            "*normal* rows; change its sign."
+        )
+    if mean < 0.93:
+        wrong(
+            f"AUROC {listed}; the mean of both should be at least 0.93. What "
+            "measures how far a row is from *all* that was seen?"
+        )
+    correct("6.4", f"AUROC {listed}. How many numbers does yours store?")
+
+
+def check_6_5(answer):
+    """Three seeds each: a few zeros among the training rows hide zeros."""
+    if not isinstance(answer, dict) or set(answer) != {"clean", "dirty"}:
+        wrong('Give a dict with the two keys "clean" and "dirty".')
+    clean, dirty = (
+        as_array(answer[name], f'answer["{name}"]').ravel()
+        for name in ("clean", "dirty")
+    )
+    if len(clean) < 3 or len(dirty) < 3:
+        wrong("Give at least three seeds each: one run proves little.")
+    both = np.concatenate([clean, dirty])
+    if both.min() < 0 or both.max() > 1:
+        wrong("AUROC lies between 0 and 1.")
+    if len(set(clean.round(12))) == 1:
+        wrong("All clean values are equal: did the seed reach the model?")
+    if clean.mean() < 0.5:
+        wrong(
+            f"Clean AUROC {clean.mean():.2f} is below chance: larger scores "
+            "should mean stranger rows."
+        )
+    if clean.mean() < 0.9:
+        wrong(
+            f"Clean AUROC {clean.mean():.2f}; about 0.99 is possible for the "
+            "zero. Was the model trained long enough, and scored by squared "
+            "error?"
+        )
+    if clean.mean() - dirty.mean() < 0.02:
+        wrong(
+            f"Clean {clean.mean():.3f}, dirty {dirty.mean():.3f}: hardly a "
+            "difference. Are the 30 zeros really among the training rows, "
+            "and is the weight of each seed restarted before training?"
+        )
+    correct(
+        "6.5",
+        f"{clean.mean():.2f} fell to {dirty.mean():.2f}. Does dropping the "
+        "strangest 5 % of training rows and training again bring it back?",
+    )
+
+
+def _plant(rng, mix, x_train):
+    """A normal row with one entry replaced within its usual range."""
+    row = rng.standard_normal(2) @ mix + 0.15 * rng.standard_normal(6)
+    column = int(rng.integers(6))
+    usual = x_train[:, column]
+    limits = np.quantile(usual, [0.2, 0.8])
+    far = limits[np.abs(limits - row[column]).argmax()]
+    row[column] = far
+    return row, column
+
+
+def check_6_6(answer):
+    """The column that does not fit the others, for most planted rows."""
+    rng = np.random.default_rng(3)
+    mix = np.array(
+        [[1.0, 0.9, 0.8, -0.9, 0.3, -0.4], [0.2, -0.5, 0.6, 0.4, 1.0, 0.9]]
+    )
+    x_train = rng.standard_normal((600, 2)) @ mix
+    x_train = x_train + 0.15 * rng.standard_normal(x_train.shape)
+    hits, by_range, planted = 0, 0, 60
+    for _ in range(planted):
+        row, column = _plant(rng, mix, x_train)
+        index = as_number(call(answer, x_train.copy(), row.copy()), "The index")
+        if index != int(index) or not 0 <= index < 6:
+            wrong(f"Return the index of a column, 0 to 5; received {index:g}.")
+        hits += int(index) == column
+        z = np.abs(row - x_train.mean(0)) / x_train.std(0)
+        by_range += int(index) == int(z.argmax())
+    if hits >= 0.8 * planted:
+        correct(
+            "6.6",
+            f"{hits} of {planted} found. Would yours find two broken columns "
+            "that agree with each other?",
+        )
+        return
+    if by_range > 0.9 * planted:
+        wrong(
+            f"{hits} of {planted} found. You point to the value farthest out "
+            "of its own range, but the broken value is *within* its range. "
+            "Predict each column from the others."
+        )
+    wrong(
+        f"{hits} of {planted} found; at least {round(0.8 * planted)} are "
+        "needed. Which single column, if repaired, would make the row fit?"
+    )

@@ -1,0 +1,305 @@
+"""Checks of chapter 6c, recommendation."""
+
+import numpy as np
+from keras import ops
+
+from utils import interactions, ranking
+from utils.checks._feedback import (
+    as_array,
+    as_number,
+    as_values,
+    call,
+    correct,
+    name_value,
+    slope,
+    wrong,
+)
+
+
+def check_6_1(answer):
+    """nDCG@5 of hits at ranks 1 and 3 of three hidden items: 0.704."""
+    value = as_number(answer, "Your answer")
+    best = 1 + 1 / np.log2(3) + 0.5
+    if abs(value - 1.5 / best) < 0.005:
+        correct("6.1", "At which ranks of two hits would nDCG@5 be smallest?")
+        return
+    full = best + 1 / np.log2(5) + 1 / np.log2(6)
+    name_value(
+        round(value, 3),
+        [
+            (1.5, "1.5 is the gain. Divide by the best possible gain."),
+            (
+                round(2 / 3, 3),
+                "That is recall@5, which does not look at the ranks.",
+            ),
+            (
+                round(1.5 / full, 3),
+                "You divided by five hits. Only three items are hidden: the "
+                "best list has hits at ranks 1, 2, 3.",
+            ),
+            (
+                round(1.5 / (1 + 1 / np.log2(3)), 3),
+                "You divided by the best gain of two hits. Three items are "
+                "hidden, so the best list has three.",
+            ),
+            (
+                round((1 + 1 / 3) / (1 + 1 / 2 + 1 / 3), 3),
+                "You discounted by the rank r itself. nDCG divides by "
+                "log2(r + 1).",
+            ),
+            (
+                round((1 / np.log(2) + 1 / np.log(4)) / best, 3),
+                "Natural logarithms above, base 2 below: use one base.",
+            ),
+        ],
+    )
+    wrong(
+        f"{value:g} is not nDCG@5. Gain: 1 / log2(rank + 1) for each hit. "
+        "Divide by the gain of a list that has all three hidden items first."
+    )
+
+
+def check_6_2(answer):
+    """Masked squared error: sum over entries, mean over users."""
+    rng = np.random.default_rng(0)
+    ratings, predicted = rng.uniform(1, 5, (2, 6, 8)).astype("float32")
+    mask = (rng.random((6, 8)) < 0.4).astype("float32")
+    squared = (ratings - predicted) ** 2
+    right = float((mask * squared).sum() / 6)
+    given = np.where(mask > 0, ratings, 0.0).astype("float32")
+    value = as_values(call(answer, given, predicted, mask), "The loss", False)
+    if value.size != 1:
+        wrong(f"The loss is one number; yours has shape {value.shape}.")
+    value = float(value.reshape(()))
+    zeros = (given - predicted) ** 2
+    name_value(
+        value,
+        [
+            (
+                zeros.sum() / 6,
+                "The mask is not used: an empty place counts as a rating of "
+                "0. Leave those entries out.",
+            ),
+            (
+                ((1 - mask) * zeros).sum() / 6,
+                "You summed over the *unobserved* entries.",
+            ),
+            (
+                (mask * squared).sum(),
+                "You summed over the batch as well. Divide by the number of "
+                "users.",
+            ),
+            (
+                (mask * squared).sum() / mask.sum(),
+                "You divided by the number of observed ratings. That is a "
+                "useful number; asked is the mean over *users*.",
+            ),
+            (
+                (mask * squared).mean(),
+                "You divided by all entries, observed or not. Divide by the "
+                "number of users.",
+            ),
+        ],
+    )
+    if not np.isclose(value, right, rtol=1e-4):
+        wrong(
+            f"On a test batch the loss should be {right:.4f}, not {value:.4f}."
+        )
+    for anything, name in ((77.0, "77"), (np.nan, "NaN")):
+        changed = np.where(mask > 0, ratings, anything).astype("float32")
+        other = as_values(
+            call(answer, changed, predicted, mask), "The loss", finite=False
+        )
+        if not np.isclose(float(other.reshape(())), right, rtol=1e-4):
+            wrong(
+                f"With {name} in the unobserved places the loss became "
+                f"{float(other.reshape(())):.4g}. Multiplying by the mask is "
+                "not enough: 0 · NaN is NaN. Replace those entries before "
+                "you subtract."
+            )
+    gradient = slope(
+        lambda x_hat: answer(given, x_hat, mask),
+        ops.convert_to_tensor(predicted),
+        "The loss",
+    )
+    if not np.allclose(
+        gradient, 2 * mask * (predicted - ratings) / 6, rtol=1e-3, atol=1e-5
+    ):
+        wrong(
+            "The value is right, its gradient is not: a predicted rating in "
+            "an unobserved place must have slope 0, in an observed one "
+            "2 (r̂ − r) / n."
+        )
+    correct("6.2", "What would the penalty of equation (3) add to the slope?")
+
+
+def check_6_3(answer):
+    """The best unseen items, best first."""
+    rng = np.random.default_rng(0)
+    scores = rng.standard_normal((7, 12)) - 5.0  # all negative, as logits are
+    seen = (rng.random((7, 12)) < 0.4).astype("float32")
+    before = scores.copy(), seen.copy()
+    right = ranking.top_k(scores, seen, k=4)
+    result = as_array(call(answer, scores, seen, 4), "The lists", (7, 4))
+    if not np.array_equal(scores, before[0]) or not np.array_equal(
+        seen, before[1]
+    ):
+        wrong("Your function changed an array it was given: make a copy.")
+    if np.array_equal(result, right):
+        other = as_array(call(answer, scores, 0 * seen, 2), "The lists", (7, 2))
+        if not np.array_equal(other, ranking.top_k(scores, k=2)):
+            wrong("Right for k = 4, wrong for k = 2 with nothing seen.")
+        correct("6.3", "What should happen if a user has seen nearly all?")
+        return
+    if np.array_equal(result, ranking.top_k(scores, k=4)):
+        wrong("You recommend what users already have: exclude seen items.")
+    if np.array_equal(result, ranking.top_k(scores * (1 - seen), k=4)):
+        wrong(
+            "You set the scores of seen items to 0. Here all scores are "
+            "negative, so 0 is the best of all: use −∞."
+        )
+    if np.array_equal(result, ranking.top_k(-scores, seen, k=4)):
+        wrong("These are the *worst* unseen items: sort the other way.")
+    if np.array_equal(np.sort(result), np.sort(right)):
+        wrong("The right items in the wrong order: best first.")
+    if not (result == np.round(result)).all():
+        wrong("Return column numbers, not scores.")
+    wrong("These are not the four best unseen items of each row.")
+
+
+def _cosine_scores(x, diagonal=0.0, norm=True):
+    length = np.maximum(np.linalg.norm(x, axis=0), 1e-12) if norm else 1.0
+    cosine = (x / length).T @ (x / length)
+    if diagonal is not None:
+        np.fill_diagonal(cosine, diagonal)
+    return x @ cosine
+
+
+def check_6_4(answer):
+    """Item-item cosine, without the diagonal."""
+    rng = np.random.default_rng(0)
+    x = (rng.random((30, 9)) < 0.4).astype("float64")
+    x[:, 4] = 0.0  # an item nobody has
+    x[~x.any(axis=1), 0] = 1.0
+    given = x.copy()
+    result = call(answer, x)
+    if not np.array_equal(x, given):
+        wrong("Your function changed the matrix it was given.")
+    if result is not None and not np.isfinite(np.asarray(result)).all():
+        wrong(
+            "There are NaN or infinite scores: an item that nobody has makes "
+            "a length of 0. Its score is 0."
+        )
+    result = as_array(result, "The scores", x.shape)
+    if np.allclose(result, _cosine_scores(x), atol=1e-5):
+        correct("6.4", "Keep only the ten largest similarities of each item.")
+        return
+    rows = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    users = rows @ rows.T
+    named = [
+        (
+            _cosine_scores(x, diagonal=None),
+            "An item counts as its own neighbour: set the diagonal to 0. "
+            "Otherwise what a user has always comes first.",
+        ),
+        (
+            _cosine_scores(x, norm=False),
+            "These are counts of joint users, not cosines: divide by the "
+            "lengths of both columns.",
+        ),
+        (
+            users @ x,
+            "You compared users, the rows. Asked are neighbours of *items*.",
+        ),
+        (
+            (users - np.diag(np.diag(users))) @ x,
+            "You compared users, the rows. Asked are neighbours of *items*.",
+        ),
+    ]
+    name_value(result, named)
+    wrong(
+        "The scores are not x S with S the cosine between columns and zeros "
+        "on its diagonal."
+    )
+
+
+def _imports(seed):
+    x = interactions.load_imports().matrix
+    seen, hidden = ranking.hide_items(x, 0.2, min_items=5, seed=seed)
+    return seen, hidden
+
+
+def check_6_5(answer):
+    """Any recommender with recall@10 of at least 0.58 on the imports."""
+    seen, hidden = _imports(seed=2024)
+    given = seen.copy()
+    scores = as_array(call(answer, given), "The scores", seen.shape)
+    if not np.array_equal(given, seen):
+        wrong("Your function changed the matrix it was given.")
+    found = ranking.recall_at_k(scores, hidden, seen)
+    popular = np.tile(seen.sum(axis=0), (len(seen), 1))
+    crowd = ranking.recall_at_k(popular, hidden, seen)
+    if found > 0.9:
+        wrong(
+            f"recall@10 of {found:.2f} is more than any honest method finds: "
+            "did the scores come from the full matrix? Use `seen` alone."
+        )
+    if found < 0.58:
+        hint = (
+            "That is what popularity finds."
+            if abs(found - crowd) < 0.005
+            else "That is below popularity: are larger scores better?"
+            if found < crowd
+            else "Above popularity, but not yet enough."
+        )
+        wrong(f"recall@10 is {found:.3f}; needed are 0.58. {hint}")
+    ndcg = ranking.ndcg_at_k(scores, hidden, seen)
+    correct(
+        "6.5",
+        f"recall@10 {found:.3f}, nDCG@10 {ndcg:.3f}. Is the gain the same for "
+        "rare items?",
+    )
+
+
+def _list_recall(lists, hidden):
+    asked = hidden.any(axis=1)
+    hits = np.take_along_axis(hidden, lists, axis=1)[asked].sum(axis=1)
+    return np.mean(hits / np.minimum(10, hidden[asked].sum(axis=1)))
+
+
+def check_6_6(answer):
+    """A fifth of the places for rare items at nearly the plain recall."""
+    seen, hidden = _imports(seed=7)
+    knn = ranking.ClassicRecommender("item_knn", size=80).fit(seen)
+    scores, popularity = knn.score(seen), seen.sum(axis=0)
+    plain = ranking.top_k(scores, seen)
+    lists = call(answer, scores.copy(), seen.copy(), popularity.copy())
+    lists = as_array(lists, "The lists", plain.shape)
+    if (lists != np.round(lists)).any() or lists.min() < 0:
+        wrong("Return column numbers, not scores.")
+    lists = lists.astype("int64")
+    if lists.max() >= seen.shape[1]:
+        wrong("There are column numbers beyond the last item.")
+    if np.take_along_axis(seen, lists, axis=1).any():
+        wrong("Some lists contain items that the user already has.")
+    if any(len(set(row)) < 10 for row in lists.tolist()):
+        wrong("Some list names an item twice.")
+    kept = _list_recall(lists, hidden) / _list_recall(plain, hidden)
+    rare = popularity <= np.quantile(popularity, 0.8)
+    share, before = np.mean(rare[lists]), np.mean(rare[plain])
+    if share < 0.2:
+        wrong(
+            f"Rare items have {share:.0%} of the places, {before:.0%} in the "
+            "plain lists; needed are 20 %. Reserve some places for them."
+        )
+    if kept < 0.9:
+        wrong(
+            f"Rare items have {share:.0%} of the places, but only {kept:.0%} "
+            "of the recall is left; needed are 90 %. Change fewer places, "
+            "the last ones, and choose the rare items by their scores."
+        )
+    correct(
+        "6.6",
+        f"Rare items: {share:.0%} of the places for {kept:.0%} of the recall. "
+        "What would you show to an owner who only looks at recall?",
+    )
