@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from utils.autoencoders import Autoencoder
+from utils.compression import Compressor
 from utils.repeats import restart, with_spread
 
 
@@ -34,12 +35,24 @@ def test_restart_keeps_a_learning_rate_that_was_set():
     assert float(one.optimizer.learning_rate) == pytest.approx(0.03)
 
 
-def test_restart_needs_a_seed_and_an_optimizer():
+def test_restart_other_arguments_change_the_initial_weights():
+    one = Compressor((8, 8, 1), 4, step=0.2, seed=0)
+    one.compile(keras.optimizers.Adam(1e-2))
+    one.fit(np.ones((8, 8, 8, 1), "float32"), verbose=0)
+    restart(one, step=0.5)
+    wanted = Compressor((8, 8, 1), 4, step=0.5, seed=0).get_weights()
+    for a, b in zip(one.get_weights(), wanted, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_restart_needs_known_arguments_and_an_optimizer():
     with pytest.raises(ValueError, match="model: expected a compiled one"):
         restart(model(), 1)
     plain = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     plain.compile("adam", "mse")
-    with pytest.raises(ValueError, match="a seed in its config; .*Sequential"):
+    with pytest.raises(
+        ValueError, match="model: expected one with seed; .*Sequential"
+    ):
         restart(plain, 1)
 
 

@@ -1,4 +1,4 @@
-"""Several seeds of one experiment: start again, and say mean and spread."""
+"""Several seeds of one experiment: start again, say mean and spread."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from utils import _validation as check
 __all__ = ["restart", "with_spread"]
 
 
-def restart(model, seed):
+def restart(model, seed=None, **changes):
     """Give a compiled model the initial weights of another seed.
 
     Compiling and tracing a small model takes longer than training it, so
@@ -15,19 +15,25 @@ def restart(model, seed):
     (moments and step count 0); states of seed generators go on.
 
     Args:
-        model: Compiled ``keras.Model`` whose ``get_config`` has a ``seed``.
-        seed: Integer ≥ 0.
+        model: Compiled ``keras.Model`` with a ``get_config`` of its own.
+        seed: Integer ≥ 0; ``None`` for the model's own.
+        **changes: Other constructor arguments to change. Only what they do
+            to the initial *weights* takes effect, and shapes have to stay.
 
     Raises:
-        ValueError: the model has no seed, or is not compiled.
+        ValueError: the model does not know the arguments, or is not
+            compiled.
     """
+    if seed is not None:
+        changes["seed"] = check.check_seed(seed)
     config = model.get_config()
-    if "seed" not in config:
-        name = type(model).__name__
-        check.fail("model", "one with a seed in its config", name)
+    unknown = sorted(set(changes) - set(config))
+    if unknown:
+        names = ", ".join(unknown)
+        check.fail("model", f"one with {names}", type(model).__name__)
     if getattr(model, "optimizer", None) is None:
         check.fail("model", "a compiled one", "one without an optimiser")
-    fresh = type(model).from_config({**config, "seed": seed})
+    fresh = type(model).from_config({**config, **changes})
     model.set_weights(fresh.get_weights())
     for variable in model.optimizer.variables:
         if not variable.path.endswith("learning_rate"):
