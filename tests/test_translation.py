@@ -281,7 +281,7 @@ def unpaired(**more):
 
 
 def losses_by_hand(model, x, y):
-    g, f = model.forward, model.backward
+    g, f = model.to_y, model.to_x
     dy, dx = model.critic_y, model.critic_x
 
     def call(network, value):
@@ -337,7 +337,7 @@ def test_unpaired_each_loss_moves_its_own_networks_alone(player, images):
     model.call = one_player
     groups = {
         "critics": (model.critic_x, model.critic_y),
-        "translators": (model.forward, model.backward),
+        "translators": (model.to_y, model.to_x),
     }
     before = {
         name: [w for network in nets for w in network.get_weights()]
