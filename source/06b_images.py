@@ -205,27 +205,37 @@ assert abs(written - entropy) < 0.03
 x_train = patches_of(left, 8, stride=4)
 x_test = patches_of(right, 8)
 pca = PCA().fit(x_train.reshape(len(x_train), -1))
+z_pca = pca.transform(x_train.reshape(len(x_train), -1))
+z_pca_test = pca.transform(x_test.reshape(len(x_test), -1))
 
 
-def pca_integers(x, step):
-    """Quantised coefficients of patches, all 64 of them."""
-    coefficients = pca.transform(x.reshape(len(x), -1))
-    return np.rint(coefficients / step).astype("int32")
+def quantise(z, step, rounding=0.5):
+    """Integers: |z| / step rounded up from this fraction on, else down."""
+    whole = np.floor(np.abs(z) / step + 1 - rounding)
+    return (np.sign(z) * whole).astype("int32")
 
 
-def pca_point(step):
+def pca_point(step, rounding=0.5):
     """Bits a pixel and PSNR in dB on the held-out patches."""
-    q = pca_integers(x_test, step)
-    bits = EntropyCoder(pca_integers(x_train, step)).bits(q)
+    q = quantise(z_pca_test, step, rounding)
+    bits = EntropyCoder(quantise(z_pca, step, rounding)).bits(q)
     x_hat = pca.inverse_transform(step * q).reshape(x_test.shape)
     return bits.sum() / x_test.size, metrics.psnr(x_test, np.clip(x_hat, 0, 1))
 
 
-pca_steps = (1.4, 1.0, 0.7, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1)
+pca_steps = np.geomspace(0.12, 0.9, 14)
 pca_curve = np.array([pca_point(step) for step in pca_steps])
 print("patches", x_train.shape[0], "for training,", len(x_test), "held out")
-for step, (rate, quality) in zip(pca_steps[::3], pca_curve[::3], strict=True):
-    print(f"PCA, step {step:<4} {rate:.2f} bits a pixel  {quality:.1f} dB")
+for step, (rate, quality) in zip(pca_steps[::4], pca_curve[::4], strict=True):
+    print(f"step {step:.2f}: {rate:.2f} bits a pixel, {quality:.1f} dB")
+
+# %% [markdown]
+# One trick of the trade belongs to an honest baseline. A coefficient just above
+# $\Delta/2$ gains little by being sent and costs many bits, because a 1 is
+# rare. So round up only from two thirds of a step on: a **wider zero**.
+
+# %%
+wide_curve = np.array([pca_point(step, 2 / 3) for step in pca_steps])
 
 # %% [markdown]
 # JPEG rotates $8\times8$ patches too, to fixed cosines in place of principal
@@ -325,25 +335,34 @@ learned_curve = np.array(sorted([*learned_curve, tuple(by_seed[0])]))
 
 # %% [markdown]
 # The comparison has to be made *at an equal rate*: the quality of PCA and JPEG is
-# interpolated, between the points of their curves, at the rate of the learned
-# code.
+# interpolated at the rate of the learned code. PCA's curve is not smooth.
+# Much of one photograph is sky of nearly one brightness, and it is luck whether a
+# multiple of $\Delta$ lies near it. So each baseline may use its best point up
+# to that rate.
 
 
 # %% tags=["nbval-ignore-output"]
+def envelope(curve):
+    """Rates in order, and the best quality up to each."""
+    rates, quality = np.array(sorted(map(tuple, curve))).T
+    return rates, np.maximum.accumulate(quality)
+
+
 def at_rate(curve, rate):
     """Quality in dB of a curve at a rate between its points."""
-    return np.interp(rate, *np.asarray(sorted(map(tuple, curve))).T)
+    return np.interp(rate, *envelope(curve))
 
 
+baselines = {"PCA": pca_curve, "PCA, wide zero": wide_curve, "JPEG": jpeg_curve}
 rows = []
 for rate, quality in learned_curve:
     rows.append(
         [f"{rate:.3f}", f"{quality:.2f}"]
-        + [f"{at_rate(c, rate):.2f}" for c in (pca_curve, jpeg_curve)]
+        + [f"{at_rate(c, rate):.2f}" for c in baselines.values()]
     )
 runtime.record(
     "Held-out patches of two photographs, PSNR in dB at equal rate",
-    ("bits a pixel", "learned", "PCA", "JPEG"),
+    ("bits a pixel", "learned", *baselines),
     rows,
 )
 gains = np.array([q - at_rate(pca_curve, rate) for rate, q in by_seed])
@@ -352,43 +371,48 @@ print(
 )
 
 # %%
-assert gains.min() > 0.4, "above PCA at an equal rate, for every seed"
+assert gains.min() > 0.1, "above PCA at an equal rate, for every seed"
 for rate, quality in learned_curve:
     assert quality > at_rate(pca_curve, rate) + 0.1
     assert at_rate(jpeg_curve, rate) > at_rate(pca_curve, rate)
 
 # %% tags=["gallery-rate_distortion"]
-shown = {"PCA": pca_curve, "JPEG": jpeg_curve, "learned code": learned_curve}
+shown = {**baselines, "learned code": learned_curve}
 figure, axis = plt.subplots()
-for (name, curve), line in zip(shown.items(), ("s--", "^:", "o-"), strict=True):
-    axis.plot(*curve.T, line, ms=5, label=name)
+for (name, curve), line in zip(
+    shown.items(), ("s--", "d--", "^:", "o-"), strict=True
+):
+    axis.plot(*np.array(sorted(map(tuple, curve))).T, line, ms=4, label=name)
 axis.set(xlim=(0, 0.9), ylim=(21, 36), xlabel="rate, bits a pixel")
-axis.set(ylabel="PSNR on held-out patches, dB")
-axis.set_title("Rate and distortion: the learned code lies above PCA")
+axis.set(ylabel="PSNR, dB")
+axis.set_title("Rate and distortion on held-out patches")
 axis.legend()
 plt.show()
 
 # %% [markdown]
 # **Figure 6b.1.** Further left is smaller, higher is better. Every method is
 # a *curve*: "compresses well" without a rate, or a rate without a quality, says
-# nothing. The learned code lies above PCA everywhere. JPEG lies above PCA too,
-# although its cosines are made for no picture in particular: it
+# nothing. At an equal rate the learned code is better than rounded PCA, at every
+# rate and for every seed, by some tenths of a decibel. That is less than it
+# sounds: the wider zero, one changed constant, wins back most of it or all, as
+# the table shows. Learning found nothing here that fifty years of
+# craft had not. JPEG lies above PCA too, although its cosines are made for no picture in particular: it
 # predicts each patch's brightness from its neighbour's, which exercise 6.4
 # does. The table says how far a code that takes each patch alone
 # gets against that. A detail:
 
 # %% tags=["nbval-ignore-output"]
 q = compressor.encode(x_test)
-rate, _ = compressor_point(compressor)
+rate, quality = compressor_point(compressor)
 nearest = np.abs(pca_curve[:, 0] - rate).argmin()
-q_pca = pca_integers(x_test, pca_steps[nearest])
+q_pca = quantise(z_pca_test, pca_steps[nearest])
 decoded_pca = pca.inverse_transform(pca_steps[nearest] * q_pca)
 rebuilt = {
     "original": x_test,
     f"PCA, {pca_curve[nearest, 0]:.2f} bits": decoded_pca.reshape(x_test.shape),
     f"learned, {rate:.2f} bits": compressor.decode(q),
 }
-figure, axes = plt.subplots(1, 3, figsize=(7, 2.7))
+figure, axes = plt.subplots(1, 3, figsize=(6.4, 2.5))
 for axis, (name, squares) in zip(axes, rebuilt.items(), strict=True):
     half = squares[: len(squares) // 2]  # the first photograph
     picture = images.from_patches(half, right["china"].shape)
@@ -414,7 +438,8 @@ received = coder.decode(sent, len(q))
 ideal, actual = coder.bits(q).sum() / x_test.size, 8 * len(sent) / x_test.size
 decoder_bytes = 4 * compressor.decoder.count_params()
 basis_bytes = 4 * (pca.components_.size + pca.mean_.size)
-saved_bits = at_rate(pca_curve[:, ::-1], compressor_point(compressor)[1]) - rate
+rates, best_quality = envelope(pca_curve)
+saved_bits = np.interp(quality, best_quality, rates) - rate
 print(f"ideal {ideal:.4f}, written {actual:.4f} bits a pixel")
 print(f"decoder {decoder_bytes:,} bytes, PCA's basis {basis_bytes:,} bytes")
 print(f"saved at equal quality: {saved_bits:.3f} bits a pixel")
@@ -520,7 +545,7 @@ assert denoising["network"] > best_filter + 0.4
 assert denoising["threshold"] > best_filter + 1
 
 # %% tags=["gallery-photo_denoising"]
-figure, axes = plt.subplots(1, 4, figsize=(7.6, 2.3))
+figure, axes = plt.subplots(1, 4, figsize=(7.2, 2.2))
 for axis, name in zip(
     axes, ("noisy", "Gaussian blur", "threshold", "network"), strict=True
 ):
@@ -1004,7 +1029,7 @@ for name, photo in colour.items():
     groups[name] = model.cluster_centers_[ids[name]]
 
 # %%
-figure, axes = plt.subplots(2, 2, figsize=(4.4, 3.3))
+figure, axes = plt.subplots(2, 2, figsize=(4.2, 3.2))
 for column, name in enumerate(colour):
     for axis, picture in zip(
         axes[:, column], (colour[name], groups[name]), strict=True
@@ -1105,9 +1130,9 @@ assert shares[1] > 0.3 and shares[20] > 0.85
 #
 # - A code of 16 floats is as long as the 64 bytes that it replaces; rounding and
 #   entropy coding make it short, and real bytes agreed with the entropy.
-# - A learned code, started at PCA, had the higher PSNR at an equal rate on
-#   held-out patches, for each of three seeds. JPEG stood in the same plot, and
-#   the decoder on the bill.
+# - A learned code, started at PCA, had the higher PSNR at an equal rate than
+#   rounded PCA on held-out patches, for each of three seeds. A wider zero
+#   and JPEG stood in the same table, and the decoder on the bill.
 # - One network of a few convolutions denoised better than two standard filters,
 #   enlarged better than bicubic interpolation, and redrew letters that it had
 #   never seen. Thresholds in a PCA basis and ridge regression were strong
@@ -1268,7 +1293,7 @@ def restore(missed):
 checks.check_6_4(predict, restore)
 
 # %% [markdown] tags=["discussion"]
-# Try it on the first column of `pca_integers` from section 2, one grid of
+# Try it on the first column of PCA's integers in section 2, one grid of
 # $53\times24$ for each photograph: the first coefficient is the dearest of
 # all, and much of JPEG's lead over PCA at low rates goes away. The learned code
 # could do the same. Codecs of today predict everything, and what they learn is

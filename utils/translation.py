@@ -245,8 +245,8 @@ class UnpairedTranslator(_ImageModel):
         self.critic_widths = check.check_widths(critic_widths, "critic_widths")
         self.cycle = check.check_number(cycle, "cycle", 0.0)
         channels = self.event_shape[2]
-        self.forward = self._network(channels, "forward")
-        self.backward = self._network(channels, "backward", seed_offset=100)
+        self.to_y = self._network(channels, "to_y")
+        self.to_x = self._network(channels, "to_x", seed_offset=100)
         self.critic_y = self._critic("critic_y", 0)
         self.critic_x = self._critic("critic_x", 100)
         for name in self.METRICS:
@@ -267,13 +267,13 @@ class UnpairedTranslator(_ImageModel):
     def call(self, inputs, training=False):
         """Translations, there and back, and all scores."""
         x, y = inputs["x"], inputs["y"]
-        fake_y = self.forward(x, training=training)
-        fake_x = self.backward(y, training=training)
+        fake_y = self.to_y(x, training=training)
+        fake_x = self.to_x(y, training=training)
         outputs = {
             "fake_y": fake_y,
             "fake_x": fake_x,
-            "cycled_x": self.backward(fake_y, training=training),
-            "cycled_y": self.forward(fake_x, training=training),
+            "cycled_x": self.to_x(fake_y, training=training),
+            "cycled_y": self.to_y(fake_x, training=training),
         }
         for side, critic, real, fake in (
             ("y", self.critic_y, y, fake_y),
@@ -341,11 +341,11 @@ class UnpairedTranslator(_ImageModel):
 
     def translate(self, x):
         """G(x), clipped to [0, 1]: float32 array of the shape of x."""
-        return self._translate(self.forward, x)
+        return self._translate(self.to_y, x)
 
     def translate_back(self, y):
         """F(y), clipped to [0, 1]: float32 array of the shape of y."""
-        return self._translate(self.backward, y)
+        return self._translate(self.to_x, y)
 
     def get_config(self):
         own = {"critic_widths": list(self.critic_widths), "cycle": self.cycle}
