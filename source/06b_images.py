@@ -58,6 +58,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from utils import data, images, metrics, plotting
 from utils.checks import chapter_06b as checks
 from utils.compression import Compressor, EntropyCoder
+from utils.repeats import restart
 from utils.translation import Translator, UnpairedTranslator
 
 plotting.use_style()
@@ -113,7 +114,8 @@ print({name: photo.shape for name, photo in colour.items()})
 # %% [markdown]
 # Two helpers train nearly everything: `train` draws the rows of a fixed number
 # of steps at random, and `restart` gives a compiled model the initial weights
-# of other arguments, because compiling takes longer than training here.
+# of another seed or of other arguments, since compiling takes longer than
+# training here.
 
 
 # %% tags=["setup"]
@@ -127,15 +129,6 @@ def train(model, *arrays, steps, batch=64, rate=3e-3, seed=0):
         len(arrays[0]), size=steps * batch
     )
     return model.fit(*(a[rows] for a in arrays), batch_size=batch, verbose=0)
-
-
-def restart(model, **changes):
-    """Set a compiled model back, to the start of these arguments."""
-    fresh = type(model).from_config({**model.get_config(), **changes})
-    model.set_weights(fresh.get_weights())
-    for variable in model.optimizer.variables:
-        if not variable.path.endswith("learning_rate"):
-            variable.assign(np.zeros(variable.shape))  # moments, step count
 
 
 # %% [markdown]
