@@ -85,9 +85,9 @@ WIDTHS = (32, 64)  # filters of the two stages of the encoder
 CODE = profile.pick(quick=64, full=128)
 REPEATS = profile.pick(quick=8, full=1)  # copies of the rows in an epoch
 BATCH = profile.pick(quick=128, full=256)
-EPOCHS = profile.pick(quick=5, full=3)  # of the three simpler tasks
+EPOCHS = profile.pick(quick=5, full=2)  # of the three simpler tasks
 VIEW_EPOCHS = profile.pick(quick=8, full=10)  # SimCLR
-VICREG_EPOCHS = profile.pick(quick=6, full=5)
+VICREG_EPOCHS = profile.pick(quick=6, full=4)
 VIEWS = profile.pick(
     quick={"shift": 1.0, "affine": 0.2, "elastic": 0.4},
     full={"shift": 3.0, "affine": 0.35, "elastic": 1.5},
@@ -97,7 +97,7 @@ FEW = profile.pick(quick=5, full=10)  # the budget that the text speaks of
 DRAWS = 5  # of the labelled rows
 UPDATES = 200  # of every head and every network
 PHOTO_WIDTHS = profile.pick(quick=WIDTHS, full=(32, 64, 128))
-PHOTO_EPOCHS = profile.pick(quick=0, full=12)  # 0: the encoders at hand
+PHOTO_EPOCHS = profile.pick(quick=0, full=10)  # 0: the encoders at hand
 PHOTO_BUDGETS = profile.pick(quick=(80,), full=(20, 200))
 PHOTO_UPDATES = profile.pick(quick=200, full=400)
 TEXT = "definitions"  # or "imdb", film reviews
