@@ -111,7 +111,8 @@ class Augmentation(keras.layers.Layer):
 
     def _places(self, batch):
         """Where each output pixel reads: two tensors ``(batch, h, w)``."""
-        v, u = self._rows[None, :, None], self._columns[None, None, :]
+        v = ops.convert_to_tensor(self._rows[None, :, None])
+        u = ops.convert_to_tensor(self._columns[None, None, :])
         linear = self.affine * self._uniform(batch, 4, 1, 1)
         moved = self.shift * self._uniform(batch, 2, 1, 1)
         row = v + linear[:, 0] * v + linear[:, 1] * u + moved[:, 0]
@@ -122,8 +123,8 @@ class Augmentation(keras.layers.Layer):
             knots = keras.random.normal(
                 (batch, 2, _GRID, _GRID), seed=self.seed_generator
             )
-            field = ops.matmul(self._spread[0], knots)
-            field = ops.matmul(field, np.transpose(self._spread[1]))
+            down, across = map(ops.convert_to_tensor, self._spread)
+            field = ops.matmul(ops.matmul(down, knots), ops.transpose(across))
             row = row + self.elastic * field[:, 0]
             column = column + self.elastic * field[:, 1]
         return row, column

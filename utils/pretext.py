@@ -73,7 +73,7 @@ class MaskedAutoencoder(Autoencoder):
         return {**outputs, "hidden": hidden}
 
     def reconstruction_loss(self, x, outputs):
-        hidden = outputs["hidden"]
+        hidden = ops.cast(outputs["hidden"], "float32")
         guess = ops.cast(outputs["reconstruction"], "float32")
         x = ops.cast(x, "float32")
         return losses.squared_error(x * hidden, guess * hidden)
