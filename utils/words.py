@@ -263,13 +263,14 @@ def skip_gram_rows(ids, vocabulary_size, window=5, negatives=5, *, seed=0):
     """Rows for :class:`SkipGram`: word, context, random words.
 
     Frequent words are thinned first: each occurrence of a word with share f
-    of the text is kept with probability min(1, √(10⁻³ / f)). Random words are
-    drawn in proportion to count^(3/4), both as in Mikolov et al. (2013).
+    of the text is kept with probability min(1, √(10⁻³ / f)); the others stay
+    where they are. Random words are drawn in proportion to count^(3/4), of
+    the text before thinning. Both as in Mikolov et al. (2013).
 
     Args:
         ids: Texts as ids ``(n, t)``, padded with 0.
         vocabulary_size: Number of ids.
-        window: Largest distance in tokens, after thinning.
+        window: Largest distance in tokens.
         negatives: Random words for each pair, K.
         seed: Integer seed; another one gives other random words.
 
