@@ -79,13 +79,13 @@ plotting.use_style()
 # %% tags=["setup"]
 VECTOR = 32  # width of a word vector, the one that suits the baseline best
 WINDOW = 5  # neighbours on each side; GloVe gets twice as many
-SKIP_EPOCHS = profile.pick(quick=3, full=8)
-GLOVE_EPOCHS = profile.pick(quick=3, full=8)
+SKIP_EPOCHS = profile.pick(quick=3, full=5)
+GLOVE_EPOCHS = profile.pick(quick=4, full=6)
 CHARACTERS = 48  # ids of the character models, reserved ones included
 TEXTS = profile.pick(quick=6000, full=13_614)  # definitions they train on
 ORDERS = (1, 3, 5, 7, 10, 13)  # n-grams tried
 NETWORK_EPOCHS = profile.pick(quick=1, full=6)
-MIXTURE_EPOCHS = profile.pick(quick=4, full=6)
+MIXTURE_EPOCHS = profile.pick(quick=3, full=4)
 SEEDS = (0, 1, 2)
 # batches handed to the backend at once: fewer returns to Python, same result
 STEPS = 32 if keras.backend.backend() == "tensorflow" else 1
@@ -387,7 +387,7 @@ names = list(scores)
 ppmi_row, skip_row, glove_row = 1, 2, 3
 assert abs(near[0] - chance) < 0.02 and abs(area[0] - 0.5) < 0.02
 assert min(near[1:]) > 2 * chance and min(area[1:]) > 0.57
-assert area[skip_row] > area[ppmi_row] + 0.005, "skip-gram sorts pairs better"
+assert area[skip_row] > area[ppmi_row] + 0.01, "skip-gram sorts pairs better"
 assert near[ppmi_row] > near[skip_row] + 0.01, "counting has better neighbours"
 assert near[glove_row] < near[skip_row] and area[glove_row] < area[skip_row]
 
@@ -533,10 +533,9 @@ exam = mixture_inputs(ngram, test_stream)
 blind = mixture_inputs(ngram, train_stream[cut:])  # the trap
 print({name: array.shape for name, array in lesson.items()})
 for name, inputs in (("honest", lesson), ("the trap", blind)):
-    bits = -np.log2(inputs["experts"]).mean(0)
-    print(
-        f"{name:>8}: order 3 {bits[2]:.2f}, order {ORDER} {bits[-1]:.2f} bits"
-    )
+    bits = -np.log2(inputs["experts"][:, -1]).mean()
+    print(f"{name:>8}: the highest order seems to need {bits:.2f} bits")
+assert -np.log2(blind["experts"][:, -1]).mean() < 1 < ngram_bits
 
 # %% tags=["nbval-ignore-output"]
 mixture = NGramMixture(ORDER, len(characters))
@@ -673,7 +672,7 @@ def overlap(sentence, summary):
     return 2 * len(first & second) / (len(first) + len(second))
 
 
-# %%
+# %% tags=["nbval-ignore-output"]
 def central_sentence(document, vectors):
     """Index of the sentence nearest to the document's mean vector."""
     z = sentence_vectors(document.sentences, vectors)
@@ -692,3 +691,299 @@ for document in documents:
 for name, values in overlaps.items():
     error = np.std(values) / np.sqrt(len(values))
     print(f"{name:<24} {np.mean(values):.3f} ± {error:.3f}")
+
+# %%
+mean_of = {name: np.mean(values) for name, values in overlaps.items()}
+central = [v for name, v in mean_of.items() if name.startswith("central")]
+assert mean_of["first sentence"] > max(central) + 0.03, "the lead wins"
+assert max(central) > mean_of["any sentence, mean"]
+assert mean_of["best possible"] < 0.5
+
+# %% tags=["nbval-ignore-output"]
+document = max(documents, key=lambda d: len(d.sentences))
+chosen = central_sentence(document, vector_sets["PPMI and SVD"][0])
+print("authors' line: ", document.summary)
+print("first sentence:", document.sentences[0])
+print(f"most central, number {chosen + 1} of {len(document.sentences)}:")
+print("              ", document.sentences[chosen])
+
+# %% [markdown]
+# The first sentence wins, as in most studies of news and reports. The
+# central sentence is somewhat better than an arbitrary one, whichever vectors
+# are used, and even an oracle that picks the best sentence stays below 0.5:
+# authors do not summarise by quoting. A method like this is for texts whose
+# first sentence is not the point, minutes of meetings or reviews, and for a
+# quick look.
+
+# %% [markdown]
+# ## 9. What these tasks would need instead
+#
+# **Translation** and **abstractive summaries**, which write sentences of
+# their own, are often listed as uses of autoencoders. A plain autoencoder
+# does neither: its decoder returns its input, and nothing in its loss asks
+# for another language or fewer words. What works has two parts: (a) a
+# sequence-to-sequence network, an encoder that reads the text and a decoder
+# that predicts the next token of the *other* text while attending to it,
+# pretrained to restore damaged text (BART, Lewis et al. 2020: words deleted,
+# sentences shuffled); and (b) **supervision**: pairs of sentences in two
+# languages, pairs of article and summary, by the hundred thousand. Only (a)
+# is unsupervised. Translation without pairs exists (Lample et al. 2018:
+# denoising in both languages and translation back and forth); it needs millions of
+# sentences in each language and stays behind pairs where pairs exist.
+#
+# **Speech recognition** needs transcribed hours on top of self-supervised
+# pretraining (wav2vec 2.0, Baevski et al. 2020); synthesis needs recordings
+# with their text.
+#
+# **GANs for text** meet a wall at the first step. Choosing a character is an
+# $\arg\max$ or a draw: its slope is zero wherever it exists, so the
+# discriminator's judgement never reaches the generator.
+
+# %%
+logits = np.array([[2.0, 1.5, 0.3]])
+nudged = logits + np.array([[0.0, 1e-3, 0.0]])
+chosen = [int(value.argmax(1)[0]) for value in (logits, nudged)]
+softened = [np.exp(v) / np.exp(v).sum() for v in (logits, nudged)]
+print("chosen before and after a nudge:", chosen)
+print("slope of the choice 0, of the softmax", end=" ")
+print(((softened[1] - softened[0]) / 1e-3).round(3)[0])
+assert chosen[0] == chosen[1]
+
+# %% [markdown]
+# The ways around it are policy gradients (SeqGAN, Yu et al. 2017), which
+# reward whole texts and are noisy, and relaxations that replace the draw by a
+# softmax with noise (Gumbel-softmax, Jang, Gu and Poole 2017), which are
+# biased. Measured carefully, GANs for text lost to plain likelihood (Caccia
+# et al. 2020). **Variational autoencoders for text** have another trouble: a
+# strong decoder predicts the next word from the words before and ignores the
+# code, so $\mathrm{KL}\to0$ and the code means nothing, the posterior collapse
+# of [Chapter 4](04_vaes.ipynb) (Bowman et al. 2016). A weaker decoder, dropped
+# words, or free bits help, at a price in likelihood. When you read
+# "realistic text from GANs and VAEs", ask which of these was used.
+
+# %% [markdown]
+# ## What we have shown
+#
+# - Skip-gram's and GloVe's losses equal their formulas; skip-gram's optimum
+#   is a shifted table of mutual information.
+# - On twenty thousand short texts a factorised count table had the best nearest
+#   neighbours, skip-gram sorted pairs better, GloVe was behind both.
+# - A smoothed n-gram needed under two bits a character; the network alone was
+#   far above it.
+# - A network that mixes the orders was at least 0.04 bits below the best n-gram,
+#   for three seeds.
+# - Low temperature recited, high temperature invented.
+# - The first sentence was a better summary than the most central one.
+# - Translation and abstractive summaries need pairs; GANs for text need a way
+#   around a choice that has no slope.
+#
+# **Limits.** One kind of text, definitions, full of stock phrases, which
+# favours counting. The kinds that judge the vectors come from the makers of
+# the definitions, though not from their text. With a thousand times more text
+# the order of the first two tables may turn; the way to find out would be the same.
+#
+# ## References
+#
+# - Baevski et al. (2020). wav2vec 2.0: a framework for self-supervised learning of speech representations. NeurIPS.
+# - Bengio et al. (2003). A neural probabilistic language model. JMLR.
+# - Bowman et al. (2016). Generating sentences from a continuous space. CoNLL.
+# - Caccia et al. (2020). Language GANs falling short. ICLR.
+# - Chen, Goodman (1999). An empirical study of smoothing techniques for language modeling. Computer Speech and Language.
+# - Fellbaum (ed., 1998). WordNet: an electronic lexical database. MIT Press.
+# - Firth (1957). A synopsis of linguistic theory 1930–1955. Studies in Linguistic Analysis.
+# - Jang, Gu, Poole (2017). Categorical reparameterization with Gumbel-softmax. ICLR.
+# - Kneser, Ney (1995). Improved backing-off for m-gram language modeling. ICASSP.
+# - Lample et al. (2018). Unsupervised machine translation using monolingual corpora only. ICLR.
+# - Levy, Goldberg (2014). Neural word embedding as implicit matrix factorization. NeurIPS.
+# - Levy, Goldberg, Dagan (2015). Improving distributional similarity with lessons learned from word embeddings. TACL.
+# - Lewis et al. (2020). BART: denoising sequence-to-sequence pre-training. ACL.
+# - Mikolov et al. (2013). Distributed representations of words and phrases and their compositionality. NeurIPS.
+# - Neubig, Dyer (2016). Generalizing and hybridizing count-based and neural language models. EMNLP.
+# - Pennington, Socher, Manning (2014). GloVe: global vectors for word representation. EMNLP.
+# - Yu et al. (2017). SeqGAN: sequence generative adversarial nets with policy gradient. AAAI.
+
+# %% [markdown]
+# ## Exercises
+#
+# Each needs only the set-up cells at the top. Replace the line
+# `raise NotImplementedError`, run the cell, then run the check below it: it
+# says what is wrong, and with what to go on once it is right.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 6.1 · Surprise, with a pencil
+#
+# *You will learn what the numbers of this chapter are made of.* In a text,
+# 10 000 pairs of neighbours were counted. "copper" is the word of 50 of
+# them, "alloy" the context of 40, both together in 8. Give three numbers:
+# their PMI in **nats**; the logit $u^\top v$ that skip-gram with $K=5$
+# approaches for this pair; and, from another model, the **bits** per
+# character of a text of 200 characters to which it gives the log-probability
+# $-249.5$ nats.
+
+# %% tags=["exercise"]
+answer_6_1 = None
+### BEGIN SOLUTION
+pmi = np.log((8 / 10_000) / ((50 / 10_000) * (40 / 10_000)))
+answer_6_1 = [pmi, pmi - np.log(5), 249.5 / 200 / np.log(2)]
+### END SOLUTION
+
+# %% tags=["check"]
+checks.check_6_1(answer_6_1)
+
+# %% [markdown] tags=["discussion"]
+# $\mathrm{PMI}=\log40=3.69$: the pair is forty times as frequent as chance
+# would have it. Skip-gram sees five drawn contexts for each real one, so a
+# pair must be five times as frequent as chance to get a logit above 0:
+# $3.69-1.61=2.08$. The text costs 1.2475 nats or 1.80 bits a character.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 6.2 · Skip-gram's loss
+#
+# *You will learn which sign belongs to whom.* `u` $(n,k)$ are the vectors of
+# the words, `real` $(n,k)$ those of their real contexts, `drawn` $(n,K,k)$
+# those of the drawn ones. Return the loss (2) of each pair, $(n,)$, with
+# `keras.ops`, and without infinities where a logit is $\pm100$.
+
+
+# %% tags=["exercise"]
+def skip_gram_loss(u, real, drawn):
+    """Return −log σ(u·real) − Σ log σ(−u·drawn), one value a pair."""
+    ### BEGIN SOLUTION
+    logit = ops.sum(u * real, axis=-1)
+    noise = ops.sum(u[:, None] * drawn, axis=-1)
+    return ops.softplus(-logit) + ops.sum(ops.softplus(noise), axis=-1)
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+checks.check_6_2(skip_gram_loss)
+
+# %% [markdown] tags=["discussion"]
+# $-\log\sigma(s)=\mathrm{softplus}(-s)$, which stays finite where
+# `ops.log(ops.sigmoid(s))` has rounded $\sigma$ to 0. The drawn contexts are
+# *summed*: a mean would make $K$ disappear from (3).
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 6.3 · GloVe's loss
+#
+# *You will learn what the weight protects from.* `fitted` $(n,)$ is
+# $u^\top v+b+a$ for $n$ pairs, `counts` $(n,)$ are their counts $X>0$.
+# Return the weighted squared error of each pair, $(n,)$, as in (4), with
+# `x_max` as given and exponent $3/4$; written with `keras.ops`.
+
+
+# %% tags=["exercise"]
+def glove_loss(fitted, counts, x_max=10.0):
+    """Return f(X) (fitted − log X)², one value a pair."""
+    ### BEGIN SOLUTION
+    weight = ops.minimum(1.0, (counts / x_max) ** 0.75)
+    return weight * ops.square(fitted - ops.log(counts))
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+checks.check_6_3(glove_loss)
+
+# %% [markdown] tags=["discussion"]
+# Without the minimum the pairs with "the" would outweigh everything; without
+# the weight the 60 % of cells with a single count would. Why no cell with
+# $X=0$? Because $\log0$ is $-\infty$: that is the price of the logarithm, and
+# the reason for GloVe's place in the table.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 6.4 · Temperature
+#
+# *You will learn to cool a distribution.* `p` is a vector of probabilities,
+# some of which may be 0. Return the distribution (7) at temperature `tau`
+# $>0$. At `tau = 0.01` the result must still be a distribution, not NaN.
+
+
+# %% tags=["exercise"]
+def at_temperature(p, tau):
+    """Return the distribution in proportion to p ** (1 / tau)."""
+    ### BEGIN SOLUTION
+    with np.errstate(divide="ignore"):
+        logits = np.log(p) / tau
+    weights = np.exp(logits - logits.max())
+    return weights / weights.sum()
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+checks.check_6_4(at_temperature)
+
+# %% [markdown] tags=["discussion"]
+# Dividing the *logits* is the same as taking powers of the probabilities;
+# dividing the probabilities themselves changes nothing after normalising. In
+# logits one may subtract the largest first, which is what saves
+# `tau = 0.01`, where $0.3^{100}$ is $10^{-53}$ and float32 would say 0.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 6.5 · The window decides what "similar" means (experiment)
+#
+# *You will learn that a setting can matter more than a method.* Make
+# vectors with `ppmi_vectors(cooccurrence(ids, len(vocabulary), window),
+# VECTOR)` for windows of 1 and of 10. For each, find the five nearest words
+# (largest cosine, among the words in `corpus.load_word_kinds()` that the
+# vocabulary has) of each such word, and give the share of the same kind, as a dict
+# `{1: …, 10: …}`. What do you expect?
+
+# %% tags=["exercise"]
+answer_6_5 = None
+### BEGIN SOLUTION
+kinds_6_5 = {
+    word: kind
+    for word, kind in corpus.load_word_kinds().items()
+    if word in vocabulary.ids
+}
+rows_6_5 = [vocabulary.ids[word] for word in kinds_6_5]
+names_6_5 = np.array(list(kinds_6_5.values()))
+answer_6_5 = {}
+for window in (1, 10):
+    table_6_5 = cooccurrence(ids, len(vocabulary), window)
+    z = ppmi_vectors(table_6_5, VECTOR)[rows_6_5]
+    z = z / np.linalg.norm(z, axis=1, keepdims=True)
+    cosine = z @ z.T
+    np.fill_diagonal(cosine, -2)
+    nearest = np.argsort(-cosine, axis=1)[:, :5]
+    answer_6_5[window] = np.mean(names_6_5[nearest] == names_6_5[:, None])
+### END SOLUTION
+
+# %% tags=["check"]
+checks.check_6_5(answer_6_5, ids, len(vocabulary), VECTOR)
+
+# %% [markdown] tags=["discussion"]
+# With a window of 1 the vectors know grammar, what stands directly before a
+# noun; with 10 they know topics. Kinds of things lie in between, and a
+# comparison of methods at one window is a comparison at one window.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 6.6 · A better guess of the next character (open)
+#
+# *You will learn what the counts leave on the table.* Write
+# `predict(context)`: it gets a list of ids, what stands before, and returns
+# probabilities of all `CHARACTERS` ids. Use whatever you like, but only
+# `train_stream`. The check scores it on 400 characters of the validation
+# text and asks for less than a trigram's bits. An n-gram of higher order
+# does it; so does a mixture, a network, or a list of words.
+
+
+# %% tags=["exercise"]
+def predict(context):
+    """Return probabilities of the next id, (CHARACTERS,)."""
+    ### BEGIN SOLUTION
+    if not hasattr(predict, "model"):  # count once, on the first call
+        predict.model = NGram(7, CHARACTERS).fit(train_stream)
+    return predict.model.distributions(context)[-1]
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+checks.check_6_6(predict, train_stream, val_stream[:400])
+
+# %% [markdown] tags=["discussion"]
+# Order 7 needs about a bit less than order 3. To go on: remember the words of
+# this text so far (a cache), let the weight of each order depend on its
+# counts as in section 6, or train a network on what the n-gram leaves over.
+# Whatever it is, the probabilities must sum to 1: a model that gives
+# everything a little too much is not better, it is no model.
