@@ -395,7 +395,7 @@ assert near[glove_row] < near[skip_row] and area[glove_row] < area[skip_row]
 unit = by_skip_gram[0][judged]
 unit = unit / np.linalg.norm(unit, axis=1, keepdims=True)
 plane = PCA(2, random_state=0).fit_transform(unit)
-figure, axis = plt.subplots(figsize=(6.4, 4.4))
+figure, axis = plt.subplots(figsize=(7.5, 4.4))
 for index, kind in enumerate(corpus.KINDS):
     members = kind_of == index
     axis.scatter(*plane[members].T, s=14, alpha=0.7, label=kind)
@@ -404,7 +404,7 @@ for word in ("copper", "lizard", "soup", "fever", "verb", "lung", "shrub"):
         axis.annotate(word, plane[list(kinds).index(word)])
 axis.set(xlabel="first principal direction", ylabel="second")
 axis.set_title("Kinds that no vector was told of lie in regions")
-axis.legend(fontsize=7, ncol=2)
+axis.legend(bbox_to_anchor=(1.0, 1.0), loc="upper left")
 plt.show()
 
 # %% [markdown]
@@ -572,8 +572,11 @@ gate = ops.convert_to_numpy(
     mixture({name: array[:20_000] for name, array in exam.items()})["gate"]
 )
 is_first = exam["context"][:20_000, -1] == characters.ids[" "]
+top_order = gate[:, -1]
+assert top_order[is_first].mean() < top_order[~is_first].mean() - 0.1
 figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.4))
 left.plot(ORDERS, order_bits.values(), "o-", label="n-gram, validation text")
+left.axhline(ngram_bits, color="C0", ls=":", label="best n-gram, test text")
 left.axhline(
     np.mean(mixture_bits), color="C1", ls="--", label="mixture, test text"
 )
@@ -589,10 +592,12 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# **Figure 6d.2.** Left: what each order of n-gram achieves, and below all of
-# them the mixture. Right: whom the network trusts. The weights are spread over
-# many orders and move with the place in the word, which the fixed rule (5)
-# cannot do.
+# **Figure 6d.2.** Left: what each order of n-gram achieves on the validation
+# text; the two horizontal lines are read on the test text. Right: whom the
+# network trusts. The highest order gets most of the weight, and clearly less
+# at the first letter of a word, where shorter contexts take over: what comes
+# next is then open, and the long context has rarely been seen. The fixed rule
+# (5) does not know where words begin.
 #
 # For every seed the network that mixes is at least 0.04 bits below the best
 # n-gram, on text that neither has seen. It does not replace the counts, it
@@ -731,7 +736,8 @@ print("              ", document.sentences[chosen])
 # denoising in both languages and translation back and forth); it needs millions of
 # sentences in each language and stays behind pairs where pairs exist.
 #
-# **Speech recognition** needs transcribed hours on top of self-supervised
+# Images are another matter: there two unpaired collections are enough for a
+# CycleGAN, [Chapter 6b](06b_images.ipynb). **Speech recognition** needs transcribed hours on top of self-supervised
 # pretraining (wav2vec 2.0, Baevski et al. 2020); synthesis needs recordings
 # with their text.
 #

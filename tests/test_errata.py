@@ -36,6 +36,7 @@ SOURCES = {
     "chapter 02": ROOT / "source" / "02_autoencoders.py",
     "chapter 03": ROOT / "source" / "03_gans.py",
     "chapter 04": ROOT / "source" / "04_vaes.py",
+    "chapter 06d": ROOT / "source" / "06d_text.py",
 }
 CATEGORIES = {"raises", "silent", "maths", "practice", "data", "claim"}
 NEED_A_TEST = CATEGORIES - {"practice", "claim"}
