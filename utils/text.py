@@ -275,7 +275,8 @@ class TextClassifier(TextModel):
         logits = ops.cast(logits, "float32")
         y = ops.reshape(y, (-1,))
         nats = ops.sparse_categorical_crossentropy(y, logits, from_logits=True)
-        right = ops.equal(ops.argmax(logits, axis=-1), ops.cast(y, "int64"))
+        best = ops.cast(ops.argmax(logits, axis=-1), "int32")
+        right = ops.equal(best, ops.cast(y, "int32"))
         self.accuracy_tracker.update_state(right, sample_weight)
         if sample_weight is not None:
             nats = nats * ops.cast(sample_weight, nats.dtype)

@@ -1,0 +1,347 @@
+"""Checks of the exercises of chapter 6d, text."""
+
+import numpy as np
+from keras import ops
+
+from utils import corpus, tokens
+from utils.checks._feedback import (
+    as_array,
+    as_values,
+    call,
+    correct,
+    name_value,
+    slope,
+    wrong,
+)
+from utils.ngrams import NGram
+from utils.words import cooccurrence, ppmi_vectors
+
+
+def check_6_1(answer):
+    """Three numbers: PMI, skip-gram's logit, bits per character."""
+    value = as_array(answer, "Your answer", (3,))
+    pmi = np.log(8 * 10_000 / (50 * 40))
+    bits = 249.5 / 200 / np.log(2)
+    name_value(
+        value[:1],
+        (
+            (np.log2(40), "The PMI is in bits; take the natural logarithm."),
+            (40.0, "That is the ratio to chance; PMI is its logarithm."),
+            (-pmi, "PMI's sign: seen together divided by chance."),
+            (
+                np.log(8 / (50 * 40)),
+                "Counts are not probabilities: divide each by 10 000 first.",
+            ),
+        ),
+    )
+    if not np.isclose(value[0], pmi, atol=0.01):
+        wrong(
+            "The first number should be log[p(w, c) / (p(w) p(c))] with "
+            "p(w, c) = 8/10 000, p(w) = 50/10 000, p(c) = 40/10 000."
+        )
+    name_value(
+        value[1:2],
+        (
+            (pmi, "Skip-gram's optimum is shifted: subtract log K."),
+            (pmi + np.log(5), "Subtract log K: drawn pairs are K times more."),
+            (pmi - 5, "Subtract log K, not K."),
+        ),
+    )
+    if not np.isclose(value[1], pmi - np.log(5), atol=0.01):
+        wrong("The second number should be the PMI less log 5, equation (3).")
+    name_value(
+        value[2:],
+        (
+            (249.5 / 200, "That is nats per character. Divide by log 2."),
+            (249.5 / np.log(2), "That is for the whole text; divide by 200."),
+            (-bits, "The sign: bits are −log₂ p, positive."),
+            (249.5 / 200 * np.log(2), "Divide by log 2, do not multiply."),
+        ),
+    )
+    if not np.isclose(value[2], bits, atol=0.01):
+        wrong("The third number should be 249.5 / (200 log 2).")
+    correct("6.1", "How often must a pair occur to get a logit of 0?")
+
+
+def check_6_2(answer):
+    """Skip-gram's loss of each pair, (n,)."""
+    rng = np.random.default_rng(0)
+    u, real = rng.standard_normal((2, 6, 4)).astype("float32")
+    drawn = rng.standard_normal((6, 3, 4)).astype("float32")
+    s = (u * real).sum(1)
+    noise = (u[:, None] * drawn).sum(2)
+
+    def softplus(x):
+        return np.log1p(np.exp(x))
+
+    expected = softplus(-s) + softplus(noise).sum(1)
+    value = as_values(
+        call(answer, *map(ops.convert_to_tensor, (u, real, drawn))),
+        "The loss",
+        finite=False,
+    )
+    name_value(
+        value,
+        (
+            (expected.mean(), "Return one loss a pair, (n,), not their mean."),
+            (expected.sum(), "Return one loss a pair, (n,), not their sum."),
+        ),
+    )
+    if value.shape != (6,):
+        wrong(f"The loss should have shape (n,), here (6,), not {value.shape}.")
+    name_value(
+        value,
+        (
+            (-expected, "The sign: the loss is −log of probabilities."),
+            (softplus(-s), "The drawn contexts are missing."),
+            (
+                softplus(-s) + softplus(noise).mean(1),
+                "The drawn contexts are averaged. Equation (2) sums them.",
+            ),
+            (
+                softplus(-s) + softplus(-noise).sum(1),
+                "You ask for a high logit with the drawn contexts as well. "
+                "Their term is −log σ(−uᵀv), with a minus inside.",
+            ),
+            (
+                softplus(s) + softplus(-noise).sum(1),
+                "Real and drawn are exchanged: real logits should rise.",
+            ),
+            (
+                softplus(s) + softplus(noise).sum(1),
+                "The real pair's logit has the wrong sign: −log σ(s) is "
+                "softplus(−s).",
+            ),
+        ),
+    )
+    if not np.allclose(value, expected, rtol=1e-3, atol=1e-4):
+        wrong("The values differ from equation (2). Try n = 1 and K = 1.")
+    large = np.full((1, 1), 10.0, "float32")
+    far = as_values(
+        call(
+            answer,
+            *map(ops.convert_to_tensor, (large, -large, large[:, None])),
+        ),
+        "The loss",
+        finite=False,
+    )
+    if not np.allclose(far, 200.0, rtol=1e-3):
+        wrong(
+            "At logits of −100 and 100 the loss should be 200; yours is not "
+            "finite or not right. σ(−100) is 0 in float32: use ops.softplus."
+        )
+    gradient = slope(
+        lambda x: answer(
+            x, ops.convert_to_tensor(real), ops.convert_to_tensor(drawn)
+        ),
+        u,
+    )
+    if np.abs(gradient).max() == 0:
+        wrong("Your loss has no gradient by u: stay inside keras.ops.")
+    correct("6.2", "What is the loss of vectors of zeros, for K drawn words?")
+
+
+def check_6_3(answer):
+    """GloVe's weighted squared error of each pair, (n,)."""
+    counts = np.array([1.0, 3.0, 10.0, 400.0], "float32")
+    fitted = np.array([0.5, 0.0, 3.0, 5.0], "float32")
+    error = fitted - np.log(counts)
+    weight = np.minimum(1.0, (counts / 10.0) ** 0.75)
+    expected = weight * error**2
+    value = as_values(
+        call(answer, *map(ops.convert_to_tensor, (fitted, counts)), 10.0),
+        "The loss",
+        finite=False,
+    )
+    raw = fitted - counts
+    name_value(
+        value,
+        (
+            (expected.mean(), "Return one value a pair, (n,), not the mean."),
+            (expected.sum(), "Return one value a pair, (n,), not the sum."),
+            (error**2, "The weight f(X) is missing."),
+            (
+                (counts / 10.0) ** 0.75 * error**2,
+                "The weight has no upper end: counts above x_max weigh 1.",
+            ),
+            (
+                np.minimum(1.0, counts / 10.0) * error**2,
+                "The exponent 3/4 of the weight is missing.",
+            ),
+            (weight * raw**2, "Fit the logarithm of the counts, log X."),
+            (weight * np.abs(error), "Square the error."),
+            (
+                weight * (fitted - np.log1p(counts)) ** 2,
+                "log X, not log(1 + X): all counts here are above 0.",
+            ),
+            ((weight * error) ** 2, "The weight is outside the square."),
+        ),
+    )
+    if value.shape != (4,):
+        wrong(f"The loss should have shape (n,), here (4,), not {value.shape}.")
+    if not np.allclose(value, expected, rtol=1e-3, atol=1e-5):
+        wrong("The values differ from equation (4). Try X = x_max: weight 1.")
+    other = as_values(
+        call(answer, *map(ops.convert_to_tensor, (fitted, counts)), 100.0),
+        "The loss",
+    )
+    weight = np.minimum(1.0, (counts / 100.0) ** 0.75)
+    if not np.allclose(other, weight * error**2, rtol=1e-3, atol=1e-5):
+        wrong("With another x_max the weight does not follow.")
+    correct("6.3", "Which X has the largest f(X)/X, the most say for a count?")
+
+
+def check_6_4(answer):
+    """Distribution at a temperature."""
+    p = np.array([0.5, 0.3, 0.2, 0.0])
+    half = p**2 / (p**2).sum()
+    double = p**0.5 / (p**0.5).sum()
+    value = as_values(call(answer, p.copy(), 0.5), "The result", finite=False)
+    if value.shape != p.shape:
+        wrong(f"The result should have shape {p.shape}, not {value.shape}.")
+    soft = np.exp(p / 0.5) / np.exp(p / 0.5).sum()
+    name_value(
+        value,
+        (
+            (
+                p,
+                "Nothing has changed: dividing p itself cancels out. Divide "
+                "its logarithm.",
+            ),
+            (double, "The exponent is 1/τ: below 1 it sharpens."),
+            (p**2, "Divide by the sum: it is no distribution yet."),
+            (soft, "p is already a probability: its logarithm is the logit."),
+        ),
+    )
+    if not np.allclose(value, half, atol=1e-6):
+        wrong("At τ = 0.5 the result should be p² divided by its sum.")
+    value = as_values(call(answer, p.copy(), 2.0), "The result", finite=False)
+    if not np.allclose(value, double, atol=1e-6):
+        wrong("At τ = 2 the result should be √p divided by its sum.")
+    many = np.r_[np.full(200, 0.004), 0.2]
+    for cold in (0.01, 0.001):
+        value = as_values(
+            call(answer, many.copy(), cold), "The result", finite=False
+        )
+        if not np.isfinite(value).all() or not np.isclose(value[-1], 1.0):
+            wrong(
+                f"At τ = {cold} the result is not a distribution. Subtract "
+                "the largest logit before the exponential."
+            )
+    correct("6.4", "What comes out as τ grows without end, where p is 0?")
+
+
+def check_6_5(answer, ids, vocabulary_size, latent_dim):
+    """Shares of neighbours of the same kind, by window."""
+    if not isinstance(answer, dict) or set(answer) != {1, 10}:
+        wrong("The check expects a dict {1: share, 10: share}.")
+    shares = {w: float(as_array(answer[w], f"Share {w}")) for w in answer}
+    for window, share in shares.items():
+        if not 0 <= share <= 1:
+            wrong(f"The share at window {window} is {share:.3g}: not in 0 … 1.")
+    expected = {
+        window: _share_of_kind(ids, vocabulary_size, latent_dim, window)
+        for window in (1, 10)
+    }
+    for window, (share, with_self, by_dot) in expected.items():
+        mine = shares[window]
+        if abs(mine - share) < 0.015:
+            continue
+        if abs(mine - with_self) < 0.01:
+            wrong(
+                "Every word is among its own five neighbours: set the "
+                "diagonal of the cosines below all others."
+            )
+        if abs(mine - by_dot) < 0.005:
+            wrong("Divide the vectors by their lengths: cosine, not product.")
+        other = expected[11 - window][0]
+        if abs(mine - other) < 0.005:
+            wrong("The two windows are exchanged.")
+        wrong(
+            f"At window {window} the share should be near {share:.2f}, yours "
+            f"is {mine:.3f}. Compare the judged words with each other only."
+        )
+    correct("6.5", "Try windows 2 to 5, and the vectors of skip-gram.")
+
+
+def _share_of_kind(ids, vocabulary_size, latent_dim, window):
+    """Share of the same kind; with the word itself; by inner product."""
+    vocabulary = _vocabulary()
+    kinds = {
+        word: kind
+        for word, kind in corpus.load_word_kinds().items()
+        if word in vocabulary.ids
+    }
+    names = np.array(list(kinds.values()))
+    table = cooccurrence(ids, vocabulary_size, window)
+    z = ppmi_vectors(table, latent_dim)[[vocabulary.ids[w] for w in kinds]]
+    unit = z / np.maximum(np.linalg.norm(z, axis=1)[:, None], 1e-9)
+    cosine, product = unit @ unit.T, z @ z.T
+    with_self = np.argsort(-cosine, axis=1)[:, :5]
+    for matrix in (cosine, product):
+        np.fill_diagonal(matrix, -np.inf)
+    found = (
+        np.argsort(-cosine, axis=1)[:, :5],
+        with_self,
+        np.argsort(-product, axis=1)[:, :5],
+    )
+    return [np.mean(names[near] == names[:, None]) for near in found]
+
+
+def _vocabulary():
+    """The chapter's words, in the order of their ids."""
+    texts = corpus.load_definitions()
+    sentences = [s for d in corpus.load_documents() for s in d.sentences]
+    every = [
+        *texts.texts_train,
+        *texts.texts_val,
+        *texts.texts_test,
+        *sentences,
+    ]
+    return tokens.Vocabulary.fit(every, min_count=10)
+
+
+def check_6_6(answer, train_stream, val_stream):
+    """Any next-character model that beats a trigram on a validation text."""
+    size = int(max(train_stream.max(), val_stream.max())) + 1
+    trigram = NGram(3, size).fit(train_stream)
+    to_beat = trigram.score(val_stream)[10:].mean() / np.log(2)
+    context = [int(i) for i in val_stream]
+    nats = []
+    for place in range(10, len(context)):
+        p = as_array(
+            call(answer, context[:place]), "What predict returns"
+        ).ravel()
+        if len(p) < size:
+            wrong(
+                f"predict should return {size} probabilities, one for each "
+                f"id; yours returns {len(p)}."
+            )
+        if p.min() < 0 or abs(p.sum() - 1) > 1e-3:
+            wrong(
+                f"The probabilities should be ≥ 0 and sum to 1; yours sum to "
+                f"{p.sum():.4g}."
+            )
+        here = p[context[place]]
+        if here <= 0:
+            wrong(
+                "A character that did occur got probability 0: its −log p is "
+                "infinite. Mix in a little of a shorter context."
+            )
+        nats.append(-np.log(here))
+    bits = np.mean(nats) / np.log(2)
+    if bits >= to_beat:
+        wrong(
+            f"Your model needs {bits:.3f} bits per character, a trigram "
+            f"{to_beat:.3f}. Look further back than two characters."
+        )
+    if bits < 0.5:
+        wrong(
+            f"{bits:.3f} bits are too good to be true: does predict look at "
+            "the text it is tested on?"
+        )
+    correct(
+        "6.6",
+        f"{bits:.2f} bits per character against {to_beat:.2f}. What would "
+        "an order of 13 give, and a mixture?",
+    )
