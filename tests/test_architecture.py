@@ -30,7 +30,7 @@ FLOORS = {
         "layers",
     ),
     2: ("networks", "reconstruction"),
-    2.5: ("_variational", "_adversarial"),
+    2.5: ("_variational", "_adversarial", "_factorization"),
     2.6: ("_latent_models",),
     3: (
         "autoencoders",
