@@ -408,7 +408,7 @@ def simple_predictions(train):
 # (Sedhain et al. 2015) feeds the whole column of an item, zeros where nothing is
 # known, through a hidden layer and reads all its ratings; the loss is (3).
 
-# %% tags=["nbval-ignore-output"]
+# %%
 everywhere = np.argwhere(np.ones(r.shape)).astype("int32")
 count = int(0.9 * known.sum())
 makers = {

@@ -36,7 +36,12 @@ FLOORS = {
     ),
     1.5: ("augmentation", "_classifiers"),
     2: ("networks", "reconstruction"),
-    2.5: ("_variational", "_adversarial", "_text_models"),
+    2.5: (
+        "_variational",
+        "_adversarial",
+        "_text_models",
+        "_factorization",
+    ),
     2.6: ("_latent_models", "_pretext"),
     3: (
         "autoencoders",
