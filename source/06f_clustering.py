@@ -527,8 +527,8 @@ def without(seed, epochs, **settings):
 
 collapsed = without(0, 15, affine=gentle, balance=0.0)
 ablation = {
-    "all parts": [without(seed, 30, affine=gentle) for seed in SEEDS],
-    "no changes of the image": [without(seed, 30) for seed in SEEDS],
+    "all parts": [without(seed, 40, affine=gentle) for seed in SEEDS],
+    "no changes of the image": [without(seed, 40) for seed in SEEDS],
 }
 ablation = {
     name: [adjusted_rand_score(small.y_train, ids) for ids in runs]
@@ -593,19 +593,19 @@ assert points["neighbours agree"][1] > points[steadiest][1]
 #   compare (ARI), to be large.
 
 # %% tags=["nbval-ignore-output"]
-candidates = np.arange(4, 19, 2)
-some = principal[:1500]
+candidates = np.array([4, 7, 10, 13, 16])
+some = principal[:1000]
 
 
 def criteria(count):
     """Silhouette, BIC, stability and ARI with the labels, for one K."""
-    ids = clustering.cluster_codes(some, count, tries=5)
+    ids = clustering.cluster_codes(some, count, tries=3)
     mixture = GaussianMixture(count, covariance_type="diag", random_state=0)
     halves = []
     for seed in SEEDS:
         order = np.random.default_rng(seed).permutation(len(some))
         two = [
-            KMeans(count, n_init=3, random_state=seed).fit(some[half])
+            KMeans(count, n_init=2, random_state=seed).fit(some[half])
             for half in np.array_split(order, 2)
         ]
         halves.append(adjusted_rand_score(*(fit.predict(some) for fit in two)))
@@ -636,7 +636,7 @@ print("chosen by silhouette, BIC, stability:", *chosen)
 
 # %%
 assert len(set(chosen.tolist())) >= 2, "the criteria disagree"
-assert table[-1, 1] < table[3, 1], "BIC asks for more than ten"
+assert table[-1, 1] < table[2, 1], "BIC asks for more than ten"
 
 # %% [markdown]
 # **Figure 6f.6.** The cross marks each criterion's choice. They disagree, and

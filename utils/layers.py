@@ -140,13 +140,14 @@ class RandomAffine(keras.layers.Layer):
         b2 = down - b0 * across - b1 * down + self.shift * height * draws[4]
         zeros = ops.zeros_like(a0)
         rows = [a0, a1, a2, b0, b1, b2, zeros, zeros]
-        return ops.image.affine_transform(
-            inputs,
+        moved = ops.image.affine_transform(
+            ops.cast(inputs, "float32"),
             ops.stack(rows, axis=1),  # (batch, 8)
             interpolation="bilinear",
             fill_mode="constant",
             data_format="channels_last",
         )
+        return ops.cast(moved, self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         return input_shape
