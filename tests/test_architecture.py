@@ -22,6 +22,7 @@ FLOORS = {
         "metrics",
         "generation",
         "factors",
+        "sounds",
         "plotting",
         "backend",
         "losses",
