@@ -15,6 +15,7 @@ __all__ = [
     "griffin_lim",
     "spectrogram",
     "vowel",
+    "with_phases_of",
 ]
 
 RATE = 8000  # samples a second
@@ -103,6 +104,36 @@ def spectrogram(wave):
     return np.abs(_complex_spectrogram(wave)).astype("float32")
 
 
+def with_phases_of(magnitude, wave):
+    """A waveform from magnitudes and the phases of a recording.
+
+    Args:
+        magnitude: Array ``(129, frames)``, ≥ 0.
+        wave: Array ``(samples,)`` whose spectrogram has this shape.
+
+    Returns:
+        Float32 waveform ``(samples,)``; with the wave's own spectrogram as
+        magnitude, the wave itself.
+
+    Raises:
+        ValueError: a shape that is not that of the wave's spectrogram.
+    """
+    wave = check.check_array(wave, "wave", ndim=1)
+    spectrum = _complex_spectrogram(wave)
+    magnitude = _check_magnitude(magnitude, len(wave))
+    turned = magnitude * np.exp(1j * np.angle(spectrum))
+    return _transform().istft(turned, k1=len(wave)).astype("float32")
+
+
+def _check_magnitude(magnitude, samples):
+    magnitude = check.check_array(magnitude, "magnitude", ndim=2, low=0.0)
+    shape = spectrogram(np.zeros(samples)).shape
+    if magnitude.shape != shape:
+        expected = f"shape {shape}, that of {samples} samples"
+        check.fail("magnitude", expected, f"shape {magnitude.shape}")
+    return magnitude
+
+
 def griffin_lim(magnitude, samples, *, iterations=50, seed=0):
     """A waveform whose spectrogram is close to the one given.
 
@@ -125,18 +156,14 @@ def griffin_lim(magnitude, samples, *, iterations=50, seed=0):
         ValueError: a shape that does not belong to that many samples, or a
             negative magnitude.
     """
-    magnitude = check.check_array(magnitude, "magnitude", ndim=2, low=0.0)
     samples = check.check_int(samples, "samples", minimum=WINDOW)
     iterations = check.check_int(iterations, "iterations")
-    shape = spectrogram(np.zeros(samples)).shape
-    if magnitude.shape != shape:
-        expected = f"shape {shape}, that of {samples} samples"
-        check.fail("magnitude", expected, f"shape {magnitude.shape}")
+    magnitude = _check_magnitude(magnitude, samples)
     rng = np.random.default_rng(check.check_int(seed, "seed", minimum=0))
     transform = _transform()
-    angles = rng.uniform(-np.pi, np.pi, size=shape)
+    angles = rng.uniform(-np.pi, np.pi, size=magnitude.shape)
     for _ in range(iterations):
         wave = transform.istft(magnitude * np.exp(1j * angles), k1=samples)
         angles = np.angle(_complex_spectrogram(wave))
     wave = transform.istft(magnitude * np.exp(1j * angles), k1=samples)
-    return np.real(wave).astype("float32")
+    return wave.astype("float32")
