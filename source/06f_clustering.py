@@ -86,8 +86,9 @@ AE_RATE = profile.pick(quick=3e-3, full=1e-3)
 DEC_EPOCHS = profile.pick(quick=30, full=6)
 AE_BATCH = profile.pick(quick=128, full=256)
 PAIR_WIDTHS = profile.pick(quick=(256,), full=(500, 500))
-PAIR_EPOCHS = profile.pick(quick=60, full=30)
+PAIR_EPOCHS = profile.pick(quick=60, full=24)
 PAIR_RATE = profile.pick(quick=4e-3, full=2e-3)
+PAIR_FLOOR = profile.pick(quick=0.0, full=1.0)  # share of the rate at the end
 BALANCE = profile.pick(quick=3.0, full=5.0)
 PAIR_BATCH = profile.pick(quick=128, full=512)
 CHANGES = profile.pick(
@@ -112,7 +113,9 @@ print("rows to cluster", x.shape, "| test rows", x_test.shape)
 # %% tags=["setup"]
 def fit_with_decay(model, rows, epochs, rate):
     """Train on batches with Adam, its rate falling along a cosine."""
-    schedule = keras.optimizers.schedules.CosineDecay(rate, epochs * len(rows))
+    schedule = keras.optimizers.schedules.CosineDecay(
+        rate, epochs * len(rows), alpha=PAIR_FLOOR
+    )
     model.compile(keras.optimizers.Adam(schedule), steps_per_execution=STEPS)
     model.fit(rows, epochs=epochs, verbose=0)
     return model
