@@ -25,6 +25,7 @@ FLOORS = {
         "factors",
         "interactions",
         "ranking",
+        "sounds",
         "plotting",
         "backend",
         "losses",

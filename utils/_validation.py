@@ -122,10 +122,15 @@ def check_array(
         fail(
             name, "finite numbers", f"{bad} NaN or infinite, first in row {row}"
         )
+    span = f"values ≥ {low:g}" if high is None and low is not None else ""
+    if high is not None:
+        span = f"values ≤ {high:g}"
+        if low is not None:
+            span = f"values in [{low:g}, {high:g}]"
     if low is not None and x.min() < low:
-        fail(name, f"values in [{low:g}, {high:g}]", f"minimum {x.min():.4g}")
+        fail(name, span, f"minimum {x.min():.4g}")
     if high is not None and x.max() > high:
-        fail(name, f"values in [{low:g}, {high:g}]", f"maximum {x.max():.4g}")
+        fail(name, span, f"maximum {x.max():.4g}")
     return x
 
 

@@ -1,11 +1,19 @@
 """Layers that Keras does not ship, or ships with a restriction."""
 
+import math
+
 import keras
 from keras import ops
 
 from utils import _validation as check
 
-__all__ = ["Corruption", "Sampling", "TiedDense", "VectorQuantizer"]
+__all__ = [
+    "Corruption",
+    "RandomAffine",
+    "Sampling",
+    "TiedDense",
+    "VectorQuantizer",
+]
 
 PACKAGE = "unsupervised"
 
@@ -65,6 +73,88 @@ class Corruption(keras.layers.Layer):
 
     def get_config(self):
         own = {"kind": self.kind, "amount": self.amount, "seed": self.seed}
+        return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class RandomAffine(keras.layers.Layer):
+    """Turns, shifts and scales images at random while training.
+
+    At inference it is the identity. What comes in from beyond the edge is
+    0. No gradient passes to the input: the layer belongs before a network.
+
+    Args:
+        rotation: Largest angle in degrees, from 0 to 180; each image draws
+            its own from [−rotation, rotation].
+        shift: Largest shift along each axis, as a share of the side, from 0
+            to 1.
+        scale: Largest change of size, from 0 to 0.9: each image draws its
+            factor from [1 − scale, 1 + scale].
+        shear: Largest horizontal slant, from 0 to 1, in columns a row.
+        seed: Integer seed of the layer's own generator, or ``None``.
+
+    Call arguments:
+        inputs: Images ``(batch, height, width, channels)``.
+        training: Transform only if true.
+
+    Output shape:
+        That of the input.
+
+    Raises:
+        ValueError: an amount out of range.
+    """
+
+    def __init__(
+        self,
+        rotation=10.0,
+        shift=0.1,
+        scale=0.1,
+        shear=0.0,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.rotation = check.check_number(rotation, "rotation", 0.0, 180.0)
+        self.shift = check.check_number(shift, "shift", 0.0, 1.0)
+        self.scale = check.check_number(scale, "scale", 0.0, 0.9)
+        self.shear = check.check_number(shear, "shear", 0.0, 1.0)
+        self.seed = check.check_seed(seed)
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, inputs, training=False):
+        if not training:
+            return inputs
+        batch, height, width, _ = ops.shape(inputs)
+        draws = keras.random.uniform(
+            (5, batch), -1.0, 1.0, dtype="float32", seed=self.seed_generator
+        )
+        angle = draws[0] * (self.rotation * math.pi / 180.0)
+        size = 1.0 + self.scale * draws[1]
+        # rows of the 2 × 2 matrix that maps an output point to its source
+        a0, a1 = ops.cos(angle) / size, ops.sin(angle) / size
+        b0, b1 = -a1, a0
+        slant = self.shear * draws[2]
+        a1, b1 = a1 + slant * a0, b1 + slant * b0
+        across, down = (width - 1) / 2.0, (height - 1) / 2.0
+        a2 = across - a0 * across - a1 * down + self.shift * width * draws[3]
+        b2 = down - b0 * across - b1 * down + self.shift * height * draws[4]
+        zeros = ops.zeros_like(a0)
+        rows = [a0, a1, a2, b0, b1, b2, zeros, zeros]
+        moved = ops.image.affine_transform(
+            ops.cast(inputs, "float32"),
+            ops.stack(rows, axis=1),  # (batch, 8)
+            interpolation="bilinear",
+            fill_mode="constant",
+            data_format="channels_last",
+        )
+        return ops.cast(moved, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        names = ("rotation", "shift", "scale", "shear", "seed")
+        own = {name: getattr(self, name) for name in names}
         return {**super().get_config(), **own}
 
 
