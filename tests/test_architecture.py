@@ -251,8 +251,8 @@ def test_public_module_declares_what_is_public(path):
     assert module.__doc__
 
 
-def test_library_has_at_most_a_hundred_public_names():
-    assert len(public_objects()) <= 100
+def test_library_has_at_most_190_public_names():
+    assert len(public_objects()) <= 190
 
 
 @pytest.mark.parametrize(("module", "name"), public_objects())
