@@ -273,6 +273,7 @@ class MultVAE(LatentModel):
 
     def posterior(self, x, one_hot=None):
         """Parameters of q(z | x), the row brought to length 1."""
+        x = ops.convert_to_tensor(x)
         length = ops.norm(x, axis=1, keepdims=True)
         return self.encoder(x / ops.maximum(length, 1e-6))
 
