@@ -531,7 +531,7 @@ assert min(nearest.values()) > real_distance.mean(), (
 # quick profile the draws of the Gaussian even come closer than the VAE's (one
 # seed, printed above): codes from $\mathcal N(0,I)$ fall between the clusters
 # of a VAE trained on six hundred sounds. `IPython.display.Audio(new_wave, rate=8000)`
-# plays the last one: a dull, buzzing vowel.
+# plays the first of them: a dull, buzzing vowel.
 #
 # **What this is not.** Speech *recognition* needs recordings with transcripts,
 # speech *synthesis* text with recordings: pairs, that is supervision. What
