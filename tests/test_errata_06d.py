@@ -18,7 +18,8 @@ def scored(choose):
 
     def score(x):
         # the zero keeps a path where the choice has none
-        return ops.sum(choose(x) * critic) + 0.0 * ops.sum(x)
+        judged = choose(x) * ops.convert_to_tensor(critic)
+        return ops.sum(judged) + 0.0 * ops.sum(x)
 
     return ops.convert_to_numpy(input_gradient(score, logits))
 
