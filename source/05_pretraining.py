@@ -37,7 +37,7 @@
 # |---|---|
 # | Prerequisites | [Chapter 2](02_autoencoders.ipynb): encoder, decoder, corruption; softmax and cross-entropy from [Chapter 1](01_concepts.ipynb) |
 # | Data | scikit-learn's digits, dictionary definitions (full profile: MNIST and CIFAR-10) |
-# | Time | about a minute and a half of one CPU core; three hours of reading and exercises |
+# | Time | about two minutes of one CPU core; three hours of reading and exercises |
 
 # %% tags=["setup"]
 from utils import runtime
@@ -332,8 +332,7 @@ assert modern < greedy
 # **Figure 5.1.** Held-out error of four trainings. The first network answers
 # with the mean image to everything: it is stuck at the dashed line. Greedy
 # stages alone, with no joint training, reach less than half of that, and joint
-# training started there works with the very optimiser that failed before. Over
-# three seeds the four values moved by less than 15 %. The last bar is why the
+# training started there works with the very optimiser that failed before. The last bar is why the
 # method is history: better initial weights, units whose slope does not vanish
 # and an adaptive optimiser made the detour unnecessary. What survived is not
 # the recipe but its question: what can unlabelled rows teach an encoder that
