@@ -605,7 +605,7 @@ assert points["neighbours agree"][1] > points[steadiest][1]
 # - **stability**: fit on two halves of the rows, label all rows by both, and
 #   compare (ARI), to be large.
 
-# %% tags=["nbval-ignore-output"]
+# %%
 candidates = np.array([4, 7, 10, 13, 16])
 some = principal[:1000]
 
