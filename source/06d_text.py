@@ -57,6 +57,7 @@ from utils import corpus, plotting, tokens
 from utils.checks import chapter_06d as checks
 from utils.ngram_mixture import NGramMixture, mixture_inputs
 from utils.ngrams import NGram
+from utils.repeats import restart
 from utils.text import LanguageModel
 from utils.words import (
     GloVe,
@@ -128,15 +129,6 @@ def anneal(model, rate, steps):
     """Compile with Adam and a rate that falls to zero."""
     schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
     model.compile(keras.optimizers.Adam(schedule), steps_per_execution=STEPS)
-
-
-def restart(model, seed):
-    """Give a compiled model the initial weights of another seed."""
-    fresh = type(model).from_config({**model.get_config(), "seed": seed})
-    model.set_weights(fresh.get_weights())
-    for variable in model.optimizer.variables:
-        if not variable.path.endswith("learning_rate"):
-            variable.assign(np.zeros(variable.shape))
 
 
 # %% [markdown]
@@ -447,7 +439,7 @@ for order in ORDERS:
     ngram = NGram(order, len(characters)).fit(train_stream)
     order_bits[order] = ngram.score(val_stream).mean() / np.log(2)
 best_order = min(order_bits, key=order_bits.get)
-print({order: round(bits, 3) for order, bits in order_bits.items()})
+print({order: round(float(bits), 3) for order, bits in order_bits.items()})
 assert best_order >= 10 and order_bits[1] - order_bits[best_order] > 2
 assert order_bits[10] - order_bits[13] < 0.02, "longer contexts add nothing"
 

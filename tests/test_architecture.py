@@ -43,7 +43,7 @@ FLOORS = {
         "_text_models",
         "_factorization",
     ),
-    2.6: ("_latent_models", "_pretext"),
+    2.6: ("_latent_models", "_pretext", "_neighbor_clustering"),
     3: (
         "autoencoders",
         "gans",
