@@ -67,7 +67,12 @@ def check_6_2(answer):
     squared = (ratings - predicted) ** 2
     right = float((mask * squared).sum() / 6)
     given = np.where(mask > 0, ratings, 0.0).astype("float32")
-    value = as_values(call(answer, given, predicted, mask), "The loss", False)
+
+    def run(rated, x_hat=predicted):
+        parts = (rated, x_hat, mask)
+        return call(answer, *map(ops.convert_to_tensor, parts))
+
+    value = as_values(run(given), "The loss", False)
     if value.size != 1:
         wrong(f"The loss is one number; yours has shape {value.shape}.")
     value = float(value.reshape(()))
@@ -107,9 +112,7 @@ def check_6_2(answer):
         )
     for anything, name in ((77.0, "77"), (np.nan, "NaN")):
         changed = np.where(mask > 0, ratings, anything).astype("float32")
-        other = as_values(
-            call(answer, changed, predicted, mask), "The loss", finite=False
-        )
+        other = as_values(run(changed), "The loss", finite=False)
         if not np.isclose(float(other.reshape(())), right, rtol=1e-4):
             wrong(
                 f"With {name} in the unobserved places the loss became "
@@ -118,7 +121,7 @@ def check_6_2(answer):
                 "you subtract."
             )
     gradient = slope(
-        lambda x_hat: answer(given, x_hat, mask),
+        lambda x_hat: run(given, x_hat),
         ops.convert_to_tensor(predicted),
         "The loss",
     )
