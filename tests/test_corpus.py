@@ -112,8 +112,9 @@ def broken(tmp_path, monkeypatch, payload):
     [
         (None, "cannot be read"),
         (b"not gzip", "cannot be read"),
-        (gzip.compress(b"zinc\tanimal\n"), "SHA-256 f8c086e93820"),
+        (gzip.compress(b"zinc\tanimal\n", mtime=0), "SHA-256 f8c086e93820"),
     ],
+    ids=["missing", "not gzip", "changed"],
 )
 def test_changed_or_missing_file_is_refused(
     tmp_path, monkeypatch, payload, match
