@@ -10,6 +10,7 @@ stays green.
 import dataclasses
 import inspect
 import json
+import pathlib
 
 import keras
 import numpy as np
@@ -46,6 +47,8 @@ def constructor_defaults(cls):
     for ancestor in cls.__mro__:
         if not ancestor.__module__.startswith("utils"):
             break
+        if "__init__" not in vars(ancestor):
+            continue  # its parent's, which is on the way
         parameters = inspect.signature(ancestor.__init__).parameters.values()
         for parameter in parameters:
             if parameter.kind is parameter.VAR_KEYWORD:
@@ -95,6 +98,89 @@ def check_config_round_trip(made):
     again = type(made).from_config(config)
     assert json_form(again.get_config()) == json_form(config)
     return again
+
+
+def check_config_kept(case, **more):
+    """Every argument of the case survives a round trip; the copy."""
+    again = check_config_round_trip(case.make(**more))
+    config = json_form(again.get_config())
+    for name, value in case.config.items():
+        assert config[name] == json_form(value), name
+    return again
+
+
+def as_tensors(x):
+    """An array, or each array of a dict, as a tensor."""
+    if isinstance(x, dict):
+        return {name: ops.convert_to_tensor(part) for name, part in x.items()}
+    return ops.convert_to_tensor(x)
+
+
+LOAD_ALL = """
+import json, pathlib, sys
+sys.path.insert(0, {tests!r})
+import numpy as np
+from utils import runtime
+keras = runtime._import_keras()
+import contracts
+from utils import {modules}  # registers the classes
+
+folder = pathlib.Path(sys.argv[1])
+for path in sorted(folder.glob("*.keras")):
+    model = keras.saving.load_model(path)
+    with np.load(folder / f"{{path.stem}}_x.npz") as file:
+        x = dict(file)
+    outputs = model(contracts.as_tensors(x if len(x) > 1 else x["x"]))
+    outputs = contracts.numpy_tree(outputs)
+    np.savez(folder / f"{{path.stem}}_loaded.npz", **outputs)
+    config = {{**model.get_config(), "class": type(model).__name__}}
+    (folder / f"{{path.stem}}.json").write_text(json.dumps(config))
+"""
+
+
+def load_elsewhere(cases, inputs, folder, run_python, modules):
+    """All cases saved here and loaded in one new process.
+
+    Args:
+        cases: The cases.
+        inputs: Function of a case: an array, or a dict of arrays with "x".
+        folder: Where files go; ``check_loaded`` reads them there.
+        run_python: Fixture of that name.
+        modules: Names of the modules of utils that define the classes.
+
+    Returns:
+        For each case its outputs and config before it was saved.
+    """
+    expected = {}
+    for case in cases:
+        model, rng = case.make(), np.random.default_rng(0)
+        for weight in model.trainable_weights:
+            value = ops.convert_to_numpy(weight)
+            weight.assign(value + 0.1 * rng.normal(size=value.shape))
+        x = inputs(case)
+        model.save(folder / f"{case.name}.keras")
+        arrays = x if isinstance(x, dict) else {"x": x}
+        np.savez(folder / f"{case.name}_x.npz", **arrays)
+        expected[case.name] = (
+            numpy_tree(model(as_tensors(x))),
+            model.get_config(),
+        )
+    tests = str(pathlib.Path(__file__).parent)
+    code = LOAD_ALL.format(tests=tests, modules=", ".join(modules))
+    run_python(code, folder, KERAS_BACKEND=keras.backend.backend())
+    return expected
+
+
+def check_loaded(case, folder, expected):
+    """Same class and config; outputs before saving and after loading."""
+    outputs, config = expected[case.name]
+    found = json.loads((folder / f"{case.name}.json").read_text())
+    assert found.pop("class") == case.cls.__name__
+    assert found == json_form(config)
+    for name, value in case.config.items():
+        assert found[name] == json_form(value), name
+    with np.load(folder / f"{case.name}_loaded.npz") as loaded:
+        return outputs, dict(loaded)
 
 
 def check_symbolic_shapes(model, x):

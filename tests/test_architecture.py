@@ -16,7 +16,7 @@ UTILS = ROOT / "utils"
 FLOORS = {
     0: ("_validation", "runtime", "_toy_sets"),
     # data's private half: kept beside it, for length
-    0.5: ("_full_size", "_batches", "_code_prior"),
+    0.5: ("_full_size", "_batches", "_code_prior", "_own_loss"),
     1: (
         "data",
         "images",

@@ -5,7 +5,6 @@ rely on, for each model of the library. ``contracts.py`` has the helpers.
 """
 
 import inspect
-import json
 
 import contracts
 import keras
@@ -222,68 +221,30 @@ def test_cases_move_every_constructor_argument_off_its_default(cls):
 
 @each_case
 def test_model_config_round_trip_keeps_every_argument(case):
-    model = case.make(name="mine", dtype="mixed_bfloat16", trainable=False)
-    again = contracts.check_config_round_trip(model)
-    config = again.get_config()
-    for name, value in case.config.items():
-        assert contracts.json_form(config[name]) == contracts.json_form(value)
+    again = contracts.check_config_kept(
+        case, name="mine", dtype="mixed_bfloat16", trainable=False
+    )
     assert again.name == "mine"
     assert again.dtype_policy.name == "mixed_bfloat16"
     assert again.trainable is False
-
-
-LOAD_ALL = """
-import json, pathlib, sys
-import numpy as np
-from utils import runtime
-keras = runtime._import_keras()
-import contracts
-from utils import autoencoders  # registers the classes
-
-folder = pathlib.Path(sys.argv[1])
-for path in sorted(folder.glob("*.keras")):
-    model = keras.saving.load_model(path)
-    x = np.load(folder / f"{path.stem}_x.npy")
-    outputs = contracts.numpy_tree(model(keras.ops.convert_to_tensor(x)))
-    np.savez(folder / f"{path.stem}_loaded.npz", **outputs)
-    config = {**model.get_config(), "class": type(model).__name__}
-    (folder / f"{path.stem}.json").write_text(json.dumps(config))
-"""
 
 
 @pytest.fixture(scope="module")
 def reloaded(tmp_path_factory, run_python, rows):
     """All cases saved here and loaded in one new process."""
     folder = tmp_path_factory.mktemp("saved")
-    expected = {}
-    for case in CASES:
-        model = case.make()
-        rng = np.random.default_rng(0)
-        model.set_weights(
-            [w + 0.1 * rng.normal(size=w.shape) for w in model.get_weights()]
-        )
-        x = rows_for(case, rows)[:40]
-        model.save(folder / f"{case.name}.keras")
-        np.save(folder / f"{case.name}_x.npy", x)
-        outputs = contracts.numpy_tree(model(ops.convert_to_tensor(x)))
-        expected[case.name] = outputs, model.get_config()
-    tests = str(contracts.__file__).rsplit("contracts", 1)[0]
-    code = f"import sys; sys.path.insert(0, {tests!r})\n{LOAD_ALL}"
-    run_python(code, folder, KERAS_BACKEND=BACKEND)
-    return folder, expected
+    return folder, contracts.load_elsewhere(
+        CASES,
+        lambda case: rows_for(case, rows)[:40],
+        folder,
+        run_python,
+        ["autoencoders"],
+    )
 
 
 @each_case
 def test_model_loaded_in_new_process_same_config_and_outputs(case, reloaded):
-    folder, expected = reloaded
-    outputs, config = expected[case.name]
-    found = json.loads((folder / f"{case.name}.json").read_text())
-    assert found.pop("class") == case.cls.__name__
-    assert found == contracts.json_form(config)
-    for name, value in case.config.items():
-        assert found[name] == contracts.json_form(value), name
-    with np.load(folder / f"{case.name}_loaded.npz") as loaded:
-        contracts.assert_same_outputs(dict(loaded), outputs)
+    contracts.assert_same_outputs(*contracts.check_loaded(case, *reloaded))
 
 
 @pytest.mark.parametrize("case", CASES[:1], ids=["dense"])

@@ -5,7 +5,6 @@ them take a class beside the rows.
 """
 
 import inspect
-import json
 
 import contracts
 import keras
@@ -197,70 +196,30 @@ def test_cases_move_every_constructor_argument_off_its_default(cls):
 
 @each_case
 def test_model_config_round_trip_keeps_every_argument(case):
-    model = case.make(name="mine", dtype="mixed_bfloat16", trainable=False)
-    again = contracts.check_config_round_trip(model)
-    config = again.get_config()
-    for name, value in case.config.items():
-        assert contracts.json_form(config[name]) == contracts.json_form(value)
+    again = contracts.check_config_kept(
+        case, name="mine", dtype="mixed_bfloat16", trainable=False
+    )
     assert again.name == "mine"
     assert again.dtype_policy.name == "mixed_bfloat16"
     assert again.trainable is False
-
-
-LOAD_ALL = """
-import json, pathlib, sys
-import numpy as np
-from utils import runtime
-keras = runtime._import_keras()
-import contracts
-from utils import vaes, vector_quantized  # registers the classes
-
-folder = pathlib.Path(sys.argv[1])
-for path in sorted(folder.glob("*.keras")):
-    model = keras.saving.load_model(path)
-    with np.load(folder / f"{path.stem}_x.npz") as file:
-        x = {name: keras.ops.convert_to_tensor(file[name]) for name in file}
-    outputs = contracts.numpy_tree(model(x if len(x) > 1 else x["x"]))
-    np.savez(folder / f"{path.stem}_loaded.npz", **outputs)
-    config = {**model.get_config(), "class": type(model).__name__}
-    (folder / f"{path.stem}.json").write_text(json.dumps(config))
-"""
 
 
 @pytest.fixture(scope="module")
 def reloaded(tmp_path_factory, run_python, rows, labels):
     """All cases saved here and loaded in one new process."""
     folder = tmp_path_factory.mktemp("saved")
-    expected = {}
-    for case in CASES:
-        model = case.make()
-        rng = np.random.default_rng(0)
-        for weight in model.trainable_weights:
-            value = ops.convert_to_numpy(weight)
-            weight.assign(value + 0.1 * rng.normal(size=value.shape))
-        x = inputs(case, rows, labels, 40)
-        model.save(folder / f"{case.name}.keras")
-        arrays = x if isinstance(x, dict) else {"x": x}
-        np.savez(folder / f"{case.name}_x.npz", **arrays)
-        outputs = contracts.numpy_tree(model(tensors(x)))
-        expected[case.name] = outputs, model.get_config()
-    tests = str(contracts.__file__).rsplit("contracts", 1)[0]
-    code = f"import sys; sys.path.insert(0, {tests!r})\n{LOAD_ALL}"
-    run_python(code, folder, KERAS_BACKEND=BACKEND)
-    return folder, expected
+    return folder, contracts.load_elsewhere(
+        CASES,
+        lambda case: inputs(case, rows, labels, 40),
+        folder,
+        run_python,
+        ["vaes", "vector_quantized"],
+    )
 
 
 @each_case
 def test_model_loaded_in_new_process_same_config_and_outputs(case, reloaded):
-    folder, expected = reloaded
-    outputs, config = expected[case.name]
-    found = json.loads((folder / f"{case.name}.json").read_text())
-    assert found.pop("class") == case.cls.__name__
-    assert found == contracts.json_form(config)
-    for name, value in case.config.items():
-        assert found[name] == contracts.json_form(value), name
-    with np.load(folder / f"{case.name}_loaded.npz") as loaded:
-        loaded = dict(loaded)
+    outputs, loaded = contracts.check_loaded(case, *reloaded)
     # Keras saves weights, not the state of a generator: draws differ
     if case.cls is not VQVAE:
         loaded, outputs = without_draws(loaded), without_draws(outputs)

@@ -114,11 +114,7 @@ def number(value):
 
 @each_case
 def test_model_config_round_trip(case):
-    model = case.make()
-    contracts.check_config_round_trip(model)
-    config = contracts.json_form(model.get_config())
-    for name, value in contracts.json_form(case.config).items():
-        assert config[name] == value
+    contracts.check_config_kept(case)
 
 
 def test_cases_move_every_argument():

@@ -10,6 +10,7 @@ from keras import ops
 from utils import _validation as check
 from utils import networks
 from utils._batches import in_batches
+from utils._own_loss import OwnLossModel
 
 LOSSES = ("non_saturating", "saturating", "least_squares")
 RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "linear": (None, None)}
@@ -31,7 +32,7 @@ def pure_scores(network, inputs, training=False, fixed_weights=False):
     return scores
 
 
-class AdversarialModel(keras.Model):
+class AdversarialModel(OwnLossModel):
     """A generator and a discriminator, built or given, and their checks.
 
     Arguments are those of :class:`utils.gans.GAN`.
@@ -174,13 +175,8 @@ class AdversarialModel(keras.Model):
     def _refuse(self, sample_weight):
         if sample_weight is not None:
             check.fail("sample_weight", "none in an adversarial game", "some")
-        if getattr(self, "loss", None) is not None:
-            check.fail(
-                "loss",
-                f"none in compile(): {type(self).__name__} has its own, "
-                "one for each player",
-                repr(self.loss),
-            )
+        name = type(self).__name__
+        self.refuse_loss(f"{name} has its own, one for each player")
 
     def fit(
         self,

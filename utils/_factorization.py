@@ -6,11 +6,12 @@ from keras import ops
 
 from utils import _validation as check
 from utils._batches import in_batches
+from utils._own_loss import OwnLossModel
 from utils.layers import PACKAGE
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class MatrixFactorization(keras.Model):
+class MatrixFactorization(OwnLossModel):
     """Rating of user u for item i: r̂ = offset + b_u + b_i + p_uᵀ q_i.
 
     Trained on observed pairs alone, with the penalty of Koren, Bell and
@@ -103,10 +104,7 @@ class MatrixFactorization(keras.Model):
         loss = squared + self.l2 * ops.cast(y_pred["square"], "float32")
         if sample_weight is not None:
             loss = loss * ops.cast(sample_weight, "float32")
-        loss = ops.mean(loss)
-        for extra in self.losses:
-            loss = loss + ops.cast(extra, loss.dtype)
-        return loss
+        return self.add_losses(ops.mean(loss))
 
     def _check_pairs(self, x, name="x"):
         x = np.asarray(x)

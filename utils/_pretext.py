@@ -7,10 +7,11 @@ from keras import ops
 from utils import _validation as check
 from utils import networks
 from utils._batches import in_batches
+from utils._own_loss import OwnLossModel
 from utils.layers import PACKAGE
 
 
-class PretextModel(keras.Model):
+class PretextModel(OwnLossModel):
     """An encoder, a task made from the rows themselves, and no target.
 
     A subclass builds its head, and its ``call`` returns what its
@@ -24,10 +25,10 @@ class PretextModel(keras.Model):
         input_shape,
         latent_dim,
         *,
-        widths,
-        network,
-        activation,
-        seed,
+        widths=(32, 64),
+        network="conv",
+        activation="relu",
+        seed=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -53,12 +54,6 @@ class PretextModel(keras.Model):
         """Codes of x as it is: float32 array ``(n, latent_dim)``."""
         return in_batches(self.encoder, self._check(x))
 
-    def add_losses(self, loss):
-        """Loss plus ``self.losses``, which Keras leaves to ``compute_loss``."""
-        for extra in self.losses:
-            loss = loss + ops.cast(extra, loss.dtype)
-        return loss
-
     def _check(self, x, name="x", min_rows=1):
         if not check.is_array(x):
             return x
@@ -73,12 +68,7 @@ class PretextModel(keras.Model):
                 "no target: the task is made from the rows, fit(x)",
                 type(y).__name__,
             )
-        if getattr(self, "loss", None) is not None:
-            check.fail(
-                "loss",
-                "none in compile(): the model has its own",
-                repr(self.loss),
-            )
+        self.refuse_loss()
 
     def _check_batch(self, x, batch_size, name="x"):
         """Rows for at least one whole batch, of enough rows to compare."""

@@ -5,6 +5,7 @@ from keras import ops
 
 from utils import _validation as check
 from utils._batches import in_batches
+from utils._own_loss import OwnLossModel
 from utils.tokens import PAD, check_ids
 
 PACKAGE = "unsupervised"
@@ -53,7 +54,7 @@ class TokenDropout(keras.layers.Layer):
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
 
 
-class TextModel(keras.Model):
+class TextModel(OwnLossModel):
     """Encoder of token ids, and the checks before Keras.
 
     A subclass sets ``self.head`` and the objective. Its loss is in nats and
@@ -133,10 +134,7 @@ class TextModel(keras.Model):
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        loss = self.text_loss(x, y, y_pred, sample_weight)
-        for extra in self.losses:
-            loss = loss + ops.cast(extra, loss.dtype)
-        return loss
+        return self.add_losses(self.text_loss(x, y, y_pred, sample_weight))
 
     def _check(self, x, name="x"):
         if not check.is_array(x):
@@ -148,12 +146,6 @@ class TextModel(keras.Model):
         if y is not None:
             check.fail("y", "no target: the text is its own", type(y).__name__)
 
-    def _refuse_loss(self):
-        if getattr(self, "loss", None) is not None:
-            check.fail(
-                "loss", "none in compile(): the model has its own", self.loss
-            )
-
     def fit(
         self,
         x=None,
@@ -164,7 +156,7 @@ class TextModel(keras.Model):
         **kwargs,
     ):
         """As ``keras.Model.fit``; checks token ids and labels first."""
-        self._refuse_loss()
+        self.refuse_loss()
         x = self._check(x)
         y = self._check_target(x, y)
         if check.is_array(validation_data):
@@ -186,7 +178,7 @@ class TextModel(keras.Model):
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """As ``keras.Model.evaluate``; checks token ids and labels first."""
-        self._refuse_loss()
+        self.refuse_loss()
         x = self._check(x)
         y = self._check_target(x, y)
         if y is None and kwargs.get("sample_weight") is not None:

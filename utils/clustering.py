@@ -16,7 +16,11 @@ from sklearn.mixture import GaussianMixture
 
 from utils import _validation as check
 from utils._batches import in_batches
-from utils._neighbor_clustering import NeighborClustering, NeighborPairs
+from utils._neighbor_clustering import (
+    TINY,
+    NeighborClustering,
+    NeighborPairs,
+)
 from utils.autoencoders import Autoencoder
 from utils.layers import PACKAGE
 
@@ -32,7 +36,6 @@ __all__ = [
 ]
 
 METHODS = ("kmeans", "gmm", "spectral")
-TINY = 1e-9  # keeps a logarithm finite
 
 
 # ----------------------------------------------- clusters of given codes
@@ -330,6 +333,3 @@ class DeepEmbeddedClustering(Autoencoder):
         names = ("num_clusters", "cluster_weight", "reconstruction_weight")
         own = {name: getattr(self, name) for name in names}
         return {**super().get_config(), **own}
-
-
-# ------------------------------------- a network that agrees on neighbours

@@ -100,23 +100,11 @@ class _TwoViews(PretextModel):
         input_shape,
         latent_dim,
         *,
-        widths=(32, 64),
-        network="conv",
-        activation="relu",
         projection=(128, 64),
         augmentation=None,
-        seed=None,
         **kwargs,
     ):
-        super().__init__(
-            input_shape,
-            latent_dim,
-            widths=widths,
-            network=network,
-            activation=activation,
-            seed=seed,
-            **kwargs,
-        )
+        super().__init__(input_shape, latent_dim, **kwargs)
         self.projection = check.check_widths(projection, "projection")
         if not self.projection:
             check.fail("projection", "at least one width", "()")
@@ -133,11 +121,15 @@ class _TwoViews(PretextModel):
                 repr(augmentation),
             )
         self.augmentation = dict(augmentation or {"shift": 1.0, "affine": 0.2})
-        options = {"seed": seed, **self.augmentation}
+        options = {"seed": self.seed, **self.augmentation}
         self.augment = Augmentation(dtype=self.dtype_policy, **options)
         self.augment.build((None, *self.event_shape))
         self.projector = _projector(
-            latent_dim, self.projection, activation, seed, self.dtype_policy
+            self.latent_dim,
+            self.projection,
+            self.activation,
+            self.seed,
+            self.dtype_policy,
         )
         self.built = True
 

@@ -169,9 +169,7 @@ class GAN(AdversarialModel):
             ("fake_accuracy", ops.cast(fake < boundary, "float32")),
         ):
             getattr(self, f"{name}_tracker").update_state(values)
-        loss = ops.mean(d_loss) + ops.mean(g_loss)
-        for extra in self.losses:
-            loss = loss + ops.cast(extra, loss.dtype)
+        loss = self.add_losses(ops.mean(d_loss) + ops.mean(g_loss))
         return loss * one_once_known(loss)
 
 

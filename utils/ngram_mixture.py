@@ -11,6 +11,7 @@ from keras import ops
 
 from utils import _validation as check
 from utils._batches import in_batches
+from utils._own_loss import OwnLossModel
 from utils.ngrams import NGram
 from utils.tokens import PAD, draw_token
 
@@ -50,7 +51,7 @@ def mixture_inputs(ngram, ids, window=8):
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class NGramMixture(keras.Model):
+class NGramMixture(OwnLossModel):
     """A neural mixture of the predictions of all n-gram orders.
 
         p(w | h) = Σ_k g_k(h) p_k(w | h),   g = softmax(network(h)),
@@ -142,10 +143,7 @@ class NGramMixture(keras.Model):
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        loss = -ops.mean(y_pred["log_p"])
-        for extra in self.losses:
-            loss = loss + ops.cast(extra, loss.dtype)
-        return loss
+        return self.add_losses(-ops.mean(y_pred["log_p"]))
 
     def _check(self, x):
         if not isinstance(x, dict):
@@ -168,10 +166,7 @@ class NGramMixture(keras.Model):
         """As ``keras.Model.fit``, for the dict of inputs alone."""
         if y is not None:
             check.fail("y", "no target: x['experts'] has it", "one")
-        if getattr(self, "loss", None) is not None:
-            check.fail(
-                "loss", "none in compile(): the model has its own", self.loss
-            )
+        self.refuse_loss()
         return super().fit(self._check(x), None, *args, **kwargs)
 
     def score(self, x):

@@ -116,32 +116,14 @@ class RotationPredictor(PretextModel):
             ``compile``.
     """
 
-    def __init__(
-        self,
-        input_shape,
-        latent_dim,
-        *,
-        widths=(32, 64),
-        network="conv",
-        activation="relu",
-        seed=None,
-        **kwargs,
-    ):
-        super().__init__(
-            input_shape,
-            latent_dim,
-            widths=widths,
-            network=network,
-            activation=activation,
-            seed=seed,
-            **kwargs,
-        )
+    def __init__(self, input_shape, latent_dim, **kwargs):
+        super().__init__(input_shape, latent_dim, **kwargs)
         shape = self.event_shape
         if len(shape) != 3 or shape[0] != shape[1]:
             check.fail(
                 "input_shape", "a square image (side, side, channels)", shape
             )
-        start = None if seed is None else 1000 * seed + 500
+        start = None if self.seed is None else 1000 * self.seed + 500
         self.head = keras.layers.Dense(
             4,
             kernel_initializer=keras.initializers.GlorotUniform(seed=start),

@@ -11,13 +11,14 @@ from keras import ops
 from utils import _validation as check
 from utils import losses
 from utils._batches import in_batches
+from utils._own_loss import OwnLossModel
 
 __all__ = ["ReconstructionModel"]
 
 OUTPUTS = ("linear", "sigmoid", "bernoulli")
 
 
-class ReconstructionModel(keras.Model):
+class ReconstructionModel(OwnLossModel):
     """A Keras model whose target is its input.
 
     A subclass sets ``event_shape``, ``latent_dim``, ``output_kind`` (one of
@@ -76,12 +77,6 @@ class ReconstructionModel(keras.Model):
         size = float(np.prod(self.event_shape))
         self.mse_tracker.update_state(squared / size, sample_weight)
 
-    def add_losses(self, loss):
-        """Loss plus ``self.losses``, which Keras leaves to ``compute_loss``."""
-        for extra in self.losses:
-            loss = loss + ops.cast(extra, loss.dtype)
-        return loss
-
     # --------------------------------------------------- checks before Keras
 
     def _check(self, x, name="x"):
@@ -103,13 +98,10 @@ class ReconstructionModel(keras.Model):
                 "no target: an autoencoder's target is its input, fit(x)",
                 type(y).__name__,
             )
-        if getattr(self, "loss", None) is not None:
-            check.fail(
-                "loss",
-                "none in compile(): the model has its own, which its "
-                f"output={self.output_kind!r} fixes",
-                repr(self.loss),
-            )
+        self.refuse_loss(
+            "the model has its own, which its "
+            f"output={self.output_kind!r} fixes"
+        )
 
     def fit(
         self,

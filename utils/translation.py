@@ -14,12 +14,13 @@ from utils import _validation as check
 from utils import losses, networks
 from utils._adversarial import one_once_known, pure_scores
 from utils._batches import in_batches
+from utils._own_loss import OwnLossModel
 from utils.layers import PACKAGE
 
 __all__ = ["Translator", "UnpairedTranslator"]
 
 
-class _ImageModel(keras.Model):
+class _ImageModel(OwnLossModel):
     """Shape, hyperparameters and checks that both translators share."""
 
     def __init__(
@@ -70,17 +71,6 @@ class _ImageModel(keras.Model):
             )
         size = max(1, 2**20 // int(np.prod(x.shape[1:])))  # memory, not result
         return np.clip(in_batches(network, x, batch_size=size), 0.0, 1.0)
-
-    def _refuse_loss(self):
-        if getattr(self, "loss", None) is not None:
-            check.fail(
-                "loss", "none in compile(): the model has its own", self.loss
-            )
-
-    def _add_losses(self, loss):
-        for extra in self.losses:
-            loss = loss + ops.cast(extra, loss.dtype)
-        return loss
 
     def get_config(self):
         return {
@@ -153,7 +143,7 @@ class Translator(_ImageModel):
         self.mse_tracker.update_state(error / size, sample_weight)
         if sample_weight is not None:
             error = error * ops.cast(sample_weight, error.dtype)
-        return self._add_losses(ops.mean(error))
+        return self.add_losses(ops.mean(error))
 
     def _pair(self, x, y, names=("x", "y")):
         if not check.is_array(x):
@@ -169,7 +159,7 @@ class Translator(_ImageModel):
 
     def fit(self, x=None, y=None, *args, validation_data=None, **kwargs):
         """As ``keras.Model.fit``; checks both images before training."""
-        self._refuse_loss()
+        self.refuse_loss()
         x, y = self._pair(x, y)
         if isinstance(validation_data, tuple):
             names = ("validation_data[0]", "validation_data[1]")
@@ -181,7 +171,7 @@ class Translator(_ImageModel):
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """As ``keras.Model.evaluate``, on pairs."""
-        self._refuse_loss()
+        self.refuse_loss()
         return super().evaluate(*self._pair(x, y), *args, **kwargs)
 
     def translate(self, x):
@@ -310,7 +300,7 @@ class UnpairedTranslator(_ImageModel):
         ):
             getattr(self, f"{name}_tracker").update_state(value)
         loss = ops.mean(critic_loss) + ops.mean(generator_loss)
-        loss = self._add_losses(loss + self.cycle * cycle_error)
+        loss = self.add_losses(loss + self.cycle * cycle_error)
         return loss * one_once_known(loss)
 
     def _collections(self, x, y):
@@ -336,7 +326,7 @@ class UnpairedTranslator(_ImageModel):
         that happen to exist cannot be used. The shorter collection is
         repeated.
         """
-        self._refuse_loss()
+        self.refuse_loss()
         return super().fit(self._collections(x, y), **kwargs)
 
     def translate(self, x):

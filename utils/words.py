@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from utils import _validation as check
+from utils._own_loss import OwnLossModel
 from utils.tokens import PAD, START, UNKNOWN, check_ids
 
 __all__ = [
@@ -24,7 +25,7 @@ __all__ = [
 PACKAGE = "unsupervised"
 
 
-class _PairModel(keras.Model):
+class _PairModel(OwnLossModel):
     """Two tables of vectors, one for words, one for words as context."""
 
     def __init__(self, vocabulary_size, latent_dim=64, seed=None, **kwargs):
@@ -50,18 +51,6 @@ class _PairModel(keras.Model):
         )
         layer.build()
         return layer
-
-    def _refuse_loss(self):
-        if getattr(self, "loss", None) is not None:
-            check.fail(
-                "loss", "none in compile(): the model has its own", self.loss
-            )
-
-    def add_losses(self, loss):
-        """Loss plus ``self.losses``, which Keras leaves to ``compute_loss``."""
-        for extra in self.losses:
-            loss = loss + ops.cast(extra, loss.dtype)
-        return loss
 
     def get_config(self):
         own = {
@@ -126,7 +115,7 @@ class SkipGram(_PairModel):
 
     def fit(self, x=None, y=None, *args, **kwargs):
         """As ``keras.Model.fit``, for rows of ids alone."""
-        self._refuse_loss()
+        self.refuse_loss()
         if y is not None:
             check.fail("y", "no target: real pairs are column 1", "one")
         return super().fit(self._check(x), None, *args, **kwargs)
@@ -196,7 +185,7 @@ class GloVe(_PairModel):
 
     def fit(self, x=None, y=None, *args, **kwargs):
         """As ``keras.Model.fit``, for pairs x and their counts y."""
-        self._refuse_loss()
+        self.refuse_loss()
         if check.is_array(x):
             x = check_ids(x, self.vocabulary_size, empty=True)
             if x.shape[1] != 2:
