@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import scipy.special
-from answers import rejects, stub
+from answers import Watched, rejects, stub, tells_wrong_from_right
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.manifold import Isomap
@@ -17,7 +17,9 @@ from sklearn.preprocessing import StandardScaler
 
 from utils import metrics
 from utils.backend import input_gradient
-from utils.checks import chapter_01 as checks
+from utils.checks import chapter_01
+
+checks = Watched(chapter_01)
 
 CODE_CHECKS = [
     checks.check_1_2,
@@ -504,3 +506,7 @@ def test_check_1_8_learned_and_designed_maps_pass(answer, capsys):
 )
 def test_check_1_8_wrong_map_is_named(answer, match):
     rejects(checks.check_1_8, answer, match=match)
+
+
+def test_each_check_tells_wrong_from_right():
+    tells_wrong_from_right(checks)

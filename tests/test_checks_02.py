@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
-from answers import rejects, stub
+from answers import Watched, rejects, stub, tells_wrong_from_right
 from keras import ops
 
 from utils import data
 from utils.autoencoders import Autoencoder, DenoisingAutoencoder
-from utils.checks import chapter_02 as checks
+from utils.checks import chapter_02
+
+checks = Watched(chapter_02)
 
 # ---------------------------------------------------------------- 2.1
 
@@ -340,3 +342,7 @@ def _independent(codes, count, rng):
 )
 def test_check_2_7_wrong_sampler_is_named(answer, match):
     rejects(checks.check_2_7, answer, match=match)
+
+
+def test_each_check_tells_wrong_from_right():
+    tells_wrong_from_right(checks)

@@ -3,13 +3,15 @@
 import keras
 import numpy as np
 import pytest
-from answers import rejects, stub
+from answers import Watched, rejects, stub, tells_wrong_from_right
 from keras import ops
 
 from utils import data, networks
 from utils.backend import input_gradient
-from utils.checks import chapter_03 as checks
+from utils.checks import chapter_03
 from utils.gans import GAN, ConditionalGAN, RelativisticGAN
+
+checks = Watched(chapter_03)
 
 softplus, mean, cut = ops.softplus, ops.mean, ops.stop_gradient
 STEPS = 32 if keras.backend.backend() == "tensorflow" else 1
@@ -745,3 +747,7 @@ def _only_the_table(history, spread):
 )
 def test_check_3_7_wrong_rules_are_named(answer, match):
     rejects(checks.check_3_7, answer, match=match)
+
+
+def test_each_check_tells_wrong_from_right():
+    tells_wrong_from_right(checks)

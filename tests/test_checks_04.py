@@ -5,14 +5,16 @@ import functools
 import keras
 import numpy as np
 import pytest
-from answers import rejects, stub
+from answers import Watched, rejects, stub, tells_wrong_from_right
 from keras import ops
 
 from utils import data, losses
 from utils.autoencoders import Autoencoder
-from utils.checks import chapter_04 as checks
+from utils.checks import chapter_04
 from utils.layers import Sampling
 from utils.vaes import VAE
+
+checks = Watched(chapter_04)
 
 BACKEND = keras.backend.backend()
 
@@ -991,3 +993,7 @@ def test_check_4_7_wrong_numbers_are_named(numbers):
         "BDF",
         match="reconstructions",
     )
+
+
+def test_each_check_tells_wrong_from_right():
+    tells_wrong_from_right(checks)

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import scipy.stats
-from answers import rejects, stub
+from answers import Watched, rejects, stub, tells_wrong_from_right
 from sklearn.metrics import roc_auc_score
 
-from utils.checks import chapter_06a as checks
+from utils.checks import chapter_06a
+
+checks = Watched(chapter_06a)
 
 # ---------------------------------------------------------------- 6.1
 
@@ -295,3 +297,7 @@ def _z_score(x_train, row):
 )
 def test_check_6_6_wrong_explanation_is_named(answer, match):
     rejects(checks.check_6_6, answer, match=match)
+
+
+def test_each_check_tells_wrong_from_right():
+    tells_wrong_from_right(checks)

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
-from answers import rejects, stub
+from answers import Watched, rejects, stub, tells_wrong_from_right
 from keras import ops
 from scipy import ndimage
 
 from utils import images, metrics
-from utils.checks import chapter_06b as checks
+from utils.checks import chapter_06b
+
+checks = Watched(chapter_06b)
 
 # ---------------------------------------------------------------- 6.1
 
@@ -404,3 +406,7 @@ def test_check_6_7_missing_tasks_are_named():
         checks.check_6_7, {"tell cats from dogs": "labels"}, match="No answer"
     )
     rejects(checks.check_6_7, None, match="a dictionary")
+
+
+def test_each_check_tells_wrong_from_right():
+    tells_wrong_from_right(checks)

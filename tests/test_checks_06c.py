@@ -3,12 +3,14 @@
 import keras
 import numpy as np
 import pytest
-from answers import rejects, stub
+from answers import Watched, rejects, stub, tells_wrong_from_right
 from keras import ops
 
 from utils import ranking
-from utils.checks import chapter_06c as checks
+from utils.checks import chapter_06c
 from utils.recommenders import MultVAE
+
+checks = Watched(chapter_06c)
 
 # ---------------------------------------------------------------- 6.1
 
@@ -274,3 +276,7 @@ def _twice(scores, seen, popularity):
 )
 def test_check_6_6_wrong_lists_are_named(answer, match):
     rejects(checks.check_6_6, answer, match=match)
+
+
+def test_each_check_tells_wrong_from_right():
+    tells_wrong_from_right(checks)

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
-from answers import rejects, stub
+from answers import Watched, rejects, stub, tells_wrong_from_right
 from keras import ops
 
 from utils import corpus
-from utils.checks import chapter_06d as checks
+from utils.checks import chapter_06d
 from utils.ngrams import NGram
+
+checks = Watched(chapter_06d)
 
 PMI = np.log(40)
 BITS = 249.5 / 200 / np.log(2)
@@ -298,3 +300,7 @@ def test_6_6_wrong_answers_are_named(streams):
         (lambda c: None, "None"),
     ):
         rejects(checks.check_6_6, answer, train, test, match=match)
+
+
+def test_each_check_tells_wrong_from_right():
+    tells_wrong_from_right(checks)

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
-from answers import rejects, stub
+from answers import Watched, rejects, stub, tells_wrong_from_right
 from matplotlib import cbook
 from scipy.signal import find_peaks, savgol_filter
 
 from utils import sequences, sounds
-from utils.checks import chapter_06e as checks
+from utils.checks import chapter_06e
+
+checks = Watched(chapter_06e)
 
 
 @pytest.mark.parametrize("answer", [1.75, np.float64(7 / 4), [1.75]])
@@ -188,3 +190,7 @@ def test_sample_data_is_what_the_chapter_describes():
         voltage = np.frombuffer(file.read(), "float32")
     assert voltage.shape == (12000,)
     assert np.isfinite(voltage).all()
+
+
+def test_each_check_tells_wrong_from_right():
+    tells_wrong_from_right(checks)

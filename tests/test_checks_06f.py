@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
-from answers import rejects, stub
+from answers import Watched, rejects, stub, tells_wrong_from_right
 from keras import ops
 from sklearn.cluster import AgglomerativeClustering, KMeans
 from sklearn.metrics import calinski_harabasz_score
 
 from utils import clustering
-from utils.checks import chapter_06f as checks
+from utils.checks import chapter_06f
+
+checks = Watched(chapter_06f)
 
 
 @pytest.mark.parametrize("answer", [0.63, np.float32(0.63), [0.63]])
@@ -211,3 +213,7 @@ def test_check_6_6_another_criterion_passes():
 )
 def test_check_6_6_wrong_answer_is_named(answer, match):
     rejects(checks.check_6_6, answer, match=match)
+
+
+def test_each_check_tells_wrong_from_right():
+    tells_wrong_from_right(checks)

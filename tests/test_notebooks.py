@@ -300,6 +300,26 @@ def test_chapter_redefines_no_name_of_the_library(path):
     assert not defined & library_names()
 
 
+@each_notebook
+def test_no_cell_takes_the_name_of_an_import(path):
+    trees = [parsed(cell) for cell in code_cells(path)]
+    nodes = [node for tree in trees for node in tree.body]
+    imported = {
+        alias.asname or alias.name.split(".")[0]
+        for node in nodes
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+    }
+    bound = {
+        name.id
+        for node in nodes
+        if not isinstance(node, (ast.FunctionDef, ast.ClassDef))
+        for name in ast.walk(node)
+        if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
+    }
+    assert not bound & imported
+
+
 @each_chapter
 def test_chapter_shows_no_answer(path):
     text = path.read_text(encoding="utf-8")
