@@ -85,9 +85,9 @@ WIDTHS = (32, 64)  # filters of the two stages of the encoder
 CODE = profile.pick(quick=64, full=128)
 REPEATS = profile.pick(quick=8, full=1)  # copies of the rows in an epoch
 BATCH = profile.pick(quick=128, full=256)
-EPOCHS = profile.pick(quick=5, full=2)  # of the three simpler tasks
-VIEW_EPOCHS = profile.pick(quick=8, full=10)  # SimCLR
-VICREG_EPOCHS = profile.pick(quick=6, full=4)
+EPOCHS = profile.pick(quick=4, full=2)  # of the three simpler tasks
+VIEW_EPOCHS = profile.pick(quick=8, full=8)  # SimCLR
+VICREG_EPOCHS = profile.pick(quick=6, full=3)
 VIEWS = profile.pick(
     quick={"shift": 1.0, "affine": 0.2, "elastic": 0.4},
     full={"shift": 3.0, "affine": 0.35, "elastic": 1.5},
@@ -95,16 +95,16 @@ VIEWS = profile.pick(
 BUDGETS = profile.pick(quick=(2, 5, 20), full=(1, 10, 100))  # labels a class
 FEW = profile.pick(quick=5, full=10)  # the budget that the text speaks of
 DRAWS = 5  # of the labelled rows
-UPDATES = 200  # of every head and every network
+UPDATES = profile.pick(quick=150, full=200)  # of every head and network
 PHOTO_WIDTHS = profile.pick(quick=WIDTHS, full=(32, 64, 128))
 PHOTO_EPOCHS = profile.pick(quick=0, full=10)  # 0: the encoders at hand
 PHOTO_BUDGETS = profile.pick(quick=(80,), full=(20, 200))
-PHOTO_UPDATES = profile.pick(quick=200, full=400)
+PHOTO_UPDATES = profile.pick(quick=100, full=400)
 TEXT = "definitions"  # or "imdb", film reviews
 WORDS = profile.pick(quick=2500, full=6000)  # ids, reserved ones included
 TEXT_LENGTH = 24  # tokens of a definition that are read; reviews have 200
 VECTOR = 64  # width of a word vector
-TEXT_EPOCHS = profile.pick(quick=8, full=30)
+TEXT_EPOCHS = profile.pick(quick=6, full=30)
 PER_CLASS = 10  # labelled texts of each class
 TEXT_SEEDS = profile.pick(quick=(0, 1, 2), full=(0, 1, 2, 3, 4))
 # batches handed to the backend at once: fewer returns to Python, same result
@@ -917,17 +917,26 @@ runtime.record(
 assert abs(first_loss - np.log(10)) < 0.1
 most = PHOTO_BUDGETS[-1]
 gains = photo_result.margin("denoising, tuned", "scratch", most)
-assert abs(gains.mean()) < 0.15, "with many labels: no miracle either way"
-assert photo_result.accuracy["scratch"][-1].mean() > 0.15, "learned something"
+assert abs(gains.mean()) < 0.10, "with many labels: no miracle either way"
+assert photo_result.accuracy["scratch"][-1].mean() > 0.30, "learned something"
+if photos.name == "cifar10":
+    for budget in PHOTO_BUDGETS:
+        gain = photo_result.margin("SimCLR, tuned", "scratch", budget).mean()
+        assert abs(gain) < 0.05, "no clear gain on photographs"
 
 # %% [markdown]
 # The program does what the article promised, and the table says what that is
 # worth. In the quick profile the rows are digits again, with eighty labels a
 # class: the repaired recipe ends within a few points of training from scratch,
-# on either side. In the full profile they are 9 000 photographs (a *subset* of
-# CIFAR-10: numbers on it do not compare with published ones). The large gains
-# reported for photographs come from networks a thousand times larger, trained
-# for days on a thousand times the rows.
+# on either side. The full profile has 9 000 photographs, a *subset* of
+# CIFAR-10, so its numbers do not compare with published ones. There, with
+# twenty labels a class, the best pretrained network is right for 29 ± 2 %
+# of the test photographs and the one from scratch for 27 ± 1 %; with two
+# hundred it is 40 ± 1 % against 41 ± 1 %, and the denoising encoder stays
+# below both. So this repair makes the program *right*, not *useful*: ten
+# epochs on nine thousand pictures are no pretraining worth the name. The large
+# gains reported for photographs come from networks a thousand times larger,
+# trained for days on a thousand times the rows.
 
 # %% [markdown]
 # ## 11. Words and texts
