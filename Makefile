@@ -28,7 +28,7 @@ help:
 	@echo "make test           unit tests, then every notebook against its committed outputs"
 	@echo "make test-backends  unit tests on JAX and PyTorch"
 	@echo "make notebooks      rebuild chapters/ and solutions/ from source/"
-	@echo "make full           execute every chapter on MNIST, rewrite docs/results.md"
+	@echo "make full           execute every chapter in both profiles, rewrite docs/results.md"
 	@echo "make lint           style of code and notebooks"
 	@echo "make clean          remove .venv, caches and build/"
 
@@ -75,7 +75,8 @@ notebooks: $(STAMP)
 	$(BIN)/python tools/build_notebooks.py
 
 full: $(STAMP)
-	$(BIN)/python tools/run_course.py --full
+	$(BIN)/python tools/run_course.py --record
+	$(BIN)/python tools/run_course.py --full --record
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .

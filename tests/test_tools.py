@@ -252,20 +252,25 @@ def test_execute_wrong_answer_raises(root, built):
         tool.execute(notebook, root / "solutions")
 
 
-def test_results_page_keeps_the_sections_of_other_chapters(
-    tmp_path, monkeypatch
-):
-    run_course = load_tool("run_course")
+def test_results_page_keeps_what_was_not_run(tmp_path, monkeypatch):
+    results = load_tool("results_page")
     page = tmp_path / "results.md"
-    monkeypatch.setattr(run_course, "RESULTS", page)
+    monkeypatch.setattr(results, "PAGE", page)
     table = {"title": "T", "header": ["a", "b"], "rows": [["1", "2"]]}
-    run_course.write_results([("02_autoencoders", 7.4, [table])])
-    run_course.write_results([("01_concepts", 3.0, [table, table])])
+    results.write("full", "02_autoencoders", 7.4, [table])
+    results.write("quick", "02_autoencoders", 3.0, [table])
+    results.write("full", "01_concepts", 66.0, [table, table])
     first = page.read_text("utf-8")
-    titles = re.findall("^## (.*)$", first, flags=re.M)
-    assert titles == ["01_concepts (3 s)", "02_autoencoders (7 s)"]
-    assert first.count("| 1 | 2 |") == 3
-    assert first.count("keras ") == 2, "each section says where it was run"
-    run_course.write_results([("02_autoencoders", 9.0, [])])
+    assert re.findall("^##+ (.*)$", first, flags=re.M) == [
+        "01_concepts",
+        "Full profile: 66 s",
+        "02_autoencoders",
+        "Full profile: 7 s",
+        "Quick profile: 3 s",
+    ]
+    assert first.count("| 1 | 2 |") == 4
+    assert first.count("keras ") == 3, "each part says where it was run"
+    results.write("full", "02_autoencoders", 9.0, [])
     again = page.read_text("utf-8")
-    assert "02_autoencoders (9 s)" in again and again.count("| 1 | 2 |") == 2
+    assert "Full profile: 9 s" in again and "Quick profile: 3 s" in again
+    assert again.count("| 1 | 2 |") == 3

@@ -1,9 +1,9 @@
 """Execute every chapter headless; used by ``make run`` and ``make full``.
 
     python tools/run_course.py                quick profile
-    python tools/run_course.py --full         full profile, docs/results.md
-    python tools/run_course.py --full 02      one chapter's part of that page
     python tools/run_course.py 02             only chapters whose name has 02
+    python tools/run_course.py --full         full profile
+    python tools/run_course.py --record       also rewrite docs/results.md
 
 Executed copies go to ``build/``. A chapter that fails is reported and the
 others still run; the exit status is then 1.
@@ -11,14 +11,12 @@ others still run; the exit status is then 1.
 
 import argparse
 import datetime
-import importlib.metadata
 import json
 import os
-import platform
-import re
 import sys
 
 import nbformat
+import results_page
 from build_notebooks import (
     ROOT,
     count_asserts,
@@ -28,8 +26,6 @@ from build_notebooks import (
     write,
 )
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
-
-RESULTS = ROOT / "docs" / "results.md"
 
 
 def run_chapter(stem, profile, results):
@@ -66,57 +62,12 @@ def read_tables(results):
     return [json.loads(line) for line in lines]
 
 
-def markdown_table(header, rows):
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def provenance():
-    """Date, machine and versions of this run, on one line."""
-    keras_version = importlib.metadata.version("keras")
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    return (
-        f"{datetime.date.today()} · {os.cpu_count()} CPU cores, "
-        f"{platform.machine()} · Python {platform.python_version()} · "
-        f"keras {keras_version} on {backend} "
-        f"{importlib.metadata.version(backend)}"
-    )
-
-
-def read_sections():
-    """Sections of the page as it stands, by chapter."""
-    if not RESULTS.exists():
-        return {}
-    _, *parts = re.split(r"^## ", RESULTS.read_text("utf-8"), flags=re.M)
-    return {part.split()[0]: f"## {part}".strip() for part in parts}
-
-
-def write_results(sections):
-    """Rewrite on the results page the sections of the chapters just run."""
-    known = read_sections()
-    for stem, seconds, tables in sections:
-        parts = [f"## {stem} ({seconds:.0f} s)", provenance()]
-        for table in tables:
-            parts.append(f"**{table['title']}**")
-            parts.append(markdown_table(table["header"], table["rows"]))
-        known[stem] = "\n\n".join(parts)
-    stems = [path.stem for path in sources()]
-    page = [
-        "# Results, full profile",
-        "Written by `make full`; do not edit. Errors are on test rows, which "
-        "nothing was fitted to or chosen by; ± is the standard deviation over "
-        "seeds.",
-        *(known[stem] for stem in stems if stem in known),
-    ]
-    RESULTS.write_text("\n\n".join(page) + "\n", encoding="utf-8")
-
-
 def main():
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("pattern", nargs="?", default="")
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--record", action="store_true")
     options = parser.parse_args()
     profile = "full" if options.full else "quick"
     results = ROOT / "build" / "results"
@@ -124,25 +75,23 @@ def main():
     if os.environ.get("COURSE_DATA"):  # kernels start in chapters/
         os.environ["COURSE_DATA"] = os.path.abspath(os.environ["COURSE_DATA"])
     stems = [path.stem for path in sources(options.pattern)]
-    summary, sections, errors = [], [], []
+    summary, errors = [], []
     for index, stem in enumerate(stems, start=1):
         print(f"[{index}/{len(stems)}] {stem} ...", end=" ", flush=True)
         seconds, asserts, error = run_chapter(stem, profile, results)
         print("FAILED" if error else f"{seconds:.0f} s", flush=True)
         passed = "FAILED" if error else f"{asserts} of {asserts}"
         summary.append((stem, f"{seconds:.0f}", passed))
-        sections.append((stem, seconds, read_tables(results)))
         if error:
             errors.append(f"\n{stem} failed:\n{error}")
+        elif options.record:
+            results_page.write(profile, stem, seconds, read_tables(results))
     print(f"\n{'chapter':<28}{'seconds':>8}  checks passed")
     for stem, seconds, passed in summary:
         print(f"{stem:<28}{seconds:>8}  {passed}")
     for error in errors:
         print(error)
     print(f"\nExecuted copies: build/{profile}/")
-    if options.full and not errors:
-        write_results(sections)
-        print(f"Rewrote {RESULTS.relative_to(ROOT)}")
     return int(bool(errors))
 
 

@@ -1,0 +1,85 @@
+"""docs/results.md: one section a chapter, a part for each profile.
+
+A run rewrites the parts of the chapters that it executed and leaves the rest
+of the page alone.
+"""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import re
+
+from build_notebooks import ROOT, sources
+
+PAGE = ROOT / "docs" / "results.md"
+PROFILES = ("full", "quick")
+OPENING = """\
+# Results
+
+Written by `make full`; do not edit. Each chapter's tables in the full profile
+(MNIST and other larger data), then in the quick one (data that come with the
+packages). Errors are on test rows, which nothing was fitted to or chosen by;
+± is the standard deviation over seeds. Seconds are those of the whole chapter;
+other processes may have run beside it."""
+
+
+def markdown_table(header, rows):
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def provenance():
+    """Date, machine and versions of this run, on one line."""
+    keras_version = importlib.metadata.version("keras")
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    return (
+        f"{datetime.date.today()} · {os.cpu_count()} CPU cores, "
+        f"{platform.machine()} · Python {platform.python_version()} · "
+        f"keras {keras_version} on {backend} "
+        f"{importlib.metadata.version(backend)}"
+    )
+
+
+def part(profile, seconds, tables):
+    """The text of one chapter's part for one profile."""
+    lines = [f"### {profile.capitalize()} profile: {seconds:.0f} s"]
+    lines.append(provenance())
+    for table in tables:
+        lines.append(f"**{table['title']}**")
+        lines.append(markdown_table(table["header"], table["rows"]))
+    return "\n\n".join(lines)
+
+
+def read_parts():
+    """The page as it stands: dict of (chapter, profile) to text."""
+    if not PAGE.exists():
+        return {}
+    parts = {}
+    _, *sections = re.split(r"^## ", PAGE.read_text("utf-8"), flags=re.M)
+    for section in sections:
+        heading, *found = re.split(r"^### ", section, flags=re.M)
+        for text in found:
+            profile = text.split()[0].lower()
+            parts[heading.strip(), profile] = f"### {text.strip()}"
+    return parts
+
+
+def write(profile, stem, seconds, tables):
+    """Rewrite one chapter's part of the page; all others stay.
+
+    Args:
+        profile: ``"quick"`` or ``"full"``.
+        stem: The chapter, ``"02_autoencoders"``.
+        seconds: Time of the whole chapter.
+        tables: What ``runtime.record`` collected, in order.
+    """
+    parts = read_parts()
+    parts[stem, profile] = part(profile, seconds, tables)
+    page = [OPENING]
+    for stem in (path.stem for path in sources()):
+        found = [parts[stem, p] for p in PROFILES if (stem, p) in parts]
+        if found:
+            page += [f"## {stem}", *found]
+    PAGE.write_text("\n\n".join(page) + "\n", encoding="utf-8")
