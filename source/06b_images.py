@@ -1003,7 +1003,9 @@ plt.show()
 # the truth than regression on pairs and it should be: the critic asks that a
 # letter look bold, not that it look like *this* font's bold A. On this task
 # the error is a fair judge, because there is one right answer; for horses and
-# zebras there is none, and claims about such models rest on pictures.
+# zebras there is none, and claims about such models rest on pictures. Nor does
+# the game end the same way every time: three seeds of the full profile came to
+# 52, 35 and 27 % of the copying error, and the picture is of the last.
 
 # %% [markdown]
 # ## 9. Parts of a picture, without labels and with
