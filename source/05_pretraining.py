@@ -108,7 +108,8 @@ TEXT_EPOCHS = profile.pick(quick=6, full=30)
 PER_CLASS = 10  # labelled texts of each class
 TEXT_SEEDS = profile.pick(quick=(0, 1, 2), full=(0, 1, 2, 3, 4))
 # batches handed to the backend at once: fewer returns to Python, same result
-STEPS = 32 if keras.backend.backend() == "tensorflow" else 1
+STEPS = 1 if keras.backend.backend() == "torch" else 32
+JIT = keras.backend.backend() == "jax"  # elsewhere it costs more than it saves
 
 # %% tags=["setup"]
 digits = data.load(DATA)
@@ -151,7 +152,7 @@ def pretrain(model, epochs, x=x_train, batch=BATCH, rate=2e-3):
     model.compile(
         keras.optimizers.Adam(rate),
         steps_per_execution=STEPS,
-        jit_compile=False,
+        jit_compile=JIT,
     )
     history = model.fit(x, batch_size=batch, epochs=epochs, verbose=0).history
     ends = "  ".join(f"{k} {v[-1]:.3f}" for k, v in history.items())
@@ -293,7 +294,7 @@ def deep(activation, code_activation):
 
 def tune(model, epochs, optimizer):
     """Train all layers together; return the held-out error."""
-    model.compile(optimizer, steps_per_execution=STEPS, jit_compile=False)
+    model.compile(optimizer, steps_per_execution=STEPS, jit_compile=JIT)
     model.fit(rows, batch_size=64, epochs=epochs, verbose=0)
     return np.mean((model.reconstruct(flat.x_val) - flat.x_val) ** 2)
 

@@ -80,7 +80,7 @@ DIGITS = profile.pick(quick="digits", full="mnist")
 HOLE = profile.pick(quick=4, full=12)  # side of the hidden square, in pixels
 DIGIT_STRIDE = profile.pick(quick=2, full=4)
 # batches handed to the backend at once: fewer returns to Python, same result
-STEPS = 32 if keras.backend.backend() == "tensorflow" else 1
+STEPS = 1 if keras.backend.backend() == "torch" else 32
 
 # %% [markdown]
 # The two photographs are cut in two: everything is fitted on the left parts,

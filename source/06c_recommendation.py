@@ -75,7 +75,7 @@ SPLITS = range(5)  # each hides other items
 SEEDS = (0, 1, 2)
 TOP = 10
 # batches handed to the backend at once: fewer returns to Python, same result
-STEPS = 32 if keras.backend.backend() == "tensorflow" else 1
+STEPS = 1 if keras.backend.backend() == "torch" else 32
 
 # %% tags=["setup"]
 imports = interactions.load_imports()

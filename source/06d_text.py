@@ -86,7 +86,7 @@ NETWORK_EPOCHS = profile.pick(quick=1, full=6)
 MIXTURE_EPOCHS = profile.pick(quick=3, full=4)
 SEEDS = (0, 1, 2)
 # batches handed to the backend at once: fewer returns to Python, same result
-STEPS = 32 if keras.backend.backend() == "tensorflow" else 1
+STEPS = 1 if keras.backend.backend() == "torch" else 32
 
 # %% tags=["setup"]
 definitions = corpus.load_definitions()
@@ -530,7 +530,7 @@ assert -np.log2(blind["experts"][:, -1]).mean() < 1 < ngram_bits
 # %% tags=["nbval-ignore-output"]
 mixture = NGramMixture(ORDER, len(characters))
 steps = MIXTURE_EPOCHS * -(-len(lesson["experts"]) // 256)
-anneal(mixture, 5e-3, steps)
+anneal(mixture, 3e-3, steps)  # at 5e-3 one seed in sixteen got stuck
 mixture_bits = []
 for seed in SEEDS:
     restart(mixture, seed)
