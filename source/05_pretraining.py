@@ -109,9 +109,9 @@ PER_CLASS = 10  # labelled texts of each class
 TEXT_SEEDS = profile.pick(quick=(0, 1, 2), full=(0, 1, 2, 3, 4))
 # batches handed to the backend at once: fewer returns to Python, same result
 STEPS = 1 if keras.backend.backend() == "torch" else 32
-JIT = keras.backend.backend() == "jax"  # elsewhere it costs more than it saves
 
 # %% tags=["setup"]
+JIT = keras.backend.backend() == "jax"  # elsewhere it costs more than it saves
 digits = data.load(DATA)
 SHAPE, CLASSES = digits.event_shape, len(digits.classes)
 x_train = np.tile(digits.x_train, (REPEATS, 1, 1, 1))
