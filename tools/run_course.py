@@ -29,6 +29,8 @@ from build_notebooks import (
 )
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
+from utils._files import write_whole
+
 RESULTS = ROOT / "docs" / "results.md"
 
 
@@ -109,7 +111,7 @@ def write_results(sections):
         "seeds.",
         *(known[stem] for stem in stems if stem in known),
     ]
-    RESULTS.write_text("\n\n".join(page) + "\n", encoding="utf-8")
+    write_whole(RESULTS, "\n\n".join(page) + "\n")
 
 
 def main():
@@ -118,6 +120,7 @@ def main():
     parser.add_argument("pattern", nargs="?", default="")
     parser.add_argument("--full", action="store_true")
     options = parser.parse_args()
+    sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8
     profile = "full" if options.full else "quick"
     results = ROOT / "build" / "results"
     results.mkdir(parents=True, exist_ok=True)
