@@ -15,6 +15,7 @@ import signal
 import zipfile
 
 import keras
+import nbformat
 import numpy as np
 import pytest
 from keras import ops
@@ -293,7 +294,7 @@ def test_resumable_fit_needs_arrays_and_a_plain_optimizer(tmp_path):
     with pytest.raises(ValueError, match="model: expected a compiled model"):
         callbacks.resumable_fit(model, X, path=path, epochs=1)
     model.compile("sgd")
-    with pytest.raises(ValueError, match="x: expected arrays; .*generator"):
+    with pytest.raises(ValueError, match="x: expected arrays; .*iterator"):
         callbacks.resumable_fit(model, iter([X]), path=path, epochs=1)
     model.compile(keras.optimizers.SGD(use_ema=True))
     with pytest.raises(ValueError, match="without use_ema"):
@@ -362,7 +363,6 @@ def results_to(model, path):
 
 WRITERS = {
     "model.keras": lambda model, path: model.save(path),
-    "model.weights.h5": lambda model, path: model.save_weights(path),
     "checkpoint.keras": checkpoint_to,
     "run.npz": fit_to,
     "chapter.ipynb": notebook_to,
@@ -384,6 +384,24 @@ def test_full_disk_leaves_the_earlier_file_whole(name, large, tmp_path):
     assert f"{path}: could not be saved" in message
     assert "The earlier file is still there. Free some space" in message
     WRITERS[name](large, path)  # and when there is room again
+
+
+def test_full_disk_leaves_earlier_weights_whole(large, tmp_path, monkeypatch):
+    # by a stand-in: the HDF5 library may end the process where a disk is full
+    path = tmp_path / "model.weights.h5"
+    large.save_weights(path)
+    before = path.read_bytes()
+
+    def fill(self, filepath, *args):
+        pathlib.Path(filepath).write_bytes(before[:99])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(keras.Model, "save_weights", fill)
+    with pytest.raises(OSError, match="earlier file is still there") as raised:
+        large.save_weights(path)
+    assert raised.value.errno == 28
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == [path.name]
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -715,6 +733,20 @@ def test_hostile_machine_missing_data_set_is_explained(hostile):
     assert "COURSE_DATA (not set)" in line
     assert "connect to the internet" in line
     assert "the quick profile needs neither" in line
+
+
+def test_notebook_runs_without_home_and_without_utf_8(tmp_path, monkeypatch):
+    (tmp_path / "home").touch()
+    for name in ("HOME", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / "home" / name))
+    monkeypatch.setenv("LC_ALL", "C")
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    cell = nbformat.v4.new_code_cell("print('σ ≥ 0.4')\n1 + 1")
+    notebook = tool._clean([cell])
+    tool.execute(notebook, tmp_path)
+    printed, result = notebook.cells[0].outputs
+    assert (printed.name, printed.text) == ("stdout", "σ ≥ 0.4\n")
+    assert result.data["text/plain"] == "2"
 
 
 def test_every_text_file_is_opened_as_what_it_is():
