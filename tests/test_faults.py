@@ -8,6 +8,7 @@ arguments are tested with the functions that refuse them.
 import ast
 import builtins
 import contextlib
+import io
 import os
 import pathlib
 import re
@@ -346,7 +347,9 @@ def notebook_to(model, path):
 def record_to(model, path):
     os.environ["COURSE_RESULTS"] = str(path.parent)
     try:
-        runtime.record("T", ("a",), [("x" * 1_500,)])
+        # what is printed goes to a file of pytest's
+        with contextlib.redirect_stdout(io.StringIO()):
+            runtime.record("T", ("a",), [("x" * 1_500,)])
     finally:
         del os.environ["COURSE_RESULTS"]
 
@@ -531,9 +534,10 @@ def test_relative_course_data_is_shown_in_full(tmp_path, monkeypatch):
 def test_keras_file_with_code_in_it_is_refused(tmp_path):
     # importing the course must not have opened the door
     mark = tmp_path / "executed"
+    name = str(mark)
     inputs = keras.Input((2,))
     outputs = keras.layers.Lambda(
-        lambda x: (__import__("pathlib").Path(str(mark)).touch(), x)[1]
+        lambda x: (__import__("pathlib").Path(name).touch(), x)[1]
     )(inputs)
     model = keras.Model(inputs, outputs)
     mark.unlink(missing_ok=True)
@@ -646,9 +650,7 @@ def test_no_source_names_a_file_by_a_relative_path():
 # --------------- another folder, no network, no home, no UTF-8: all at once
 
 HOSTILE = """
-import ipaddress, pathlib, socket, sys, urllib.error
-import matplotlib
-matplotlib.use("Agg")
+import pathlib, socket, sys
 
 def outside(address):
     host = address[0] if isinstance(address, tuple) else "localhost"
@@ -735,6 +737,7 @@ def test_hostile_machine_missing_data_set_is_explained(hostile):
     assert "the quick profile needs neither" in line
 
 
+@pytest.mark.filterwarnings("ignore:IPython parent")  # it takes another folder
 def test_notebook_runs_without_home_and_without_utf_8(tmp_path, monkeypatch):
     (tmp_path / "home").touch()
     for name in ("HOME", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR"):
