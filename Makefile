@@ -19,7 +19,7 @@ NBVAL := --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
          --nbval-cell-timeout 120 -o filterwarnings=default
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run lab test unit test-notebooks test-backends notebooks \
+.PHONY: help setup run lab test unit test-notebooks test-backends pythons notebooks \
         full lint format lock clean
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo "make lab            open JupyterLab on the chapters"
 	@echo "make test           unit tests, then every notebook against its committed outputs"
 	@echo "make test-backends  unit tests on JAX and PyTorch"
+	@echo "make pythons        unit tests and a chapter on Python 3.11, 3.12 and 3.13"
 	@echo "make notebooks      rebuild chapters/ and solutions/ from source/"
 	@echo "make full           execute every chapter in both profiles, rewrite docs/results.md"
 	@echo "make lint           style of code and notebooks"
@@ -70,6 +71,10 @@ test-backends: export KERAS_BACKEND =
 test-backends: $(BACKENDS_STAMP)
 	KERAS_BACKEND=jax $(BACKENDS_BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 	OMP_NUM_THREADS=1 KERAS_BACKEND=torch $(BACKENDS_BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+
+# Those on the PATH, or: make pythons PYTHONS="/opt/3.12/bin/python3 python3.13"
+pythons:
+	$(PYTHON) tools/check_pythons.py $(PYTHONS)
 
 notebooks: $(STAMP)
 	$(BIN)/python tools/build_notebooks.py

@@ -14,6 +14,7 @@ UTILS = ROOT / "utils"
 # Floors of the library. A module imports only from floors below its own.
 # Modules that do not exist yet already have their place.
 FLOORS = {
+    -1: ("_files",),
     0: ("_validation", "runtime", "_toy_sets"),
     # data's private half: kept beside it, for length
     0.5: ("_full_size", "_batches", "_code_prior", "_own_loss"),

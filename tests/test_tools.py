@@ -2,11 +2,12 @@
 
 import re
 import shutil
+import sys
 
 import nbformat
 import pytest
 from nbclient.exceptions import CellExecutionError
-from test_notebooks import load_tool
+from test_notebooks import ROOT, load_tool
 
 tool = load_tool("build_notebooks")
 
@@ -250,6 +251,29 @@ def test_execute_wrong_answer_raises(root, built):
     answer.source = answer.source.replace("a + b", "a - b")
     with pytest.raises(CellExecutionError, match="AssertionError"):
         tool.execute(notebook, root / "solutions")
+
+
+def test_check_pythons_finds_interpreters_by_version():
+    check = load_tool("check_pythons")
+    found, missing = check.installed([sys.executable, "python-of-nowhere"])
+    version = "{}.{}".format(*sys.version_info)
+    assert found == {version: sys.executable}
+    assert missing == ["python-of-nowhere"]
+    for name in check.TESTS:
+        assert (ROOT / "tests" / f"test_{name}.py").is_file()
+    assert [path.stem for path in tool.sources(check.CHAPTER)] == [
+        "01_concepts"
+    ]
+
+
+def test_check_pythons_none_installed_or_unsupported_fails(monkeypatch, capsys):
+    check = load_tool("check_pythons")
+    monkeypatch.setattr(sys, "argv", ["check_pythons", "python-of-nowhere"])
+    assert check.main() == 1
+    assert "python-of-nowhere: not installed" in capsys.readouterr().out
+    monkeypatch.setattr(check, "installed", lambda names: ({"3.9": "p"}, []))
+    assert check.main() == 1
+    assert "3.9      not supported: 3.11, 3.12, 3.13" in capsys.readouterr().out
 
 
 def test_results_page_keeps_what_was_not_run(tmp_path, monkeypatch):

@@ -37,6 +37,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions
 
+from utils._files import write_whole
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 KINDS = ("chapters", "solutions")
 STUB = "# your answer here\nraise NotImplementedError"
@@ -141,9 +143,7 @@ def count_asserts(notebook):
 def write(notebook, path):
     """Write a notebook whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    nbformat.write(notebook, partial)
-    os.replace(partial, path)
+    write_whole(path, nbformat.writes(notebook) + "\n")
 
 
 def save_gallery(notebook, folder):
@@ -158,7 +158,7 @@ def save_gallery(notebook, folder):
                 ]
                 folder.mkdir(parents=True, exist_ok=True)
                 path = folder / f"{tag.removeprefix('gallery-')}.png"
-                path.write_bytes(base64.b64decode(pictures[0]))
+                write_whole(path, base64.b64decode(pictures[0]))
 
 
 def without_outputs(notebook):
@@ -202,6 +202,7 @@ def main():
     parser.add_argument("pattern", nargs="?", default="")
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
+    sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8
     if options.check:
         messages = [m for p in sources(options.pattern) for m in drifted(p)]
         messages += orphans()

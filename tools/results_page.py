@@ -12,6 +12,8 @@ import re
 
 from build_notebooks import ROOT, sources
 
+from utils._files import write_whole
+
 PAGE = ROOT / "docs" / "results.md"
 PROFILES = ("full", "quick")
 OPENING = """\
@@ -82,4 +84,4 @@ def write(profile, stem, seconds, tables):
         found = [parts[stem, p] for p in PROFILES if (stem, p) in parts]
         if found:
             page += [f"## {stem}", *found]
-    PAGE.write_text("\n\n".join(page) + "\n", encoding="utf-8")
+    write_whole(PAGE, "\n\n".join(page) + "\n")

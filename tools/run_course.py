@@ -69,6 +69,7 @@ def main():
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--record", action="store_true")
     options = parser.parse_args()
+    sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8
     profile = "full" if options.full else "quick"
     results = ROOT / "build" / "results"
     results.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,8 @@ unpickled by the course, and are checked before anything uses them.
 
 import os
 import pathlib
+import struct
+import tokenize
 import zipfile
 import zlib
 
@@ -15,6 +17,22 @@ from utils import _validation as check
 
 IMDB_WORDS = 10_000
 IMDB_LENGTH = 200
+# what NumPy and zipfile raise where bytes of a file are wrong
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    SyntaxError,
+    MemoryError,
+    OverflowError,
+    RuntimeError,  # NotImplementedError too: another compression
+    struct.error,
+    tokenize.TokenError,
+)
 
 _FASHION = (
     "T-shirt",
@@ -57,7 +75,8 @@ DATASETS = {
 def read_full_size(name):
     """Return the four raw arrays and where they came from."""
     folder = os.environ.get("COURSE_DATA")
-    path = pathlib.Path(folder) / f"{name}.npz" if folder else None
+    # absolute: a notebook's own folder is not where it was started
+    path = pathlib.Path(folder, f"{name}.npz").absolute() if folder else None
     if path is not None and path.is_file():
         return _read_npz(name, path), f"COURSE_DATA/{name}.npz"
     import keras
@@ -88,13 +107,14 @@ def read_full_size(name):
 def _read_npz(name, path):
     """Read the four arrays of a ``.npz`` file without unpickling anything."""
     arrays = {}
+    keys = ("x_train", "y_train", "x_test", "y_test")
     try:
         # opened here: NumPy leaves a damaged file open
         with open(path, "rb") as handle:
             file = np.load(handle, allow_pickle=False)
             if isinstance(file, np.ndarray):
                 check.fail(f"{path}", "an .npz file", "a single array, .npy")
-            for key in ("x_train", "y_train", "x_test", "y_test"):
+            for key in keys:
                 if key not in file:
                     check.fail(
                         f"{path}",
@@ -102,14 +122,15 @@ def _read_npz(name, path):
                         f"only {', '.join(sorted(file.files)) or 'nothing'}",
                     )
                 arrays[key] = file[key]
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise ValueError(
-            f"{path}: expected a complete .npz file; received one that is "
-            f"damaged or truncated ({error}). Copy or download it again."
-        ) from error
-    except ValueError as error:
-        if "pickle" not in str(error):
+    except DAMAGE as error:
+        if str(path) in str(error):  # already said what is wrong
             raise
+        if "allow_pickle" not in str(error):
+            raise ValueError(
+                f"{path}: expected a complete .npz file; received one that is "
+                f"damaged or truncated ({type(error).__name__}: {error}). "
+                "Copy or download it again."
+            ) from error
         raise ValueError(
             f"{path}: expected plain arrays; received pickled Python objects, "
             "which can run code when opened, so the course does not open "
@@ -124,6 +145,13 @@ def check_rows(name, part, raw, source):
     kind, event_shape, classes = DATASETS[name]
     x, y = raw[f"x_{part}"], np.asarray(raw[f"y_{part}"])
     label = f"{source}: x_{part}"
+    for value, key in ((raw[f"x_{part}"], "x"), (y, "y")):
+        if (
+            not hasattr(value, "__len__")
+            or not np.ndim(value)
+            or not len(value)
+        ):
+            check.fail(f"{source}: {key}_{part}", "rows", f"{value!r:.40}")
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     y = check.check_labels(y, f"{source}: y_{part}", num_rows=len(x))

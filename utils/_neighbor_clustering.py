@@ -7,6 +7,7 @@ from keras import ops
 from utils import _validation as check
 from utils import networks
 from utils._batches import in_batches
+from utils._own_loss import OwnLossModel
 from utils.layers import PACKAGE, RandomAffine
 
 TINY = 1e-9  # keeps a logarithm finite
@@ -78,7 +79,7 @@ def _nearest(codes, num_neighbors):
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class NeighborClustering(keras.Model):
+class NeighborClustering(OwnLossModel):
     """A classifier without labels: neighbours belong together.
 
     The network gives each row a distribution p(x) over K clusters and is

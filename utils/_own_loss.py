@@ -4,10 +4,31 @@ import keras
 from keras import ops
 
 from utils import _validation as check
+from utils._files import replacing
 
 
 class OwnLossModel(keras.Model):
-    """A model whose ``compute_loss`` needs no loss from ``compile``."""
+    """A model whose ``compute_loss`` needs no loss from ``compile``.
+
+    ``save`` and ``save_weights`` are Keras's own, but a file that is there
+    is replaced only once the new one is complete: a full disk or a process
+    killed while saving costs the new file, not the old one as well.
+    """
+
+    def save(self, filepath, overwrite=True, **kwargs):
+        """As ``keras.Model.save``; an earlier file is replaced or kept."""
+        if not overwrite or not str(filepath).endswith(".keras"):
+            return super().save(filepath, overwrite=overwrite, **kwargs)
+        with replacing(filepath) as partial:
+            super().save(partial, **kwargs)
+
+    def save_weights(self, filepath, overwrite=True, max_shard_size=None):
+        """As ``keras.Model.save_weights``; see :meth:`save`."""
+        single = str(filepath).endswith(".weights.h5") and not max_shard_size
+        if not overwrite or not single:
+            return super().save_weights(filepath, overwrite, max_shard_size)
+        with replacing(filepath) as partial:
+            super().save_weights(partial)
 
     def add_losses(self, loss):
         """Loss plus ``self.losses``, which Keras leaves to ``compute_loss``."""

@@ -17,6 +17,7 @@ import sys
 import tempfile
 
 from utils import _validation as check
+from utils._files import write_whole
 
 __all__ = ["Profile", "record", "start"]
 
@@ -84,6 +85,15 @@ def _quiet_stderr():
             os.close(saved)
 
 
+def _print_any_letter():
+    """Let a terminal without UTF-8 show "?" for a letter that it lacks.
+
+    Else the first ≥ or Greek letter would end the program.
+    """
+    if hasattr(sys.stdout, "reconfigure"):  # Jupyter's stream is UTF-8
+        sys.stdout.reconfigure(errors="replace")
+
+
 def _import_keras():
     """Import Keras and run one operation, without the backend's log lines."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -124,6 +134,7 @@ def start(seed=0):
     """
     seed = check.check_int(seed, "seed", minimum=0)
     profile = _read_profile()
+    _print_any_letter()
     keras = _import_keras()
     keras.utils.set_random_seed(seed)
     print(
@@ -145,7 +156,9 @@ def record(title, header, rows):
 
     Raises:
         ValueError: a row whose length differs from the header's.
+        OSError: the table cannot be kept; those before it are still there.
     """
+    _print_any_letter()
     rows = [[str(cell) for cell in row] for row in rows]
     for row in rows:
         if len(row) != len(header):
@@ -159,10 +172,10 @@ def record(title, header, rows):
     folder = os.environ.get("COURSE_RESULTS")
     if folder:
         entry = {"title": title, "header": table[0], "rows": rows}
-        with open(
-            pathlib.Path(folder) / "results.jsonl", "a", encoding="utf-8"
-        ) as file:
-            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        path = pathlib.Path(folder) / "results.jsonl"
+        kept = path.read_bytes() if path.exists() else b""
+        line = json.dumps(entry, ensure_ascii=False) + "\n"
+        write_whole(path, kept + line.encode("utf-8"))
 
 
 def _check_python(problems):
@@ -249,6 +262,7 @@ def _check_data(problems):
 def main():
     """Print the set-up report; return 0 if all is well, else 1."""
     problems = []
+    _print_any_letter()
     _check_python(problems)
     _check_packages(problems)
     _check_backend(problems)
