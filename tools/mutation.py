@@ -15,6 +15,7 @@ no tracing and survives a fork. ``docs/mutation.md`` reports the outcome.
 
 import argparse
 import ast
+import gc
 import inspect
 import json
 import os
@@ -31,6 +32,8 @@ OUT = ROOT / "build" / "mutation"
 EQUIVALENTS = ROOT / "tools" / "mutation_equivalents.toml"
 LIMIT = 60  # seconds of processor time for a mutant
 PATIENCE = 1200  # seconds by the clock
+PYTEST = ["-s", "-o", "addopts=--strict-markers"]
+PYTEST += ["-p", "no:terminal", "-p", "no:cacheprovider"]
 
 # tests: the modules they are for, a module's private parts among them
 GROUPS = {
@@ -286,9 +289,6 @@ class Watch:
         if fixturedef.scope != "function":
             self.switch(f"fixture {fixturedef.argname}")
 
-    def pytest_fixture_post_finalizer(self, fixturedef):
-        pass
-
     def run(self, items, stop_at_first=True):
         """Run items in order."""
         for item, following in zip(items, [*items[1:], None], strict=True):
@@ -304,11 +304,13 @@ class Watch:
 
 
 def survey(session, paths):
-    """In a child: run all tests once, see which lines each of them runs."""
+    """Run all tests once, see which lines each of them runs."""
     import coverage
     import pytest
 
-    cover = coverage.Coverage(data_file=None, include=[str(p) for p in paths])
+    cover = coverage.Coverage(
+        data_file=None, config_file=False, include=[str(p) for p in paths]
+    )
     watch = Watch(cover.switch_context)
 
     class Back:
@@ -318,11 +320,14 @@ def survey(session, paths):
             cover.switch_context(watch.current)
             return result
 
-    session.config.pluginmanager.register(watch)
-    session.config.pluginmanager.register(Back())
+    plugins = [watch, Back()]
+    for plugin in plugins:
+        session.config.pluginmanager.register(plugin)
     cover.start()
     watch.run(session.items, stop_at_first=False)
     cover.stop()
+    for plugin in plugins:
+        session.config.pluginmanager.unregister(plugin)
     lines = {}
     for path in paths:
         by_line = cover.get_data().contexts_by_lineno(str(path))
@@ -448,11 +453,12 @@ class Judge:
 
     def pytest_runtestloop(self, session):
         paths = [ROOT / "utils" / f"{module}.py" for module in self.modules]
-        output = OUT / f"{self.modules[0]}.survey.json"
-        job = ("survey", lambda: survey(session, paths), output)
-        ((_, seen),) = run_all([job], 1)
-        if seen.get("failed", True):
-            raise RuntimeError(f"fails without a mutant: {seen}")
+        seen = survey(session, paths)  # here: the children start warm
+        if seen["failed"]:
+            raise RuntimeError(f"fails without a mutant: {seen['failed']}")
+        gc.collect()
+        gc.disable()  # it would write to every page the children share
+        gc.freeze()
         for path in paths:
             start = time.monotonic()
             self.run_module(session, path, seen)
@@ -607,11 +613,11 @@ def main():
             modules = [module for module in modules if module in wanted]
             files = [f"tests/test_{name}.py" for name in tests]
             if modules:
-                pytest.main(
-                    ["-s", "-p", "no:terminal", "-p", "no:cacheprovider"]
-                    + files,
-                    plugins=[Judge(modules, options)],
+                code = pytest.main(
+                    [*PYTEST, *files], plugins=[Judge(modules, options)]
                 )
+                if code:
+                    raise SystemExit(f"pytest ended with {code!r}")
     report(wanted)
 
 
