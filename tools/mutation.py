@@ -448,11 +448,12 @@ class Judge:
         items[:] = [
             item
             for item in items
-            if not {"run_python", "run_process", "traced"} & set(_names(item))
+            if not {"run_python", "run_process"} & set(_names(item))
         ]
 
     def pytest_runtestloop(self, session):
         paths = [ROOT / "utils" / f"{module}.py" for module in self.modules]
+        Watch().run(session.items[:1])  # what the first test loads, it alone
         seen = survey(session, paths)  # here: the children start warm
         if seen["failed"]:
             raise RuntimeError(f"fails without a mutant: {seen['failed']}")
