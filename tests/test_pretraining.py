@@ -11,6 +11,7 @@ from keras import ops
 from utils import networks, pretraining
 from utils._classifiers import (
     Standardize,
+    check_rows,
     compile_classifier,
     cross_entropy,
     fit_head,
@@ -174,6 +175,7 @@ def test_transfer_keeps_token_ids_whole():
     ids = np.arange(12).reshape(3, 4) % 7
     classifier = transfer(source, 2, x=ids)
     assert classifier.inputs[0].dtype == "int32"
+    assert check_rows(classifier, ids.astype("float64")).dtype == np.int32
     fine_tune(
         classifier, ids, np.array([0, 1, 0]), frozen_updates=1, tuned_updates=1
     )
@@ -270,7 +272,7 @@ def test_greedy_stack_carries_every_stage_over(monkeypatch, rng, capsys):
     )
     x = rng.random((8, 7)).astype("float32")
     stack = greedy_stack(
-        x, (5, 4), epochs=2, batch_size=4, learning_rate=0.5, seed=3
+        x, (5, 4), epochs=3, batch_size=4, learning_rate=0.5, seed=3
     )
     model = stack.model
     assert capsys.readouterr().out == ""
@@ -281,13 +283,16 @@ def test_greedy_stack_carries_every_stage_over(monkeypatch, rng, capsys):
     for stage in stages:
         config = stage.get_config()
         assert config["code_activation"] == config["output"] == "sigmoid"
-        assert int(ops.convert_to_numpy(stage.optimizer.iterations)) == 4
+        assert int(ops.convert_to_numpy(stage.optimizer.iterations)) == 6
         rate = ops.convert_to_numpy(stage.optimizer.learning_rate)
         assert rate == pytest.approx(0.5)
     for optimizer, options in compiled:
         assert isinstance(optimizer, keras.optimizers.Adam)
         assert options["steps_per_execution"] == steps_per_execution()
         assert options["jit_compile"] == jit_compile()
+    assert stack.errors == tuple(
+        stage.history.history["mse"][-1] for stage in stages
+    )
     first, second = stages
     assert same(
         model.encoder.get_weights(),
@@ -468,9 +473,21 @@ def test_standardize_takes_one_mean_vector_and_one_scale():
     )
 
 
-def test_classifier_is_compiled_with_adam_and_a_loss_of_logits(labelled):
-    classifier = transfer(encoder(), 3, seed=0)
+def test_classifier_is_compiled_with_adam_and_a_loss_of_logits(
+    labelled, monkeypatch
+):
+    classifier, options = transfer(encoder(), 3, seed=0), {}
+    compile_ = keras.Model.compile
+    monkeypatch.setattr(
+        keras.Model,
+        "compile",
+        lambda self, *args, **kwargs: (
+            options.update(kwargs) or compile_(self, *args, **kwargs)
+        ),
+    )
     compile_classifier(classifier, 0.25)
+    assert options["steps_per_execution"] == steps_per_execution()
+    assert options["jit_compile"] == jit_compile()
     assert isinstance(classifier.optimizer, keras.optimizers.Adam)
     rate = ops.convert_to_numpy(classifier.optimizer.learning_rate)
     assert rate == pytest.approx(0.25)

@@ -351,15 +351,11 @@ def tests_for(line, tree, lines, seconds, budget):
     """Tests that reach the statement at a line, quickest first."""
     first, last = statement_lines(tree, line)
     chosen = {t for n in range(first, last + 1) for t in lines.get(str(n), ())}
-    cls, function, _ = owners(tree, line)
-    # read at import: the tests of the function, the class, the module
-    for node in (function, cls):
-        if node is not None and not chosen:
-            span = range(node.body[0].lineno, node.end_lineno + 1)
-            chosen = {t for n in span for t in lines.get(str(n), ())}
-            if node is function and first > node.body[0].lineno:
-                return []  # no test reaches this statement
-    chosen = chosen or {test for tests in lines.values() for test in tests}
+    _, function, _ = owners(tree, line)
+    if not chosen:
+        if function is not None and line >= function.body[0].lineno:
+            return []  # no test reaches this statement
+        chosen = set(seconds)  # read at import, a default say: any test
     ordered = sorted(chosen, key=lambda test: seconds[test])
     spent, kept = 0.0, []
     for test in ordered:
