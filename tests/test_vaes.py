@@ -1288,3 +1288,66 @@ def test_labelled_models_name_the_validation_data(cls, rows, labels):
         model.encode(x[:, :3], y)
     with pytest.raises(ValueError, match="x: expected shape"):
         VAE(FLAT, 2, widths=()).encode(x[:, :3])
+
+
+def test_semi_supervised_free_bits_are_of_units_and_weights_of_rows(rows):
+    model = SemiSupervisedVAE(
+        FLAT, 3, widths=(10,), num_classes=4, alpha=0.0, free_bits=0.4, seed=0
+    )
+    x, y, weight = rows[:5], np.array([2, -1, 0, -1, 3]), np.arange(5.0)
+    packed = {"x": x, "label": y}
+    outputs = dict(model(packed))
+    kl = np.random.default_rng(0).random((5, 4, 3))
+    kl[:, :, 1] = 0.01  # a unit below its free bits
+    outputs["class_kl"] = ops.convert_to_tensor(kl.astype("float32"))
+    share = model.classify(x).astype("float64")
+    share[y >= 0] = np.eye(4)[y[y >= 0]]
+    entropy = scipy.special.entr(share).sum(axis=1)
+    rest = (share * ops.convert_to_numpy(outputs["class_nll"])).sum(axis=1)
+    rest += np.log(4) - entropy
+    units = (share[:, :, None] * kl).sum(axis=1)  # (row, unit)
+    floor = np.maximum(units.mean(axis=0), 0.4).sum()
+    found = model.compute_loss(packed, y_pred=outputs, training=True)
+    assert number(found) == pytest.approx(rest.mean() + floor, rel=1e-5)
+    whole = units.mean(axis=0).sum()
+    found = model.compute_loss(packed, y_pred=outputs, training=False)
+    assert number(found) == pytest.approx(rest.mean() + whole, rel=1e-5)
+    for metric in model.metrics:
+        metric.reset_state()
+    found = model.compute_loss(
+        packed,
+        y_pred=outputs,
+        sample_weight=ops.convert_to_tensor(weight.astype("float32")),
+        training=False,
+    )
+    each = weight * (rest + units.sum(axis=1))
+    assert number(found) == pytest.approx(each.mean(), rel=1e-5)
+    squared = np.square(x - ops.convert_to_numpy(outputs["reconstruction"]))
+    assert number(model.mse_tracker.result()) == pytest.approx(
+        np.average(squared.mean(axis=1), weights=weight), rel=1e-5
+    )
+
+
+def test_semi_supervised_reconstructs_the_class_it_is_given(semi, rows):
+    x = rows[:4]
+    other = (semi.predict_classes(x) + 1) % 4
+    found = semi.reconstruct(x, other)
+    np.testing.assert_array_equal(
+        found, semi.decode(semi.encode(x, other), other)
+    )
+    assert not np.allclose(found, semi.reconstruct(x))
+
+
+def test_discretized_reconstructions_stay_in_range_and_use_it_all():
+    model = VAE(FLAT, 2, widths=(), likelihood="discretized", seed=0)
+    assert model.output_kind == "sigmoid"
+    decoded = model.decode(np.array([[50.0, -50.0]]))
+    assert (decoded.min(), decoded.max()) == (0.0, 1.0)
+
+
+def test_labelled_fit_passes_arguments_on_in_their_order(rows, labels, capsys):
+    model = ConditionalVAE(FLAT, 2, widths=(4,), seed=0)
+    model.compile("sgd", run_eagerly=True)
+    model.fit(rows[:30], labels[:30], 10, 2, 0)
+    assert int(ops.convert_to_numpy(model.optimizer.iterations)) == 6
+    assert capsys.readouterr().out == ""
