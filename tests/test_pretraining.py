@@ -551,6 +551,14 @@ def test_cross_entropy_survives_logits_of_any_size():
     assert isinstance(value, float)
 
 
+def test_cross_entropy_drops_nothing_out():
+    drop = keras.layers.Dropout(0.9, seed=0)
+    model = keras.Sequential([keras.Input((3,)), drop])
+    x = np.full((4, 3), np.log(2.0), "float32")
+    # equal logits: a third each, unless some are dropped
+    assert cross_entropy(model, x, np.zeros(4, int)) == pytest.approx(np.log(3))
+
+
 @pytest.mark.parametrize("size", [1e4, 1e-5], ids=["large", "small"])
 def test_fit_head_equals_adam_written_out(rng, size):
     codes = rng.normal(size=(9, 2)) * size
