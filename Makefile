@@ -20,7 +20,7 @@ NBVAL := --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run lab test unit test-notebooks test-backends notebooks \
-        full lint format lock clean
+        full mutation lint format lock clean
 
 help:
 	@echo "make run            execute every chapter (quick profile) into build/"
@@ -29,6 +29,7 @@ help:
 	@echo "make test-backends  unit tests on JAX and PyTorch"
 	@echo "make notebooks      rebuild chapters/ and solutions/ from source/"
 	@echo "make full           execute every chapter on MNIST, rewrite docs/results.md"
+	@echo "make mutation       wrong lines in utils: which ones does no test notice?"
 	@echo "make lint           style of code and notebooks"
 	@echo "make clean          remove .venv, caches and build/"
 
@@ -76,6 +77,13 @@ notebooks: $(STAMP)
 
 full: $(STAMP)
 	$(BIN)/python tools/run_course.py --full
+
+# Minutes, so not in CI; docs/mutation.md says what came out. Runs on PyTorch.
+# make mutation MUTATION="--sample 50 vaes" for a part of it.
+MUTATION ?=
+mutation: $(BACKENDS_STAMP)
+	$(BACKENDS_BIN)/python -m pip install --quiet --disable-pip-version-check mutmut==3.8.1 coverage
+	$(BACKENDS_BIN)/python tools/mutation.py $(MUTATION)
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .

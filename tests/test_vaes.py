@@ -1123,8 +1123,9 @@ def test_semi_supervised_classifier_drops_out_while_training_only(rows):
     for outputs in (model(x), model.call(x), model(x, training=False)):
         found = ops.convert_to_numpy(outputs["class_logits"])
         np.testing.assert_allclose(found, calm, rtol=1e-5)
-    wild = ops.convert_to_numpy(model(x, training=True)["class_logits"])
-    assert not np.allclose(wild, calm)
+    for outputs in (model(x, training=True), model.call(x, training=True)):
+        wild = ops.convert_to_numpy(outputs["class_logits"])
+        assert not np.allclose(wild, calm)
 
 
 def test_sample_decodes_numpys_own_draws():
@@ -1345,9 +1346,47 @@ def test_discretized_reconstructions_stay_in_range_and_use_it_all():
     assert (decoded.min(), decoded.max()) == (0.0, 1.0)
 
 
-def test_labelled_fit_passes_arguments_on_in_their_order(rows, labels, capsys):
-    model = ConditionalVAE(FLAT, 2, widths=(4,), seed=0)
+@pytest.mark.parametrize("cls", [ConditionalVAE, SemiSupervisedVAE])
+def test_labelled_fit_passes_arguments_on_in_their_order(
+    cls, rows, labels, capsys
+):
+    model = cls(FLAT, 2, widths=(4,), seed=0)
     model.compile("sgd", run_eagerly=True)
-    model.fit(rows[:30], labels[:30], 10, 2, 0)
-    assert int(ops.convert_to_numpy(model.optimizer.iterations)) == 6
+    model.fit(rows[:30], labels[:30], 15, 1, 0)
+    assert int(ops.convert_to_numpy(model.optimizer.iterations)) == 2
     assert capsys.readouterr().out == ""
+
+
+def test_semi_supervised_rows_alone_are_rows_without_labels(semi, rows):
+    x = rows[:4]
+    packed = semi._pack(x, None)
+    assert packed["label"].tolist() == [-1] * 4
+    outputs = semi(x)
+    alone, among = (
+        number(semi.compute_loss(given, y_pred=outputs))
+        for given in (x, packed)
+    )
+    assert alone == pytest.approx(among, rel=1e-6)
+    with pytest.raises(ValueError, match=r"x: expected shape \(n, 64\)"):
+        semi.classify(x[:, :3])
+
+
+def test_semi_supervised_class_metrics_weigh_the_labelled_rows(semi, rows):
+    x, y = rows[:4], np.array([0, -1, 2, 3])
+    weight = np.array([1.0, 5.0, 2.0, 3.0], "float32")
+    for metric in semi.metrics:
+        metric.reset_state()
+    packed = {"x": x, "label": y}
+    semi.compute_loss(
+        packed, y_pred=semi(packed), sample_weight=ops.convert_to_tensor(weight)
+    )
+    share = semi.classify(x).astype("float64")
+    seen = [0, 2, 3]
+    expected = np.average(-np.log(share[seen, y[seen]]), weights=weight[seen])
+    assert number(semi.class_tracker.result()) == pytest.approx(
+        expected, rel=1e-5
+    )
+    right = share.argmax(axis=1)[seen] == y[seen]
+    assert number(semi.accuracy_tracker.result()) == pytest.approx(
+        np.average(right, weights=weight[seen])
+    )
