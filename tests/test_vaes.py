@@ -1390,3 +1390,36 @@ def test_semi_supervised_class_metrics_weigh_the_labelled_rows(semi, rows):
     assert number(semi.accuracy_tracker.result()) == pytest.approx(
         np.average(right, weights=weight[seen])
     )
+
+
+def test_decoder_mirrors_the_widths_and_planes_stand_beside_any_channels():
+    model = VAE(FLAT, 2, widths=(9, 5), seed=0)
+    sizes = [
+        [w.shape for w in part.get_weights() if w.ndim == 2]
+        for part in (model.encoder, model.decoder)
+    ]
+    assert sizes == [
+        [(64, 9), (9, 5), (5, 2), (5, 2)],
+        [(2, 5), (5, 9), (9, 64)],
+    ]
+    assert model.output_kind == "bernoulli"
+    colour = ConditionalVAE(
+        (8, 8, 2), 3, num_classes=4, widths=(4,), network="conv", seed=0
+    )
+    x = np.zeros((2, 8, 8, 2), "float32")
+    assert colour.encode(x, [0, 3]).shape == (2, 3)
+
+
+def test_loss_counts_as_training_unless_told_and_tracks_the_mean_square(rows):
+    model = VAE(FLAT, 3, widths=(), free_bits=50.0, seed=0)
+    outputs = model(rows[:5])
+    plain, training, evaluation = (
+        number(model.compute_loss(rows[:5], y_pred=outputs, **flag))
+        for flag in ({}, {"training": True}, {"training": False})
+    )
+    assert plain == pytest.approx(training)
+    assert plain > evaluation + 100
+    image = ops.convert_to_numpy(outputs["reconstruction"])
+    assert number(model.mse_tracker.result()) == pytest.approx(
+        np.mean((rows[:5] - image) ** 2), rel=1e-5
+    )
