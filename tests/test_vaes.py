@@ -1289,6 +1289,8 @@ def test_labelled_models_name_the_validation_data(cls, rows, labels):
         model.encode(x[:, :3], y)
     with pytest.raises(ValueError, match="x: expected shape"):
         VAE(FLAT, 2, widths=()).encode(x[:, :3])
+    with pytest.raises(ValueError, match="labels: expected 4 labels"):
+        model.encode(x, y[:3])
 
 
 def test_semi_supervised_free_bits_are_of_units_and_weights_of_rows(rows):

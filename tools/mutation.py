@@ -476,7 +476,7 @@ class Judge:
         killed = _killed_before(module) if options.again else {}
         jobs, results = [], {}
         for key, mutant in enumerate(mutants):
-            name = (mutant["removed"], mutant["added"])
+            name = (mutant["line"], mutant["removed"], mutant["added"])
             if name in killed:
                 results[key] = killed[name]
                 continue
@@ -503,7 +503,10 @@ def _killed_before(module):
         return {}
     rows = json.loads(path.read_text(encoding="utf-8"))["mutants"]
     return {
-        (row["removed"], row["added"]): {"status": "killed", "by": row["by"]}
+        (row["line"], row["removed"], row["added"]): {
+            "status": "killed",
+            "by": row["by"],
+        }
         for row in rows
         if row["status"] == "killed"
     }
@@ -547,12 +550,10 @@ def summary(module):
     """Counts of one module's last run, and the mutants left open."""
     result = json.loads((OUT / f"{module}.json").read_text(encoding="utf-8"))
     known = tomllib.loads(EQUIVALENTS.read_text(encoding="utf-8"))
-    known = {(e["removed"], e["added"]) for e in known.get(module, [])}
+    known = {entry["added"] for entry in known.get(module, [])}
     rows = result["mutants"]
     survived = [row for row in rows if row["status"] == "survived"]
-    open_ = [
-        row for row in survived if (row["removed"], row["added"]) not in known
-    ]
+    open_ = [row for row in survived if row["added"] not in known]
     return {
         "generated": result["generated"],
         "run": len(rows),
