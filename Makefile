@@ -19,8 +19,8 @@ NBVAL := --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
          --nbval-cell-timeout 120 -o filterwarnings=default
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run lab test unit test-notebooks test-backends pythons notebooks \
-        full lint format lock clean
+.PHONY: help setup run lab test unit test-notebooks test-backends pythons \
+        notebooks full bench mutation lint format lock clean
 
 help:
 	@echo "make run            execute every chapter (quick profile) into build/"
@@ -30,6 +30,7 @@ help:
 	@echo "make pythons        unit tests and a chapter on Python 3.11, 3.12 and 3.13"
 	@echo "make notebooks      rebuild chapters/ and solutions/ from source/"
 	@echo "make full           execute every chapter in both profiles, rewrite docs/results.md"
+	@echo "make mutation       wrong lines in utils: which ones does no test notice?"
 	@echo "make lint           style of code and notebooks"
 	@echo "make clean          remove .venv, caches and build/"
 
@@ -82,6 +83,13 @@ notebooks: $(STAMP)
 full: $(STAMP)
 	$(BIN)/python tools/run_course.py --record
 	$(BIN)/python tools/run_course.py --full --record
+
+# Minutes, so not in CI; docs/mutation.md says what came out. Runs on PyTorch.
+# make mutation MUTATION="--sample 50 vaes" for a part of it.
+MUTATION ?=
+mutation: $(BACKENDS_STAMP)
+	$(BACKENDS_BIN)/python -m pip install --quiet --disable-pip-version-check mutmut==3.8.1 coverage
+	$(BACKENDS_BIN)/python tools/mutation.py $(MUTATION)
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .

@@ -1,5 +1,6 @@
 """The games of `utils.gans`: gradients, penalties, contract, errors."""
 
+import inspect
 import json
 
 import contracts
@@ -10,6 +11,7 @@ from contracts import Case
 from keras import ops
 
 from utils import gans, networks
+from utils._adversarial import pure_scores
 from utils.backend import input_gradient
 from utils.gans import GAN, WGANGP, ConditionalGAN, RelativisticGAN
 
@@ -764,6 +766,227 @@ def test_given_networks_whose_shapes_do_not_meet():
     _, column = own_networks(outputs=(1,))
     with pytest.raises(ValueError, match=r"discriminator: .*\(None, 1\)"):
         GAN((3,), 2, output="linear", discriminator=column)
+
+
+# ------------------------------------------------------------- small print
+
+
+class Spy(keras.layers.Layer):
+    """Notes how it was called; the identity."""
+
+    seen = []  # of all spies: Keras would copy a list of their own
+
+    def call(self, inputs, training=None):
+        self.seen.append((self.name, training))
+        return inputs
+
+
+def spied(cls, **more):
+    seen = Spy.seen
+    noise, x = keras.Input((2,)), keras.Input((3,))
+    scores = keras.layers.Dense(1)(Spy(name="D")(x))
+    model = cls(
+        (3,),
+        2,
+        output="linear",
+        generator=keras.Model(
+            noise, keras.layers.Dense(3)(Spy(name="G")(noise))
+        ),
+        discriminator=keras.Model(x, keras.layers.Reshape(())(scores)),
+        seed=0,
+        **more,
+    )
+    seen.clear()
+    return model, seen
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_call_hands_training_to_both_players(training):
+    model, seen = spied(GAN)
+    model.call(ops.convert_to_tensor(rows()), training=training)
+    assert sorted(seen) == [("D", training)] * 3 + [("G", training)]
+    seen.clear()
+    model.call(ops.convert_to_tensor(rows()))
+    assert sorted(seen) == [("D", False)] * 3 + [("G", False)]
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("cls", [GAN, WGANGP, RelativisticGAN])
+def test_penalties_hand_training_to_the_critic(cls, training):
+    model, seen = spied(cls, r1=1.0, r2=1.0)
+    x = ops.convert_to_tensor(rows())
+    outputs = model.call(x)
+    seen.clear()
+    model.compute_loss(x, y_pred=outputs, training=training)
+    assert seen == [("D", training)] * (3 if cls is WGANGP else 2)
+    seen.clear()
+    model.compute_loss(x, y_pred=outputs)
+    assert set(seen) == {("D", True)}
+    seen.clear()
+    model.squared_gradient_norm(x)
+    pure_scores(model.discriminator, x)
+    assert seen == [("D", False)] * 2
+
+
+def test_boundaries_between_real_and_generated():
+    real, fake = ops.convert_to_tensor([1.0, 3.0]), ops.convert_to_tensor([7.0])
+    assert make("non_saturating").boundary(real, fake) == 0.0
+    assert make("saturating").boundary(real, fake) == 0.0
+    assert make("least_squares").boundary(real, fake) == 0.5
+    for game in ("wgan_gp", "relativistic"):
+        assert number(make(game).boundary(real, fake)) == 4.5
+
+
+def test_metrics_of_a_batch_by_hand():
+    for game, boundary in (("non_saturating", 0.0), ("least_squares", 0.5)):
+        model = make(game, r1=0.0, r2=0.0)
+        scores = {
+            # on the boundary a row counts for nobody
+            "real_scores": np.array([boundary, 2.0, -1.0, 3.0], "float32"),
+            "fake_scores": np.array([boundary, -2.0, -3.0, -1.0], "float32"),
+            "generator_scores": np.zeros(4, "float32"),
+            "samples": rows(4),
+        }
+        outputs = {k: ops.convert_to_tensor(v) for k, v in scores.items()}
+        total = number(model.compute_loss(rows(4), y_pred=outputs))
+        found = {m.name: number(m.result()) for m in model.metrics}
+        assert found["real_accuracy"] == pytest.approx(0.5)
+        assert found["fake_accuracy"] == pytest.approx(0.75)
+        assert total == pytest.approx(
+            found["discriminator_loss"] + found["generator_loss"], rel=1e-6
+        )
+
+
+def test_wasserstein_is_the_difference_of_the_mean_scores():
+    model = make("wgan_gp")
+    real, fake = np.array([5.0, 2.0]), np.array([1.0, -1.0])
+    d_loss, g_loss = model.player_losses(
+        *map(ops.convert_to_tensor, (real, fake, fake))
+    )
+    assert number(model.wasserstein_tracker.result()) == pytest.approx(3.5)
+    np.testing.assert_allclose(ops.convert_to_numpy(d_loss), fake - real)
+    np.testing.assert_allclose(ops.convert_to_numpy(g_loss), -fake)
+
+
+def test_defaults_of_the_games():
+    def defaults(cls):
+        parameters = inspect.signature(cls.__init__).parameters
+        return {
+            name: parameter.default
+            for name, parameter in parameters.items()
+            if parameter.default is not parameter.empty
+        }
+
+    assert defaults(GAN) == {
+        "generator_widths": (128,),
+        "critic_widths": (128,),
+        "network": "dense",
+        "output": "sigmoid",
+        "loss": "non_saturating",
+        "r1": 0.0,
+        "r2": 0.0,
+        "generator": None,
+        "discriminator": None,
+        "seed": None,
+    }
+    assert defaults(ConditionalGAN) == {}
+    assert defaults(WGANGP) == {"gradient_penalty": 10.0}
+    assert defaults(RelativisticGAN) == {"r1": 0.1, "r2": 0.1}
+    assert ConditionalGAN((3,), 2, 2).num_classes == 2
+
+
+def leaves(model):
+    for layer in model.layers:
+        yield from leaves(layer) if isinstance(layer, keras.Model) else [layer]
+
+
+@pytest.mark.parametrize("game", ["non_saturating", "conditional"])
+@pytest.mark.parametrize("network", ["dense", "conv"])
+def test_players_are_built_alike_by_seed_kind_and_precision(game, network):
+    def built(seed, dtype="mixed_bfloat16"):
+        return make(
+            game, input_shape=(8, 8, 1), network=network, seed=seed, dtype=dtype
+        )
+
+    model, same, other = built(1), built(1), built(2)
+    for player in ("generator", "discriminator"):
+        first, second, third = (
+            getattr(one, player).get_weights() for one in (model, same, other)
+        )
+        for a, b in zip(first, second, strict=True):
+            np.testing.assert_array_equal(a, b)
+        assert not all(map(np.array_equal, first, third))
+        own = list(leaves(getattr(model, player)))
+        kinds = {type(layer).__name__ for layer in own}
+        assert any("Conv" in kind for kind in kinds) == (network == "conv")
+        for layer in own:
+            if not isinstance(layer, keras.layers.InputLayer):
+                assert layer.dtype_policy.name == "mixed_bfloat16"
+    states = [arrays([one.noise.state])[0].tolist() for one in (model, same)]
+    assert states[0] == states[1]
+    assert model.noise.get_config()["seed"] == 1
+
+
+def test_conditional_takes_networks_of_two_inputs():
+    twin = make("conditional")
+    model = make(
+        "conditional",
+        generator=twin.generator,
+        discriminator=twin.discriminator,
+    )
+    config = model.get_config()
+    assert isinstance(config["generator"], dict)
+    assert isinstance(config["discriminator"], dict)
+    assert make("conditional").get_config()["generator"] is None
+    again = ConditionalGAN.from_config(config)
+    assert again.generator is not twin.generator
+    with pytest.raises(ValueError, match="generator: expected a model from z"):
+        make("conditional", generator=make("non_saturating").generator)
+    labels = twin._check_labels([0, 2], "labels", 2)
+    assert labels.dtype == np.int32
+    assert model.score(rows(1), [2]).shape == (1,)
+
+
+def test_sample_decodes_numpys_own_draws():
+    model = make("non_saturating")
+    z = np.random.default_rng(5).standard_normal((4, 2), "float32")
+    np.testing.assert_array_equal(model.sample(4, seed=5), model.generate(z))
+
+
+def test_validation_split_is_taken_off_before_rows_are_counted():
+    model = compiled(make("saturating"), run_eagerly=True)
+    history = model.fit(
+        rows(12), batch_size=4, validation_split=0.5, verbose=0
+    ).history
+    assert "val_generator_loss" in history
+    with pytest.raises(ValueError, match="no batch of one row from 5 rows"):
+        model.fit(rows(10), batch_size=4, validation_split=0.5, verbose=0)
+    with pytest.raises(ValueError, match="no batch of one row from 33 rows"):
+        model.fit(rows(33), verbose=0)  # Keras's 32 rows a batch
+    model.fit(rows(2), batch_size=2, validation_data=rows(2), verbose=0)
+
+
+def test_training_refuses_what_it_would_not_use():
+    model = make("wgan_gp")
+    with pytest.raises(ValueError, match="compile"):
+        model.fit(rows(), verbose=0)
+    model.compile("sgd", loss="mse")
+    with pytest.raises(ValueError, match="WGANGP has its own, one for each"):
+        model.fit(rows(), verbose=0)
+    with pytest.raises(ValueError, match=r"the model has its own; .*mse"):
+        model.refuse_loss()
+    with pytest.raises(ValueError, match="sample_weight: expected none in an"):
+        model.evaluate(rows(), sample_weight=np.ones(8), verbose=0)
+    for wrong, place in (
+        ((rows()[:, :2],), 0),
+        ((rows(), np.zeros(8, int)), 1),
+    ):
+        with pytest.raises(
+            ValueError, match=rf"validation_data\[{place}\]: expected"
+        ):
+            compiled(make("saturating")).fit(
+                rows(), validation_data=wrong, verbose=0
+            )
 
 
 # ------------------------------------------------------------------- errors

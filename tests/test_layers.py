@@ -305,3 +305,56 @@ def test_quantizer_config_round_trip_and_shapes():
 def test_quantizer_wrong_argument_refused(arguments, match):
     with pytest.raises(ValueError, match=match):
         layers.VectorQuantizer(*arguments)
+
+
+def test_quantizer_starts_from_seeded_rows_of_length_about_one():
+    book, same, other = (
+        ops.convert_to_numpy(layers.VectorQuantizer(4000, 16, seed).codebook)
+        for seed in (0, 0, 1)
+    )
+    assert book.std() == pytest.approx(16**-0.5, rel=0.02)
+    np.testing.assert_array_equal(book, same)
+    assert not np.array_equal(book, other)
+
+
+def test_quantizer_half_precision_still_compares_in_float32():
+    layer = layers.VectorQuantizer(2, 1, dtype="mixed_bfloat16")
+    assert layer.built is True
+    assert layer.codebook.name == "codebook"
+    # bfloat16 would hold both rows as 1
+    layer.codebook.assign([[1.002], [1.001]])
+    chosen, ids = layer(ops.cast([[1.0]], "bfloat16"))
+    assert ops.convert_to_numpy(ids).tolist() == [1]
+    assert keras.backend.standardize_dtype(chosen.dtype) == "bfloat16"
+
+
+# ------------------------------------------------------------------- of all
+
+
+def test_layers_are_registered_under_the_name_that_files_hold():
+    assert layers.PACKAGE == "unsupervised"
+    for name in layers.__all__:
+        registered = keras.saving.get_registered_name(getattr(layers, name))
+        assert registered == f"unsupervised>{name}"
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "masking"])
+def test_corruption_without_a_word_is_inference_and_keeps_masks(kind):
+    layer = layers.Corruption(kind, 0.5, seed=1)
+    np.testing.assert_array_equal(ops.convert_to_numpy(layer(X)), X)
+    np.testing.assert_array_equal(ops.convert_to_numpy(layer.call(X)), X)
+    assert layer.supports_masking is True
+
+
+def test_tied_dense_names_its_bias_and_takes_more_axes():
+    _, _, tied = tied_pair()
+    assert tied.bias.name == "bias"
+    assert tied.compute_output_shape((None, 7, 3)) == (None, 7, 5)
+
+
+def test_sampling_half_precision_stays_half():
+    layer = layers.Sampling(seed=1, dtype="mixed_bfloat16")
+    zeros = ops.zeros((2, 3), "bfloat16")
+    assert keras.backend.standardize_dtype(layer((zeros, zeros)).dtype) == (
+        "bfloat16"
+    )

@@ -191,3 +191,44 @@ def test_discretized_nll_half_precision_input_computed_in_float32(rng):
     x = ops.cast(rng.integers(0, 2, (3, 8)), "bfloat16")
     value = losses.discretized_nll(x, ops.cast(x, "bfloat16"), 0.1, 2)
     assert keras.backend.standardize_dtype(value.dtype) == "float32"
+
+
+# --------------------------------------------------------- defaults, dtypes
+
+
+def test_losses_defaults_are_unit_scale_and_bytes(rng):
+    x, mean = rng.random((2, 3, 4)).astype("float32")
+    np.testing.assert_array_equal(
+        as_numpy(losses.gaussian_nll(x, mean)),
+        as_numpy(losses.gaussian_nll(x, mean, 1.0)),
+    )
+    x = np.round(x * 255) / 255
+    np.testing.assert_array_equal(
+        as_numpy(losses.discretized_nll(x, mean, 0.1)),
+        as_numpy(losses.discretized_nll(x, mean, 0.1, 256)),
+    )
+
+
+def test_losses_compute_in_float32_whatever_keras_defaults_to(rng):
+    # thirds and the like: half precision would round them
+    x, t, scale = rng.uniform(0.3, 0.7, (3, 2, 3)).astype("float32")
+    seen = np.array([[1, 0, 1], [1, 1, 0]])
+    calls = [
+        (losses.squared_error, x, t),
+        (losses.masked_squared_error, x, t, seen),
+        (losses.multinomial_nll, x, t),
+        (losses.bernoulli_nll, x, t),
+        (losses.gaussian_nll, x, t, scale),
+        (losses.discretized_nll, x, t, scale),
+        (losses.gaussian_kl, x, t),
+        (losses.bernoulli_kl, x, t),
+    ]
+    expected = [as_numpy(loss(*given)) for loss, *given in calls]
+    keras.config.set_floatx("float16")
+    try:
+        values = [as_numpy(loss(*given)) for loss, *given in calls]
+    finally:
+        keras.config.set_floatx("float32")
+    for value, wanted in zip(values, expected, strict=True):
+        assert value.dtype == np.float32
+        np.testing.assert_allclose(value, wanted, rtol=1e-5)

@@ -150,3 +150,47 @@ def test_dead_units_counts_columns_that_are_zero_everywhere():
 def test_metric_wrong_input_refused(call, match):
     with pytest.raises(ValueError, match=match):
         call()
+
+
+def test_principal_angle_cosines_never_pass_one(rng):
+    # rounding alone would give 1.0000000000000002 for some of these
+    for _ in range(50):
+        a = rng.normal(size=(8, 3))
+        mixed = a @ rng.normal(size=(3, 3))
+        assert metrics.principal_angle_cosines(a, mixed).max() <= 1.0
+
+
+def test_distance_correlation_three_rows_are_enough():
+    x = np.array([[0.0], [1.0], [3.0]])
+    assert metrics.distance_correlation(x, 2 * x) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (lambda: metrics.psnr([[0.0]], [[1.0]], peak=-1), "peak: expected"),
+        (
+            lambda: metrics.principal_angle_cosines(np.ones((2, 2, 2)), E1),
+            "a: expected an array with 2 axes",
+        ),
+        (
+            lambda: metrics.principal_angle_cosines(np.eye(2), np.ones(2)),
+            "b: expected an array with 2 axes",
+        ),
+        (
+            lambda: metrics.principal_angle_cosines(np.eye(3), np.ones((3, 2))),
+            "b: expected linearly independent columns",
+        ),
+        (
+            lambda: metrics.distance_correlation(np.eye(2), np.eye(2)),
+            "x: expected at least 3 rows",
+        ),
+        (
+            lambda: metrics.distance_correlation(np.eye(3), np.eye(2)),
+            "z: expected at least 3 rows",
+        ),
+    ],
+)
+def test_metric_names_the_argument_that_is_wrong(call, match):
+    with pytest.raises(ValueError, match=match):
+        call()

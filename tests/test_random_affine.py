@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import scipy.ndimage
 from keras import ops
 
 from utils.layers import RandomAffine
@@ -123,3 +124,56 @@ def test_random_affine_config_round_trip_keeps_every_argument():
 def test_random_affine_wrong_argument_refused(arguments, match):
     with pytest.raises(ValueError, match=match):
         RandomAffine(**arguments)
+
+
+def test_random_affine_equals_scipy_for_given_draws(monkeypatch, rng):
+    draws = np.array(
+        [[0.7, -0.4], [0.9, -0.6], [0.5, -0.8], [-0.3, 0.2], [0.4, 0.6]],
+        "float32",
+    )
+
+    def uniform(shape, minval=0.0, maxval=1.0, dtype=None, seed=None):
+        assert tuple(int(size) for size in shape) == draws.shape
+        assert (minval, maxval) == (-1.0, 1.0)
+        return ops.convert_to_tensor(draws)
+
+    monkeypatch.setattr(keras.random, "uniform", uniform)
+    images = np.zeros((2, 11, 14, 1), "float32")
+    images[:, 2:-2, 2:-2] = rng.random((2, 7, 10, 1))
+    value = moved(images, rotation=40.0, shift=0.2, scale=0.3, shear=0.5)
+    center = np.array([5.0, 6.5])  # row, column
+    for image, result, (turn, size, slant, right, down) in zip(
+        images, value, draws.T.astype("float64"), strict=True
+    ):
+        angle, slant = np.radians(40.0 * turn), 0.5 * slant
+        cos, sin = np.cos(angle), np.sin(angle)
+        # of an output point its source, in columns and rows
+        matrix = np.array([[cos, sin], [-sin, cos]]) / (1 + 0.3 * size)
+        matrix = matrix @ np.array([[1.0, slant], [0.0, 1.0]])
+        matrix = matrix[::-1, ::-1]  # in rows and columns
+        offset = center - matrix @ center
+        offset += 0.2 * np.array([11 * down, 14 * right])
+        expected = scipy.ndimage.affine_transform(
+            image[..., 0], matrix, offset, order=1, mode="grid-constant"
+        )
+        np.testing.assert_allclose(result[..., 0], expected, atol=1e-4)
+
+
+def test_random_affine_images_have_their_channels_last_whatever_keras_says():
+    images = disc(2)
+    expected = moved(images, rotation=20.0)
+    keras.config.set_image_data_format("channels_first")
+    try:
+        np.testing.assert_array_equal(moved(images, rotation=20.0), expected)
+    finally:
+        keras.config.set_image_data_format("channels_last")
+
+
+def test_random_affine_defaults_and_smallest_amounts():
+    config = RandomAffine().get_config()
+    amounts = [config[name] for name in ("rotation", "shift", "scale", "shear")]
+    assert amounts == [10.0, 0.1, 0.1, 0.0]
+    np.testing.assert_array_equal(RandomAffine(seed=1)(disc(2)), disc(2))
+    for name in STILL:
+        with pytest.raises(ValueError, match=f"{name}: expected a number from"):
+            RandomAffine(**{name: -0.1})

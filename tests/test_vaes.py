@@ -3,6 +3,8 @@
 What all models promise alike is tested in ``test_contracts_vaes.py``.
 """
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ import scipy.stats
 from keras import ops
 
 from utils import backend, losses
+from utils._latent_models import LatentModel
+from utils._variational import VariationalModel
 from utils.vaes import VAE, ConditionalVAE, SemiSupervisedVAE
 
 BACKEND = keras.backend.backend()
@@ -234,6 +238,7 @@ def test_sample_weight_zero_rows_do_not_count(rows):
         )
     assert results[0]["nll"] == pytest.approx(results[1]["nll"], rel=1e-5)
     assert results[0]["kl"] == pytest.approx(results[1]["kl"], rel=1e-5)
+    assert results[0]["mse"] == pytest.approx(results[1]["mse"], rel=1e-5)
     # the loss is the mean over all rows of the batch, as everywhere
     assert 2 * results[0]["loss"] == pytest.approx(results[1]["loss"], rel=1e-5)
 
@@ -783,7 +788,10 @@ def test_semi_supervised_metrics_count_labelled_rows_alone(rows):
     y[:20] = (truth[:20] + np.arange(20) % 2) % 10
     result = model.evaluate(rows, y, verbose=0, return_dict=True)
     assert result["accuracy"] == pytest.approx(0.5)
-    assert result["class_loss"] > 0
+    share = model.classify(rows[:20])[np.arange(20), y[:20]]
+    assert result["class_loss"] == pytest.approx(
+        -np.log(share.astype("float64")).mean(), rel=1e-4
+    )
     alone = model.evaluate(rows, verbose=0, return_dict=True)
     assert np.isfinite(alone["loss"])
 
@@ -1005,3 +1013,415 @@ def test_posterior_gradient_by_the_input_is_there(rows):
         lambda x: model.posterior(x)["mean"], rows[:4]
     )
     assert np.abs(ops.convert_to_numpy(gradient)).max() > 0
+
+
+# ------------------------------------------- defaults, draws, small print
+
+
+def defaults(cls):
+    found = {}
+    for base in cls.__mro__[::-1]:
+        if base.__module__.startswith("utils.") and "__init__" in vars(base):
+            parameters = inspect.signature(base.__init__).parameters
+            found |= {
+                name: parameter.default
+                for name, parameter in parameters.items()
+                if parameter.default is not parameter.empty
+            }
+    return found
+
+
+def test_defaults_are_those_of_the_paper_and_the_docstrings():
+    plain = {
+        "input_shape": (28, 28, 1),
+        "latent_dim": 20,
+        "widths": (400,),
+        "network": "dense",
+        "activation": "relu",
+        "likelihood": "bernoulli",
+        "scale": "learned",
+        "levels": 256,
+        "beta": 1.0,
+        "free_bits": 0.0,
+        "warmup_steps": 0,
+        "seed": None,
+    }
+    classes = {"num_classes": 10}
+    semi = {"alpha": 20.0, "classifier_widths": None, "dropout": 0.0}
+    assert defaults(VAE) == plain
+    assert defaults(ConditionalVAE) == plain | classes
+    assert defaults(SemiSupervisedVAE) == plain | classes | semi
+    # each level's own, as the one above might hide it
+    for cls in (VariationalModel, VAE, ConditionalVAE, SemiSupervisedVAE):
+        own = inspect.signature(cls.__init__).parameters
+        assert own["input_shape"].default == (28, 28, 1)
+        assert own["latent_dim"].default == 20
+    samples = [
+        inspect.signature(verb).parameters["num_samples"].default
+        for verb in (VAE.elbo, VAE.log_likelihood)
+    ]
+    assert samples == [1, 100]
+
+
+def test_first_scale_and_its_gain():
+    model = VAE(FLAT, 2, widths=(), likelihood="gaussian", seed=0)
+    assert number(model.current_scale()) == pytest.approx(0.2)
+    assert number(model.log_scale.value) == pytest.approx(np.log(0.2) / 10)
+    assert model.log_scale.name == "log_scale"
+    warm = VAE(FLAT, 2, widths=(), warmup_steps=3)
+    assert warm.steps_done.name == "steps_done"
+    assert warm.steps_done.dtype == "int32"
+    assert not warm.steps_done.trainable
+    assert int(ops.convert_to_numpy(warm.steps_done)) == 0
+
+
+def test_parts_have_names_activations_and_the_models_precision():
+    model = SemiSupervisedVAE(
+        FLAT,
+        3,
+        widths=(5,),
+        num_classes=4,
+        activation="tanh",
+        classifier_widths=(6,),
+        dropout=0.25,
+        dtype="mixed_bfloat16",
+        seed=1,
+    )
+    assert (model.encoder.name, model.classifier.name) == (
+        "encoder",
+        "classifier",
+    )
+    for part in (model.encoder, model.decoder, model.classifier):
+        hidden = [
+            layer
+            for layer in part.layers
+            if isinstance(layer, keras.layers.Dense) and layer.units in (5, 6)
+        ]
+        assert [layer.activation for layer in hidden] == [
+            keras.activations.tanh
+        ]
+        for layer in part.layers:
+            if not isinstance(layer, keras.layers.InputLayer):
+                assert layer.dtype_policy.name == "mixed_bfloat16"
+    assert model.sampler.dtype_policy.name == "mixed_bfloat16"
+    (drop,) = (
+        layer
+        for layer in model.classifier.layers
+        if isinstance(layer, keras.layers.Dropout)
+    )
+    assert (drop.rate, drop.seed) == (0.25, 1)
+    assert model.classifier.layers[-1].name == "code"
+
+
+def test_semi_supervised_classifier_drops_out_while_training_only(rows):
+    model = SemiSupervisedVAE(
+        FLAT, 2, widths=(9,), num_classes=2, dropout=0.9, seed=0
+    )
+    spread_weights(model)
+    x = rows[:5]
+    calm = ops.convert_to_numpy(model.classifier(x, training=False))
+    for outputs in (model(x), model.call(x), model(x, training=False)):
+        found = ops.convert_to_numpy(outputs["class_logits"])
+        np.testing.assert_allclose(found, calm, rtol=1e-5)
+    for outputs in (model(x, training=True), model.call(x, training=True)):
+        wild = ops.convert_to_numpy(outputs["class_logits"])
+        assert not np.allclose(wild, calm)
+
+
+def test_sample_decodes_numpys_own_draws():
+    model = spread_weights(VAE(FLAT, 5, widths=(), seed=0))
+    z = np.random.default_rng(3).standard_normal((4, 5), dtype="float32")
+    np.testing.assert_array_equal(model.sample(4, seed=3), model.decode(z))
+    assert model.score(model.sample(4, seed=3), seed=0).dtype == np.float32
+
+
+def test_terms_equal_densities_of_scipy_for_numpys_own_draws(rng):
+    model = VAE((6,), 2, widths=(), likelihood="gaussian", scale=0.5, seed=0)
+    spread_weights(model)
+    x = rng.normal(size=(3, 6)).astype("float32")
+    fit, ratio, kl = model.terms(x, None, 4, np.random.default_rng(9))
+    noise = np.random.default_rng(9).standard_normal((3, 4, 2), "float32")
+    heads = model.encoder(x)
+    mean, log_var = (
+        ops.convert_to_numpy(heads[name])[:, None].astype("float64")
+        for name in ("mean", "log_var")
+    )
+    deviation = np.exp(0.5 * log_var)
+    z = mean + deviation * noise
+    norm = scipy.stats.norm.logpdf
+    decoded = model.decode(z.reshape(12, 2)).reshape(3, 4, 6)
+    np.testing.assert_allclose(
+        fit, norm(x[:, None], decoded, 0.5).sum(axis=2), rtol=1e-4
+    )
+    np.testing.assert_allclose(
+        ratio,
+        (norm(z) - norm(z, mean, deviation)).sum(axis=2),
+        rtol=1e-4,
+        atol=1e-4,
+    )
+    closed = 0.5 * (mean**2 + deviation**2 - 1 - log_var).sum(axis=(1, 2))
+    np.testing.assert_allclose(kl, closed, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("piece", "calls"), [(4, 15), (5, 10), (25, 3), (2048, 1)]
+)
+def test_bounds_add_up_pieces_of_rows_and_of_samples(
+    piece, calls, rng, monkeypatch
+):
+    model = VAE((6,), 2, widths=(), likelihood="gaussian", scale=0.5, seed=0)
+    x = rng.normal(size=(5, 6)).astype("float32")
+    ratio = rng.normal(size=(5, 9))
+    fit = x[:, :1] + np.arange(9.0) - 4
+    kl = np.arange(5.0)
+    monkeypatch.setattr("utils._variational.PIECE", piece)
+    done = {row: 0 for row in range(5)}
+    sizes = []
+
+    def terms(rows, one_hot, num_samples, generator):
+        sizes.append(len(rows) * num_samples)
+        found = [int(np.flatnonzero((x == row).all(axis=1))[0]) for row in rows]
+        assert (one_hot.argmax(axis=1) == np.array(found) % 3).all()
+        part = slice(done[found[0]], done[found[0]] + num_samples)
+        for row in found:
+            done[row] += num_samples
+        return fit[found, part], ratio[found, part], kl[found]
+
+    model.terms = terms
+    one_hot = np.eye(3)[np.arange(5) % 3]
+    elbo, weighted = model.bounds(x, one_hot, 9, None)
+    assert set(done.values()) == {9}
+    assert (len(sizes), sum(sizes)) == (calls, 45)
+    assert max(sizes) <= piece
+    np.testing.assert_allclose(elbo, fit.mean(axis=1) - kl)
+    expected = scipy.special.logsumexp(fit + ratio, axis=1) - np.log(9)
+    np.testing.assert_allclose(weighted, expected)
+
+
+def test_semi_supervised_bound_of_a_known_class_counts_its_probability(semi):
+    x = semi.sample(6, seed=0)
+    y = np.arange(6) % 4
+    given_class = [
+        LatentModel._estimate(semi, x, 3, y, 1),
+        semi._estimate(x, 3, y, 1),
+    ]
+    for without, joint in zip(*given_class, strict=True):
+        np.testing.assert_allclose(joint, without - np.log(4), rtol=1e-6)
+    with pytest.raises(ValueError, match="labels: expected 6 labels"):
+        semi.elbo(x, labels=y[:5])
+
+
+def test_semi_supervised_bounds_weigh_the_classes(semi, rows):
+    x = rows[:4]
+    draws = np.random.default_rng(5)
+    parts = np.array(
+        [
+            LatentModel._estimate(
+                semi, x, 2, np.full(4, c), int(draws.integers(2**31))
+            )
+            for c in range(4)
+        ]
+    )  # (class, bound, row)
+    share = semi.classify(x).astype("float64").T
+    each = parts[:, 0] - np.log(4) - np.log(share)
+    np.testing.assert_allclose(
+        semi.elbo(x, 2, seed=5), (share * each).sum(axis=0), rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        semi.log_likelihood(x, 2, seed=5),
+        scipy.special.logsumexp(parts[:, 1] - np.log(4), axis=0),
+        rtol=1e-5,
+    )
+
+
+def test_semi_supervised_draws_every_class_and_repeats_one(semi):
+    rng = np.random.default_rng(0)
+    drawn = semi._labels_to_sample(None, 200, rng)
+    assert set(drawn) == {0, 1, 2, 3}
+    again = np.random.default_rng(0).integers(0, 4, 200)
+    np.testing.assert_array_equal(drawn, again)
+    assert semi._labels_to_sample(3, 2, rng).tolist() == [3, 3]
+    assert semi._labels_to_sample([0, 2], 2, rng) == [0, 2]
+
+
+def test_labelled_models_take_two_classes_and_class_zero_alone(rows):
+    model = ConditionalVAE(FLAT, 2, num_classes=2, widths=(4,), seed=0)
+    one_hot = model.one_hot([1, 0], 2)
+    assert one_hot.dtype == np.float32
+    np.testing.assert_array_equal(one_hot, [[0, 1], [1, 0]])
+    semi = SemiSupervisedVAE(FLAT, 2, num_classes=2, widths=(4,), seed=0)
+    semi.compile("sgd", run_eagerly=True)
+    y = np.array([0, -1, -1, -1])
+    history = semi.fit(rows[:4], y, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+
+
+def test_labelled_models_pass_arguments_on_in_their_order(rows, labels, capsys):
+    model = ConditionalVAE(FLAT, 2, num_classes=10, widths=(4,), seed=0)
+    model.compile("sgd", run_eagerly=True)
+    x, y = rows[:30], labels[:30]
+    model.evaluate(x, y, 10, 0)
+    model.predict({"x": x, "label": y}, 10, 0)
+    model.predict({"x": x, "label": y}, verbose=0)
+    assert capsys.readouterr().out == ""
+    packed = model._pack({"x": x}, y)
+    np.testing.assert_array_equal(packed["label"], y)
+    packed = model._pack({"x": x, "label": y}, y[::-1])
+    np.testing.assert_array_equal(packed["label"], y)
+    stream = object()
+    assert model._pack(stream, None) is stream
+
+
+@pytest.mark.parametrize("cls", [ConditionalVAE, SemiSupervisedVAE])
+def test_labelled_models_name_the_validation_data(cls, rows, labels):
+    model = cls(FLAT, 2, num_classes=10, widths=(4,), seed=0)
+    model.compile("sgd", run_eagerly=True)
+    x, y = rows[:4], labels[:4]
+    for wrong, match in (
+        ((x[:, :3], y), "validation_data: expected shape"),
+        ((x, y[:3]), "validation_y: expected 4 labels"),
+        ((x,), "validation_data: expected .x, y. or"),
+        ((x, y, y, y), "validation_data: expected .x, y. or"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            model.fit(x, y, validation_data=wrong, verbose=0)
+    with pytest.raises(ValueError, match="x: expected shape"):
+        model.encode(x[:, :3], y)
+    with pytest.raises(ValueError, match="x: expected shape"):
+        VAE(FLAT, 2, widths=()).encode(x[:, :3])
+    with pytest.raises(ValueError, match="labels: expected 4 labels"):
+        model.encode(x, y[:3])
+
+
+def test_semi_supervised_free_bits_are_of_units_and_weights_of_rows(rows):
+    model = SemiSupervisedVAE(
+        FLAT, 3, widths=(10,), num_classes=4, alpha=0.0, free_bits=0.4, seed=0
+    )
+    x, y, weight = rows[:5], np.array([2, -1, 0, -1, 3]), np.arange(5.0)
+    packed = {"x": x, "label": y}
+    outputs = dict(model(packed))
+    kl = np.random.default_rng(0).random((5, 4, 3))
+    kl[:, :, 1] = 0.01  # a unit below its free bits
+    outputs["class_kl"] = ops.convert_to_tensor(kl.astype("float32"))
+    share = model.classify(x).astype("float64")
+    share[y >= 0] = np.eye(4)[y[y >= 0]]
+    entropy = scipy.special.entr(share).sum(axis=1)
+    rest = (share * ops.convert_to_numpy(outputs["class_nll"])).sum(axis=1)
+    rest += np.log(4) - entropy
+    units = (share[:, :, None] * kl).sum(axis=1)  # (row, unit)
+    floor = np.maximum(units.mean(axis=0), 0.4).sum()
+    found = model.compute_loss(packed, y_pred=outputs, training=True)
+    assert number(found) == pytest.approx(rest.mean() + floor, rel=1e-5)
+    whole = units.mean(axis=0).sum()
+    found = model.compute_loss(packed, y_pred=outputs, training=False)
+    assert number(found) == pytest.approx(rest.mean() + whole, rel=1e-5)
+    for metric in model.metrics:
+        metric.reset_state()
+    found = model.compute_loss(
+        packed,
+        y_pred=outputs,
+        sample_weight=ops.convert_to_tensor(weight.astype("float32")),
+        training=False,
+    )
+    each = weight * (rest + units.sum(axis=1))
+    assert number(found) == pytest.approx(each.mean(), rel=1e-5)
+    squared = np.square(x - ops.convert_to_numpy(outputs["reconstruction"]))
+    assert number(model.mse_tracker.result()) == pytest.approx(
+        np.average(squared.mean(axis=1), weights=weight), rel=1e-5
+    )
+
+
+def test_semi_supervised_reconstructs_the_class_it_is_given(semi, rows):
+    x = rows[:4]
+    other = (semi.predict_classes(x) + 1) % 4
+    found = semi.reconstruct(x, other)
+    np.testing.assert_array_equal(
+        found, semi.decode(semi.encode(x, other), other)
+    )
+    assert not np.allclose(found, semi.reconstruct(x))
+
+
+def test_discretized_reconstructions_stay_in_range_and_use_it_all():
+    model = VAE(FLAT, 2, widths=(), likelihood="discretized", seed=0)
+    assert model.output_kind == "sigmoid"
+    decoded = model.decode(np.array([[50.0, -50.0]]))
+    assert (decoded.min(), decoded.max()) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("cls", [ConditionalVAE, SemiSupervisedVAE])
+def test_labelled_fit_passes_arguments_on_in_their_order(
+    cls, rows, labels, capsys
+):
+    model = cls(FLAT, 2, widths=(4,), seed=0)
+    model.compile("sgd", run_eagerly=True)
+    model.fit(rows[:30], labels[:30], 15, 1, 0)
+    assert int(ops.convert_to_numpy(model.optimizer.iterations)) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_semi_supervised_rows_alone_are_rows_without_labels(semi, rows):
+    x = rows[:4]
+    packed = semi._pack(x, None)
+    assert packed["label"].tolist() == [-1] * 4
+    outputs = semi(x)
+    alone, among = (
+        number(semi.compute_loss(given, y_pred=outputs))
+        for given in (x, packed)
+    )
+    assert alone == pytest.approx(among, rel=1e-6)
+    with pytest.raises(ValueError, match=r"x: expected shape \(n, 64\)"):
+        semi.classify(x[:, :3])
+
+
+def test_semi_supervised_class_metrics_weigh_the_labelled_rows(semi, rows):
+    x, y = rows[:4], np.array([0, -1, 2, 3])
+    weight = np.array([1.0, 5.0, 2.0, 3.0], "float32")
+    for metric in semi.metrics:
+        metric.reset_state()
+    packed = {"x": x, "label": y}
+    semi.compute_loss(
+        packed, y_pred=semi(packed), sample_weight=ops.convert_to_tensor(weight)
+    )
+    share = semi.classify(x).astype("float64")
+    seen = [0, 2, 3]
+    expected = np.average(-np.log(share[seen, y[seen]]), weights=weight[seen])
+    assert number(semi.class_tracker.result()) == pytest.approx(
+        expected, rel=1e-5
+    )
+    right = share.argmax(axis=1)[seen] == y[seen]
+    assert number(semi.accuracy_tracker.result()) == pytest.approx(
+        np.average(right, weights=weight[seen])
+    )
+
+
+def test_decoder_mirrors_the_widths_and_planes_stand_beside_any_channels():
+    model = VAE(FLAT, 2, widths=(9, 5), seed=0)
+    sizes = [
+        [w.shape for w in part.get_weights() if w.ndim == 2]
+        for part in (model.encoder, model.decoder)
+    ]
+    assert sizes == [
+        [(64, 9), (9, 5), (5, 2), (5, 2)],
+        [(2, 5), (5, 9), (9, 64)],
+    ]
+    assert model.output_kind == "bernoulli"
+    colour = ConditionalVAE(
+        (8, 8, 2), 3, num_classes=4, widths=(4,), network="conv", seed=0
+    )
+    x = np.zeros((2, 8, 8, 2), "float32")
+    assert colour.encode(x, [0, 3]).shape == (2, 3)
+
+
+def test_loss_counts_as_training_unless_told_and_tracks_the_mean_square(rows):
+    model = VAE(FLAT, 3, widths=(), free_bits=50.0, seed=0)
+    outputs = model(rows[:5])
+    plain, training, evaluation = (
+        number(model.compute_loss(rows[:5], y_pred=outputs, **flag))
+        for flag in ({}, {"training": True}, {"training": False})
+    )
+    assert plain == pytest.approx(training)
+    assert plain > evaluation + 100
+    image = ops.convert_to_numpy(outputs["reconstruction"])
+    assert number(model.mse_tracker.result()) == pytest.approx(
+        np.mean((rows[:5] - image) ** 2), rel=1e-5
+    )

@@ -175,7 +175,11 @@ class LabelledModel(LatentModel):
             rows = self._pack(rows, labels, "validation_data", "validation_y")
             validation_data = (rows, None, *weight)
         return super().fit(
-            self._pack(x, y), *args, validation_data=validation_data, **kwargs
+            self._pack(x, y),
+            None,
+            *args,
+            validation_data=validation_data,
+            **kwargs,
         )
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
