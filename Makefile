@@ -20,7 +20,7 @@ NBVAL := --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run lab test unit test-notebooks test-backends notebooks \
-        full lint format lock clean
+        full bench lint format lock clean
 
 help:
 	@echo "make run            execute every chapter (quick profile) into build/"
@@ -29,6 +29,7 @@ help:
 	@echo "make test-backends  unit tests on JAX and PyTorch"
 	@echo "make notebooks      rebuild chapters/ and solutions/ from source/"
 	@echo "make full           execute every chapter on MNIST, rewrite docs/results.md"
+	@echo "make bench          training speed on every backend, rewrite docs/benchmarks.md"
 	@echo "make lint           style of code and notebooks"
 	@echo "make clean          remove .venv, caches and build/"
 
@@ -76,6 +77,10 @@ notebooks: $(STAMP)
 
 full: $(STAMP)
 	$(BIN)/python tools/run_course.py --full
+
+# Also beside a plain PyTorch loop, hence the second environment.
+bench: $(BACKENDS_STAMP)
+	$(BACKENDS_BIN)/python tools/bench.py
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .

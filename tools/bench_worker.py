@@ -1,0 +1,116 @@
+"""The child processes of ``make bench``: one contender each, kept alive.
+
+A contender is a Keras backend or ``"loop"``, the plain PyTorch loop. It
+holds one model and answers requests until it is told to stop, so that all
+contenders of a family can take turns.
+"""
+
+import contextlib
+import io
+import os
+import time
+import traceback
+from collections import namedtuple
+
+import numpy as np
+from bench_families import FAMILIES
+
+Run = namedtuple("Run", ["seconds", "cpu", "loss"])
+DECAY_STEPS = 2000  # over which the learning rate falls along a cosine
+
+
+class KerasContender:
+    """The course's model on one backend, trained by ``fit``."""
+
+    def __init__(self, backend, family, rows):
+        os.environ["KERAS_BACKEND"] = backend
+        from utils import runtime
+
+        with contextlib.redirect_stdout(io.StringIO()):
+            runtime.start(seed=0)
+        import keras
+
+        self.family, self.rows = family, rows
+        self.model = family.build(rows)
+        schedule = keras.optimizers.schedules.CosineDecay(
+            family.rate, DECAY_STEPS
+        )
+        beta_1, beta_2 = family.betas
+        self.model.compile(
+            keras.optimizers.Adam(schedule, beta_1=beta_1, beta_2=beta_2),
+            steps_per_execution=family.steps if backend == "tensorflow" else 1,
+        )
+
+    def fit(self, num_rows, epochs):
+        """Train; returns the mean loss of the last epoch."""
+        history = self.model.fit(
+            self.rows[:num_rows],
+            batch_size=self.family.batch,
+            epochs=epochs,
+            verbose=0,
+        ).history
+        return float(history["loss"][-1])
+
+    def weights(self):
+        """Trained weights as NumPy arrays, in the model's order."""
+        import keras
+
+        values = self.model.trainable_weights
+        return [np.array(keras.ops.convert_to_numpy(w)) for w in values]
+
+
+class LoopContender:
+    """The same model as a plain PyTorch loop."""
+
+    def __init__(self, backend, family, rows):
+        from bench_loops import LOOPS
+
+        self.loop = LOOPS[family.name](family, rows)
+        self.fit = self.loop.fit
+        self.load = self.loop.load
+        self.flops = self.loop.flops
+
+
+def timed(fit, num_rows, epochs):
+    """Time one call: wall clock and processor time of this process."""
+    cpu, start = time.process_time(), time.perf_counter()
+    loss = fit(num_rows, epochs)
+    seconds = time.perf_counter() - start
+    return Run(seconds, time.process_time() - cpu, loss)
+
+
+def peak_memory():
+    """Largest resident size of this process so far, MB; None on Windows."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def serve(connection, contender, family_name, path):
+    """Answer requests ``(name, *arguments)``; ``None`` ends.
+
+    Every answer is ``(value, None)``, or ``(None, traceback)`` after which
+    the process ends.
+    """
+    try:
+        family = next(f for f in FAMILIES if f.name == family_name)
+        rows = np.load(path, allow_pickle=False)
+        kind = LoopContender if contender == "loop" else KerasContender
+        trainer = kind(contender, family, rows)
+        connection.send((os.getpid(), None))
+        while (request := connection.recv()) is not None:
+            name, *arguments = request
+            if name == "train":
+                answer = timed(trainer.fit, *arguments)
+            elif name == "memory":
+                answer = peak_memory()
+            else:
+                answer = getattr(trainer, name)(*arguments)
+            connection.send((answer, None))
+    except Exception:  # the parent reports whatever went wrong
+        connection.send((None, traceback.format_exc()))
