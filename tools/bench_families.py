@@ -17,6 +17,7 @@ MAX_ROWS = 32_000  # rows held in memory, of every data set
 ITEMS = 800  # of the recommender's catalogue
 CHARACTERS, LENGTH = 70, 128  # alphabet and row of the language model
 WORDS, TEXT_LENGTH = 6000, 24
+DECAY_STEPS = 2000  # over which the learning rate falls along a cosine
 VIEWS = {"shift": 2.0, "affine": 0.2}
 
 

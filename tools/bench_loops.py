@@ -10,13 +10,20 @@ import math
 
 import numpy as np
 import torch
-from bench_families import CHARACTERS, ITEMS, TEXT_LENGTH, VIEWS, WORDS
+from bench_families import (
+    CHARACTERS,
+    DECAY_STEPS,
+    ITEMS,
+    TEXT_LENGTH,
+    VIEWS,
+    WORDS,
+)
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 PIXELS = 28 * 28
-DECAY_STEPS = 2000  # over which the learning rate falls along a cosine
 
 
 def mlp(*sizes, hidden=nn.ReLU):
@@ -78,6 +85,24 @@ def leaky():
     return nn.LeakyReLU(0.2)
 
 
+class Counter(TorchDispatchMode):
+    """Counts the operations of products and convolutions inside a block.
+
+    PyTorch's own ``FlopCounterMode`` also follows modules, and fails where
+    a gradient is taken inside a loss.
+    """
+
+    total = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        count = flop_registry.get(func._overloadpacket)
+        if count is not None:
+            self.total += count(*args, **kwargs, out_val=out)
+        return out
+
+
 class Loop(nn.Module):
     """A model, its loss and the loop that trains it.
 
@@ -129,9 +154,9 @@ class Loop(nn.Module):
     def flops(self):
         """Floating-point operations of products and convolutions, a row."""
         size = self.family.batch
-        with FlopCounterMode(display=False) as counter:
+        with Counter() as counter:
             self.step(self.rows[:size])
-        return counter.get_total_flops() / size
+        return counter.total / size
 
     def load(self, weights):
         """Copy the weights of the Keras model; shapes must agree."""

@@ -13,10 +13,9 @@ import traceback
 from collections import namedtuple
 
 import numpy as np
-from bench_families import FAMILIES
+from bench_families import DECAY_STEPS, FAMILIES
 
 Run = namedtuple("Run", ["seconds", "cpu", "loss"])
-DECAY_STEPS = 2000  # over which the learning rate falls along a cosine
 
 
 class KerasContender:
