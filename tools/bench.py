@@ -177,6 +177,8 @@ def measure(family, names, path, effort):
 def installed(backends):
     """Those backends that can be imported, and the loop if PyTorch can."""
     names = [n for n in backends if importlib.util.find_spec(n) is not None]
+    if not names:
+        raise SystemExit(f"None of these backends is installed: {backends}")
     if importlib.util.find_spec("torch") is not None:
         names = ["loop", *names]
     return names
