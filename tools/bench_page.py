@@ -142,8 +142,8 @@ def settings(results, effort, minutes):
 Images: {describe_images()}; ratings and token ids are random, of the
 chapters' shapes. float32 throughout. Settings of the chapters: Adam with a
 rate that falls along a cosine; on TensorFlow 32 to 50 batches an execution,
-elsewhere 1. A rate is that of whole `fit` calls of one epoch, after a
-warm-up, on three data sizes; each number is the median of {rounds} rounds,
+elsewhere 1. A rate is that of an epoch of `fit`, after a warm-up, on three
+data sizes; what `fit` does before its first epoch is told apart. Each number is the median of {rounds} rounds,
 in brackets the least and the largest. In a round every contender trains
 once on each size, one after the other, and ratios are taken within a round.
 A contender's smallest size is what it trains on in about {effort.seconds}
@@ -161,7 +161,7 @@ def page(results, effort, minutes):
         provenance(),
         settings(results, effort, minutes),
         "## Reading",
-        *(f"- {line}" for line in reading(results)),
+        "\n".join(f"- {line}" for line in reading(results)),
         "## Examples a second",
         per_contender(results, lambda r, n: spread(rates(r, n), "{:.0f}")),
     ]
@@ -248,6 +248,12 @@ def memory_cell(megabytes):
     return "–" if megabytes is None else f"{megabytes:.0f}"
 
 
+def setup_cell(result, name):
+    """Milliseconds of a call of ``fit`` before its first epoch."""
+    runs = [entry["runs"][name] for entry in result["rounds"]]
+    return f"{1000 * np.median([r[max(r)].setup for r in runs]):.0f}"
+
+
 def growth_parts(results):
     """Cost against the size of the data."""
     names = [n for n in results[0]["units"] if n != "torch"]
@@ -260,9 +266,14 @@ def growth_parts(results):
     return [
         "## Cost against data",
         "Seconds for twice and for four times the data, by two and four "
-        "times the seconds for once: 1 is linear, below 1 is a fixed cost a "
-        "call that larger data share.",
+        "times the seconds for once: 1 is linear, below 1 is a fixed cost an "
+        "epoch that larger data share.",
         table(header, rows),
+        "What `fit` does before its first epoch, in milliseconds a call, at "
+        "the largest size: checks of the data, its copy for the backend, the "
+        "pipeline of batches. Compiling, which only a first call does, is "
+        "not in it.",
+        per_contender(results, setup_cell, [n for n in names if n != LOOP]),
     ]
 
 
