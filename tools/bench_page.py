@@ -143,9 +143,10 @@ Images: {describe_images()}; ratings and token ids are random, of the
 chapters' shapes. float32 throughout. Settings of the chapters: Adam with a
 rate that falls along a cosine; on TensorFlow 32 to 50 batches an execution,
 elsewhere 1. A rate is that of an epoch of `fit`, after a warm-up, on three
-data sizes; what `fit` does before its first epoch is told apart. Each number is the median of {rounds} rounds,
-in brackets the least and the largest. In a round every contender trains
-once on each size, one after the other, and ratios are taken within a round.
+data sizes; what `fit` does before its first epoch is told apart. Each
+number is the median of {rounds} rounds, in brackets the least and the
+largest. In a round every contender trains once on each size, one after the
+other, and ratios are taken within a round.
 A contender's smallest size is what it trains on in about {effort.seconds}
 seconds. The PyTorch loop is written by hand, with batches picked by a random
 permutation, and starts from the Keras model's weights. This run took
