@@ -32,6 +32,7 @@ help:
 	@echo "make notebooks      rebuild chapters/ and solutions/ from source/"
 	@echo "make full           execute every chapter in both profiles, rewrite docs/results.md"
 	@echo "make mutation       wrong lines in utils: which ones does no test notice?"
+	@echo "make bench          training speed on every backend, rewrite docs/benchmarks.md"
 	@echo "make lint           style of code and notebooks"
 	@echo "make clean          remove .venv, caches and build/"
 
@@ -93,6 +94,10 @@ MUTATION ?=
 mutation: $(BACKENDS_STAMP)
 	$(BACKENDS_BIN)/python -m pip install --quiet --disable-pip-version-check mutmut==3.8.1 coverage
 	$(BACKENDS_BIN)/python tools/mutation.py $(MUTATION)
+
+# Also beside a plain PyTorch loop, hence the second environment.
+bench: $(BACKENDS_STAMP)
+	$(BACKENDS_BIN)/python tools/bench.py
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .
