@@ -160,12 +160,17 @@ def resumable_fit(
     told = _OneTraining(
         list(callbacks), add_history=True, model=model, epochs=epochs, verbose=0
     )
-    told.begin()
-    history = model.history
     options = {**options, "verbose": 0, "callbacks": told}
     # trains nothing; in the first fit of a model Keras draws an order more
     model.fit(x, y, epochs=0, **options)
-    done = _restore(model, x, path, seed, history) if path.exists() else 0
+    history = model.history
+    about = {"done": 0, "epoch": [], "history": {}}
+    if path.exists():
+        about = _restore(model, x, path, seed)
+    done = about["done"]
+    if done < epochs:
+        told.begin()
+    history.epoch, history.history = about["epoch"], about["history"]
     while done < epochs:
         state = np.random.SeedSequence((seed, done)).generate_state(1)
         keras.utils.set_random_seed(int(state[0]))
@@ -219,8 +224,8 @@ def _keep(model, path, seed, done, history):
         np.savez(file, about=json.dumps(about, default=float), **arrays)
 
 
-def _restore(model, x, path, seed, history):
-    """Bring the model to the checkpoint; return the number of epochs done."""
+def _restore(model, x, path, seed):
+    """Bring the model to the checkpoint; return what is known of it."""
     about, values = _read_checkpoint(path)
     if about["seed"] != seed:
         check.fail("seed", f"{about['seed']}, as in {path}", f"{seed}")
@@ -237,8 +242,7 @@ def _restore(model, x, path, seed, history):
         )
     for variable, value in zip(state, values, strict=True):
         variable.assign(value)
-    history.epoch, history.history = about["epoch"], about["history"]
-    return about["done"]
+    return about
 
 
 def _read_checkpoint(path):
