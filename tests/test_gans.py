@@ -12,6 +12,7 @@ from keras import ops
 
 from utils import gans, networks
 from utils._adversarial import pure_scores
+from utils._own_loss import OwnLossModel
 from utils.backend import input_gradient
 from utils.gans import GAN, WGANGP, ConditionalGAN, RelativisticGAN
 
@@ -859,13 +860,35 @@ def test_metrics_of_a_batch_by_hand():
 
 def test_wasserstein_is_the_difference_of_the_mean_scores():
     model = make("wgan_gp")
-    real, fake = np.array([5.0, 2.0]), np.array([1.0, -1.0])
+    real, fake = np.array([5.0, 2.0]), np.array([1.0, -2.0])
     d_loss, g_loss = model.player_losses(
         *map(ops.convert_to_tensor, (real, fake, fake))
     )
-    assert number(model.wasserstein_tracker.result()) == pytest.approx(3.5)
+    assert number(model.wasserstein_tracker.result()) == pytest.approx(4.0)
     np.testing.assert_allclose(ops.convert_to_numpy(d_loss), fake - real)
     np.testing.assert_allclose(ops.convert_to_numpy(g_loss), -fake)
+
+
+def test_penalty_of_slope_two_by_hand():
+    model = make("wgan_gp", r1=0.7)
+    model.squared_gradient_norm = lambda *arguments: ops.full((8,), 4.0)
+    x = ops.convert_to_tensor(rows())
+    found = ops.convert_to_numpy(model.penalty(x, x, None, True))
+    # λ (2 − 1)² + (γ/2) 2²
+    np.testing.assert_allclose(found, 3.0 + 0.35 * 4.0, rtol=1e-5)
+    tracked = number(model.gradient_penalty_tracker.result())
+    assert tracked == pytest.approx(1.0, rel=1e-5)
+
+
+def test_losses_of_layers_are_added_in_the_loss_own_precision():
+    class Two(OwnLossModel):
+        losses = property(
+            lambda self: [ops.convert_to_tensor(v) for v in (0.25, 0.5)]
+        )
+
+    total = Two().add_losses(ops.ones((), "float16"))
+    assert number(total) == 1.75
+    assert keras.backend.standardize_dtype(total.dtype) == "float16"
 
 
 def test_defaults_of_the_games():
@@ -893,6 +916,27 @@ def test_defaults_of_the_games():
     assert defaults(WGANGP) == {"gradient_penalty": 10.0}
     assert defaults(RelativisticGAN) == {"r1": 0.1, "r2": 0.1}
     assert ConditionalGAN((3,), 2, 2).num_classes == 2
+    assert WGANGP((3,), 2, gradient_penalty=0.5).gradient_penalty == 0.5
+    fixed = inspect.signature(pure_scores).parameters["fixed_weights"]
+    assert fixed.default is False
+
+
+def test_output_decides_activation_and_range():
+    x = rows()
+    for output, activation in (
+        ("sigmoid", keras.activations.sigmoid),
+        ("tanh", keras.activations.tanh),
+        ("linear", keras.activations.linear),
+    ):
+        model = make("saturating", output=output)
+        assert model.built is True
+        assert model.generator.layers[-1].activation is activation
+        if output == "linear":
+            assert model.score(x).shape == (8,)
+            continue
+        for sign in (1, -1):
+            with pytest.raises(ValueError, match="x: expected values in"):
+                model.score(np.full((2, 3), 1.5 * sign))
 
 
 def leaves(model):
@@ -1004,6 +1048,7 @@ def test_training_refuses_what_it_would_not_use():
         ({"loss": "hinge"}, "loss: expected one of"),
         ({"r1": -1.0}, "r1"),
         ({"r2": float("nan")}, "r2"),
+        ({"r2": -1.0}, "r2"),
         ({"seed": -1}, "seed"),
     ],
 )
@@ -1081,6 +1126,8 @@ def test_verbs_bad_arguments_named():
         plain.generate(np.zeros((3, 4)))
     with pytest.raises(ValueError, match=r"x: expected shape \(n, 3\)"):
         plain.score(np.zeros((3, 4)))
+    with pytest.raises(ValueError, match="labels: expected 3 labels"):
+        conditional.score(np.zeros((3, 3)), [0, 1])
 
 
 def test_compile_with_loss_refused():
