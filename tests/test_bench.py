@@ -168,7 +168,7 @@ def test_command_writes_the_page(tmp_path):
     assert done.returncode == 0, done.stderr
     text = page.read_text("utf-8")
     assert "| VAE 784–400–20 |" in text
-    assert "PyTorch loop" not in text
+    assert "loop by hand" not in text
     assert str(TOOLS.parent) not in text
 
 

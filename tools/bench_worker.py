@@ -39,7 +39,7 @@ class KerasContender:
         beta_1, beta_2 = family.betas
         self.model.compile(
             keras.optimizers.Adam(schedule, beta_1=beta_1, beta_2=beta_2),
-            steps_per_execution=family.steps if backend == "tensorflow" else 1,
+            steps_per_execution=1 if backend == "torch" else family.steps,
         )
 
     def train(self, num_rows, epochs):
