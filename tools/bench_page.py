@@ -142,8 +142,8 @@ def settings(results, effort, minutes):
 Images: {describe_images()}; ratings and token ids are random, of the
 chapters' shapes. float32 throughout. Settings of the chapters: Adam with a
 rate that falls along a cosine; 32 to 50 batches an execution, 1 on PyTorch,
-which refuses more. A rate is that of an epoch of `fit`, after a warm-up, on three
-data sizes; what `fit` does before its first epoch is told apart. Each
+which refuses more. A rate is that of an epoch of `fit`, after a warm-up, on
+three data sizes; what `fit` does before its first epoch is told apart. Each
 number is the median of {rounds} rounds, in brackets the least and the
 largest. In a round every contender trains once on each size, one after the
 other, and ratios are taken within a round.
