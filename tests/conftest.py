@@ -14,6 +14,7 @@ for _name in ("COURSE_DATA", "COURSE_PROFILE", "COURSE_RESULTS"):
     os.environ.pop(_name, None)  # tests set what they need themselves
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))  # its scripts import each other
 
 
 THIRD_PARTY_WARNINGS = (

@@ -8,17 +8,14 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import bench_page
 import keras
 import numpy as np
 import pytest
+from bench_families import DATA, FAMILIES
+from bench_worker import Run
 
 TOOLS = pathlib.Path(__file__).resolve().parent.parent / "tools"
-sys.path.insert(0, str(TOOLS))
-
-import bench_page  # noqa: E402
-from bench_families import DATA, FAMILIES  # noqa: E402
-from bench_worker import Run  # noqa: E402
-
 BACKEND = keras.backend.backend()
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 EFFORT = SimpleNamespace(rounds=2, seconds=0.1)

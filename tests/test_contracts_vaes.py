@@ -169,12 +169,6 @@ def inputs(case, rows, labels, n=200):
     return {"x": x, "label": y[0]} if y else x
 
 
-def tensors(value):
-    if isinstance(value, dict):
-        return {name: ops.convert_to_tensor(v) for name, v in value.items()}
-    return ops.convert_to_tensor(value)
-
-
 def without_draws(outputs):
     return {k: v for k, v in outputs.items() if k not in DRAWN}
 
@@ -284,7 +278,7 @@ def test_model_counts_weights_and_seed_generators(case):
 @each_case
 def test_model_symbolic_and_eager_shapes_agree(case, rows, labels):
     model = case.make()
-    eager_inputs = tensors(inputs(case, rows, labels, 3))
+    eager_inputs = contracts.as_tensors(inputs(case, rows, labels, 3))
     symbolic_inputs = keras.tree.map_structure(
         lambda t: keras.Input(
             tuple(t.shape[1:]), dtype=keras.backend.standardize_dtype(t.dtype)
@@ -355,7 +349,7 @@ def test_model_mixed_precision_computes_half_and_keeps_float32(
     else:
         model = case.make(dtype="mixed_bfloat16")
     data = given(case, rows, labels, 64)
-    outputs = model(tensors(inputs(case, rows, labels, 64)))
+    outputs = model(contracts.as_tensors(inputs(case, rows, labels, 64)))
     for name in ("mean", "log_var", "vectors", "reconstruction", "logits"):
         if name in outputs:
             dtype = keras.backend.standardize_dtype(outputs[name].dtype)

@@ -6,13 +6,13 @@ import re
 import sys
 import tomllib
 
+import check_pythons
 import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
-from test_notebooks import load_tool
 
 from utils import runtime
 
@@ -156,7 +156,7 @@ def test_python_range_is_the_same_everywhere():
         PYTHONS[0],
         PYTHONS[-1],
     )
-    assert load_tool("check_pythons").VERSIONS == PYTHONS
+    assert check_pythons.VERSIONS == PYTHONS
     makefile = (ROOT / "Makefile").read_text("utf-8")
     assert f"({low[0]}, {low[1]}) <= v <= ({high[0]}, {high[1]})" in makefile
 

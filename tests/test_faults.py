@@ -15,13 +15,15 @@ import re
 import signal
 import zipfile
 
+import build_notebooks as tool
 import keras
 import nbformat
 import numpy as np
 import pytest
+import results_page
 from keras import ops
 from test_data import fake
-from test_notebooks import code_cells, each_notebook, load_tool, parsed
+from test_notebooks import code_cells, each_notebook, parsed
 
 from utils import (
     _files,
@@ -34,7 +36,6 @@ from utils import (
     vaes,
 )
 
-tool = load_tool("build_notebooks")
 ROOT = tool.ROOT
 BACKEND = keras.backend.backend()
 X = np.random.default_rng(0).random((96, 8)).astype("float32")
@@ -355,13 +356,12 @@ def record_to(model, path):
 
 
 def results_to(model, path):
-    page = load_tool("results_page")
     table = {"title": "T", "header": ["a"], "rows": [["x" * 2_500]]}
-    page.PAGE, kept = path, page.PAGE
+    results_page.PAGE, kept = path, results_page.PAGE
     try:
-        page.write("full", "01_concepts", 1.0, [table])
+        results_page.write("full", "01_concepts", 1.0, [table])
     finally:
-        page.PAGE = kept
+        results_page.PAGE = kept
 
 
 WRITERS = {

@@ -5,30 +5,16 @@ notebooks, and the notebooks with the rules of the course.
 """
 
 import ast
-import importlib.util
 import pathlib
 import re
-import sys
 
+import build_notebooks as tool
 import nbformat
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MAX_LINES, MAX_BYTES = 30, 1_000_000
 
-
-def load_tool(name):
-    """A module of ``tools/``, which is no package."""
-    if name not in sys.modules:
-        path = ROOT / "tools" / f"{name}.py"
-        spec = importlib.util.spec_from_file_location(name, path)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-tool = load_tool("build_notebooks")
 SOURCES = tool.sources()
 NOTEBOOKS = sorted(
     path for kind in tool.KINDS for path in (ROOT / kind).glob("*.ipynb")

@@ -4,12 +4,13 @@ import re
 import shutil
 import sys
 
+import build_notebooks as tool
+import check_pythons
 import nbformat
 import pytest
+import results_page
 from nbclient.exceptions import CellExecutionError
-from test_notebooks import ROOT, load_tool
-
-tool = load_tool("build_notebooks")
+from test_notebooks import ROOT
 
 SOURCE = '''\
 # %% [markdown]
@@ -254,36 +255,37 @@ def test_execute_wrong_answer_raises(root, built):
 
 
 def test_check_pythons_finds_interpreters_by_version():
-    check = load_tool("check_pythons")
-    found, missing = check.installed([sys.executable, "python-of-nowhere"])
+    found, missing = check_pythons.installed(
+        [sys.executable, "python-of-nowhere"]
+    )
     version = "{}.{}".format(*sys.version_info)
     assert found == {version: sys.executable}
     assert missing == ["python-of-nowhere"]
-    for name in check.TESTS:
+    for name in check_pythons.TESTS:
         assert (ROOT / "tests" / f"test_{name}.py").is_file()
-    assert [path.stem for path in tool.sources(check.CHAPTER)] == [
+    assert [path.stem for path in tool.sources(check_pythons.CHAPTER)] == [
         "01_concepts"
     ]
 
 
 def test_check_pythons_none_installed_or_unsupported_fails(monkeypatch, capsys):
-    check = load_tool("check_pythons")
     monkeypatch.setattr(sys, "argv", ["check_pythons", "python-of-nowhere"])
-    assert check.main() == 1
+    assert check_pythons.main() == 1
     assert "python-of-nowhere: not installed" in capsys.readouterr().out
-    monkeypatch.setattr(check, "installed", lambda names: ({"3.9": "p"}, []))
-    assert check.main() == 1
+    monkeypatch.setattr(
+        check_pythons, "installed", lambda names: ({"3.9": "p"}, [])
+    )
+    assert check_pythons.main() == 1
     assert "3.9      not supported: 3.11, 3.12, 3.13" in capsys.readouterr().out
 
 
 def test_results_page_keeps_what_was_not_run(tmp_path, monkeypatch):
-    results = load_tool("results_page")
     page = tmp_path / "results.md"
-    monkeypatch.setattr(results, "PAGE", page)
+    monkeypatch.setattr(results_page, "PAGE", page)
     table = {"title": "T", "header": ["a", "b"], "rows": [["1", "2"]]}
-    results.write("full", "02_autoencoders", 7.4, [table])
-    results.write("quick", "02_autoencoders", 3.0, [table])
-    results.write("full", "01_concepts", 66.0, [table, table])
+    results_page.write("full", "02_autoencoders", 7.4, [table])
+    results_page.write("quick", "02_autoencoders", 3.0, [table])
+    results_page.write("full", "01_concepts", 66.0, [table, table])
     first = page.read_text("utf-8")
     assert re.findall("^##+ (.*)$", first, flags=re.M) == [
         "01_concepts",
@@ -294,7 +296,7 @@ def test_results_page_keeps_what_was_not_run(tmp_path, monkeypatch):
     ]
     assert first.count("| 1 | 2 |") == 4
     assert first.count("keras ") == 3, "each part says where it was run"
-    results.write("full", "02_autoencoders", 9.0, [])
+    results_page.write("full", "02_autoencoders", 9.0, [])
     again = page.read_text("utf-8")
     assert "Full profile: 9 s" in again and "Quick profile: 3 s" in again
     assert again.count("| 1 | 2 |") == 3

@@ -183,7 +183,7 @@ class NeighborClustering(OwnLossModel):
         if sample_weight is not None:
             surprise = surprise * ops.cast(sample_weight, "float32")
         loss = ops.mean(surprise) - self.balance * entropy
-        return loss + sum(self.losses) if self.losses else loss
+        return self.add_losses(loss)
 
     def fit(self, x=None, y=None, *args, **kwargs):
         """As ``keras.Model.fit``, for pairs; checks arrays before training."""
