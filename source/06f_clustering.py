@@ -196,6 +196,15 @@ assert alone[2] > 0.3 and abs(alone[1]) < 1e-9, "NMI alone likes dust"
 
 
 # %% tags=["setup"]
+def scored(ids, ids_test):
+    """Ids of the training rows, scores on these, and on the test rows."""
+    return {
+        "ids": ids,
+        "train": scores(y[: len(ids)], ids),
+        "test": scores(y_test, ids_test),
+    }
+
+
 def cluster_and_score(codes, codes_test, method, seed):
     """Cluster codes; scores on these rows, and on the test rows."""
     rows = len(codes) if method == "kmeans" else SLOW_ROWS
@@ -203,12 +212,7 @@ def cluster_and_score(codes, codes_test, method, seed):
     kept = codes[:rows]
     ids = clustering.cluster_codes(kept, K, method, seed=seed, tries=tries)
     vote = KNeighborsClassifier(5).fit(kept, ids)
-    found = {
-        "ids": ids,
-        "train": scores(y[: len(kept)], ids),
-        "test": scores(y_test, vote.predict(codes_test)),
-    }
-    return found
+    return scored(ids, vote.predict(codes_test))
 
 
 def mean_std(runs, split, which):
@@ -353,12 +357,7 @@ for i, (seed, model) in enumerate(zip(SEEDS, deep, strict=True)):
     before = model.assign(images.x_train).max(axis=1).mean()
     model.fit(images.x_train, epochs=DEC_EPOCHS, batch_size=256, verbose=0)
     confidence.append((before, model.assign(images.x_train).max(axis=1).mean()))
-    ids = model.cluster(images.x_train)
-    found = {
-        "ids": ids,
-        "train": scores(y, ids),
-        "test": scores(y_test, model.cluster(images.x_test)),
-    }
+    found = scored(model.cluster(images.x_train), model.cluster(images.x_test))
     results["deep embedded clustering"].append(found)
     start = results["k-means, AE codes"][i]["train"][1]
     print(
@@ -467,12 +466,7 @@ for seed in SEEDS:
         seed=seed,
     )
     fit_with_decay(model, pairs, PAIR_EPOCHS, PAIR_RATE)
-    ids = model.cluster(images.x_train)
-    found = {
-        "ids": ids,
-        "train": scores(y, ids),
-        "test": scores(y_test, model.cluster(images.x_test)),
-    }
+    found = scored(model.cluster(images.x_train), model.cluster(images.x_test))
     results["neighbours agree"].append(found)
     neighbor_models.append(model)
     accuracy, ari, nmi = found["test"]
