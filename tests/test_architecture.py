@@ -17,7 +17,7 @@ FLOORS = {
     -1: ("_files",),
     0: ("_validation", "runtime", "_toy_sets"),
     # data's private half: kept beside it, for length
-    0.5: ("_full_size", "_batches", "_code_prior", "_own_loss"),
+    0.5: ("_full_size", "_batches", "_code_prior", "_course_model"),
     1: (
         "data",
         "images",

@@ -35,6 +35,7 @@ from utils import (
     runtime,
     vaes,
 )
+from utils.judge import Judge
 
 ROOT = tool.ROOT
 BACKEND = keras.backend.backend()
@@ -440,12 +441,13 @@ def test_save_to_another_format_is_still_keras_s_own(large, tmp_path):
     assert (tmp_path / "model.weights.json").exists()
 
 
-def test_every_model_with_its_own_loss_saves_whole():
-    from utils._own_loss import OwnLossModel
+def test_every_model_of_the_course_saves_whole():
+    from utils._course_model import CourseModel
 
-    for cls in (vaes.VAE, gans.GAN, clustering.NeighborClustering):
-        assert issubclass(cls, OwnLossModel)
-        assert cls.save is OwnLossModel.save
+    for cls in (vaes.VAE, gans.GAN, clustering.NeighborClustering, Judge):
+        assert issubclass(cls, CourseModel)
+        assert cls.save is CourseModel.save
+        assert cls.save_weights is CourseModel.save_weights
 
 
 # ------------------------------------------------------ damaged data files

@@ -12,7 +12,7 @@ from keras import ops
 
 from utils import gans, networks
 from utils._adversarial import pure_scores
-from utils._own_loss import OwnLossModel
+from utils._course_model import OwnLossModel
 from utils.backend import input_gradient
 from utils.gans import GAN, WGANGP, ConditionalGAN, RelativisticGAN
 

@@ -10,7 +10,7 @@ from keras import ops
 from utils import _validation as check
 from utils import networks
 from utils._batches import in_batches
-from utils._own_loss import OwnLossModel
+from utils._course_model import OwnLossModel
 
 LOSSES = ("non_saturating", "saturating", "least_squares")
 RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "linear": (None, None)}

@@ -80,10 +80,13 @@ def compile_classifier(classifier, rate):
     classifier.compile(
         keras.optimizers.Adam(rate),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
+        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         steps_per_execution=steps_per_execution(),
         jit_compile=jit_compile(),
     )
+    # Variables made while TensorFlow traces a step have it trace it twice:
+    # hence a metric instead of its name, and the optimizer's moments here.
+    classifier.optimizer.build(classifier.trainable_variables)
 
 
 def update_rows(num_rows, updates, batch_size, rng):

@@ -7,7 +7,7 @@ from keras import ops
 from utils import _validation as check
 from utils import networks
 from utils._batches import in_batches
-from utils._own_loss import OwnLossModel
+from utils._course_model import OwnLossModel
 from utils.layers import PACKAGE
 
 

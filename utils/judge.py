@@ -6,13 +6,14 @@ import numpy as np
 from utils import _validation as check
 from utils import networks
 from utils._batches import in_batches
+from utils._course_model import CourseModel
 from utils.layers import PACKAGE, Corruption
 
 __all__ = ["Judge"]
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class Judge(keras.Model):
+class Judge(CourseModel):
     """Tells classes apart, and lends its inner layer as a ruler.
 
     Two images of a seven may differ in most of their pixels, while a blot

@@ -11,7 +11,7 @@ from keras import ops
 
 from utils import _validation as check
 from utils._batches import in_batches
-from utils._own_loss import OwnLossModel
+from utils._course_model import OwnLossModel
 from utils.ngrams import NGram
 from utils.tokens import PAD, draw_token
 
@@ -103,6 +103,7 @@ class NGramMixture(OwnLossModel):
         self.widths = check.check_widths(widths, "widths")
         self.seed = check.check_seed(seed)
         self.network = self._network()
+        self.built = True
 
     def _network(self):
         layers = keras.layers

@@ -11,7 +11,7 @@ from keras import ops
 from utils import _validation as check
 from utils import losses
 from utils._batches import in_batches
-from utils._own_loss import OwnLossModel
+from utils._course_model import OwnLossModel
 
 __all__ = ["ReconstructionModel"]
 

@@ -4,6 +4,7 @@
 sets found, and says in plain words what is wrong if something is.
 """
 
+import atexit
 import contextlib
 import dataclasses
 import importlib.metadata
@@ -13,6 +14,7 @@ import logging
 import os
 import pathlib
 import platform
+import shutil
 import sys
 import tempfile
 
@@ -94,10 +96,29 @@ def _print_any_letter():
         sys.stdout.reconfigure(errors="replace")
 
 
+def _compile_once():
+    """Have JAX compile each program once a process, not once a model.
+
+    Models that differ in their seed alone are the same program; JAX finds
+    it in a folder, which is removed when the process ends.
+    """
+    if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        return  # the user, or the tests, keep one of their own
+    folder = tempfile.mkdtemp(prefix="compiled-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+
+
 def _import_keras():
     """Import Keras and run one operation, without the backend's log lines."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # With oneDNN long trainings of convolutions are faster, but chapters,
+    # which start many small models, are slower: see docs/benchmarks.md.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    if os.environ.get("KERAS_BACKEND") == "jax":
+        _compile_once()
     # Python-side hints about retracing, which each further model triggers
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with _quiet_stderr():

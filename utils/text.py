@@ -27,6 +27,7 @@ class _SelfSupervised(TextModel):
             self.vocabulary_size, kernel_initializer=self._init(9), name="head"
         )
         self.head.build((None, self.latent_dim))
+        self.built = True
         self.nats_tracker = keras.metrics.Mean(name="nats_per_token")
 
     def token_nats(self, x, outputs):
@@ -265,6 +266,7 @@ class TextClassifier(TextModel):
             self.num_classes, kernel_initializer=self._init(9), name="head"
         )
         self.head.build((None, self.latent_dim))
+        self.built = True
         self.accuracy_tracker = keras.metrics.Mean(name="accuracy")
 
     def call(self, inputs, training=False):

@@ -14,7 +14,7 @@ from utils import _validation as check
 from utils import losses, networks
 from utils._adversarial import one_once_known, pure_scores
 from utils._batches import in_batches
-from utils._own_loss import OwnLossModel
+from utils._course_model import OwnLossModel
 from utils.layers import PACKAGE
 
 __all__ = ["Translator", "UnpairedTranslator"]

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from utils import _validation as check
-from utils._own_loss import OwnLossModel
+from utils._course_model import OwnLossModel
 from utils.tokens import PAD, START, UNKNOWN, check_ids
 
 __all__ = [
@@ -37,6 +37,7 @@ class _PairModel(OwnLossModel):
         self.seed = check.check_seed(seed)
         self.word_table = self._table("word_table", 1, self.latent_dim)
         self.context_table = self._table("context_table", 2, self.latent_dim)
+        self.built = True
 
     def _table(self, name, number, width):
         seed = None if self.seed is None else 1000 * self.seed + number

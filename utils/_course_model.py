@@ -1,4 +1,4 @@
-"""What all models share that have an objective of their own."""
+"""What all models share, and those that have an objective of their own."""
 
 import keras
 from keras import ops
@@ -7,13 +7,25 @@ from utils import _validation as check
 from utils._files import replacing
 
 
-class OwnLossModel(keras.Model):
-    """A model whose ``compute_loss`` needs no loss from ``compile``.
+class CourseModel(keras.Model):
+    """A Keras model that saves whole files and starts training sooner.
 
     ``save`` and ``save_weights`` are Keras's own, but a file that is there
     is replaced only once the new one is complete: a full disk or a process
     killed while saving costs the new file, not the old one as well.
     """
+
+    def make_train_function(self, force=False):
+        """As Keras's, once the optimizer has made its variables.
+
+        Made while TensorFlow traces the first step, they would have it trace
+        the step twice, which is most of what a small model's first epoch
+        takes.
+        """
+        optimizer = getattr(self, "optimizer", None)
+        if self.built and optimizer is not None and not optimizer.built:
+            optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
 
     def save(self, filepath, overwrite=True, **kwargs):
         """As ``keras.Model.save``; an earlier file is replaced or kept."""
@@ -29,6 +41,10 @@ class OwnLossModel(keras.Model):
             return super().save_weights(filepath, overwrite, max_shard_size)
         with replacing(filepath) as partial:
             super().save_weights(partial)
+
+
+class OwnLossModel(CourseModel):
+    """A model whose ``compute_loss`` needs no loss from ``compile``."""
 
     def add_losses(self, loss):
         """Loss plus ``self.losses``, which Keras leaves to ``compute_loss``."""

@@ -1,0 +1,151 @@
+"""What all models share: a step is traced once, and compiled once."""
+
+import importlib.util
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+
+from utils import gans, recommenders, text, words
+from utils._classifiers import compile_classifier
+from utils._course_model import CourseModel
+from utils.autoencoders import Autoencoder
+from utils.contrastive import SimCLR
+from utils.judge import Judge
+from utils.ngram_mixture import NGramMixture
+from utils.pretraining import transfer
+from utils.vaes import VAE
+
+BACKEND = keras.backend.backend()
+RNG = np.random.default_rng(0)
+ROWS = RNG.random((8, 16)).astype("float32")
+IMAGES = RNG.random((8, 8, 8, 1)).astype("float32")
+IDS = RNG.integers(3, 9, (8, 6))
+PAIRS = RNG.integers(3, 9, (8, 3))
+CHANCES = {
+    "experts": np.full((8, 2), 0.5, "float32"),
+    "evidence": np.zeros((8, 4), "float32"),
+    "context": np.ones((8, 3), "int32"),
+}
+
+
+MODELS = {
+    "autoencoder": (lambda: Autoencoder((16,), 2, widths=(4,)), (ROWS,)),
+    "vae": (lambda: VAE((16,), 2, widths=(4,)), (ROWS,)),
+    "gan": (
+        lambda: gans.WGANGP(
+            (16,), 2, generator_widths=(4,), critic_widths=(4,)
+        ),
+        (ROWS,),
+    ),
+    "contrastive": (lambda: SimCLR((8, 8, 1), 4, widths=(2, 2)), (IMAGES,)),
+    "recommender": (
+        lambda: recommenders.MultVAE(16, 2, widths=(4,)),
+        (np.round(ROWS) + np.eye(8, 16, dtype="float32") > 0,),
+    ),
+    "language model": (lambda: text.LanguageModel(9, 4, 4), (IDS,)),
+    "denoiser": (lambda: text.DenoisingText(9, 4), (IDS,)),
+    "classifier of texts": (
+        lambda: text.TextClassifier(9, 3, embedding_dim=4),
+        (IDS, np.arange(8) % 3),
+    ),
+    "word vectors": (lambda: words.SkipGram(9, 4), (PAIRS,)),
+    "mixture": (lambda: NGramMixture(2, 9, window=3, widths=(4,)), (CHANCES,)),
+    "judge": (
+        lambda: Judge((8, 8, 1), 3, widths=(4,), num_features=4),
+        (IMAGES, np.arange(8) % 3),
+    ),
+}
+
+
+def count_traces(model):
+    """Have a model count how often its training step runs in Python."""
+    calls, step = [], model.train_step
+
+    def counted(*arguments):
+        calls.append(1)
+        return step(*arguments)
+
+    model.train_step = counted
+    return calls
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="as TensorFlow traces")
+@pytest.mark.parametrize("name", MODELS)
+def test_first_step_is_traced_once(name):
+    build, data = MODELS[name]
+    model = build()
+    assert isinstance(model, CourseModel)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    if name != "judge":
+        loss = None
+    model.compile(keras.optimizers.Adam(0.01), loss, steps_per_execution=2)
+    calls = count_traces(model)
+    model.fit(*data, batch_size=4, epochs=2, verbose=0)
+    assert len(calls) == 1
+    assert model.optimizer.iterations == 4
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="as TensorFlow traces")
+def test_classifier_s_first_step_is_traced_once():
+    classifier = transfer(Autoencoder((16,), 2, widths=(4,)).encoder, 3)
+    compile_classifier(classifier, 0.01)
+    calls = count_traces(classifier)
+    classifier.fit(ROWS, np.arange(8) % 3, batch_size=4, verbose=0)
+    assert len(calls) == 1
+
+
+def test_optimizer_is_built_for_what_is_trainable_when_training_starts():
+    model = Autoencoder((16,), 2, widths=(4,), seed=0)
+    model.compile(keras.optimizers.Adam(0.01))
+    model.encoder.trainable = False  # after compile, before fit
+    before = model.encoder.get_weights()
+    model.fit(ROWS, verbose=0)
+    moments = len(model.optimizer.variables) - 2  # steps and rate
+    assert moments == 2 * len(model.decoder.trainable_variables)
+    for old, new in zip(before, model.encoder.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_model_without_optimizer_only_evaluates():
+    model = Autoencoder((16,), 2, widths=(4,), seed=0)
+    model.compile(optimizer=None)
+    assert model.evaluate(ROWS, verbose=0, return_dict=True)["loss"] > 0
+
+
+COMPILED = """
+import os
+os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
+from utils import runtime
+runtime.start(0)
+import jax, keras, numpy as np
+from jax import monitoring
+from utils.autoencoders import Autoencoder
+found = []
+monitoring.register_event_listener(lambda name, **_: found.append(name))
+for seed in (0, 1):
+    model = Autoencoder((16,), 2, widths=(4,), seed=seed)
+    model.compile(keras.optimizers.Adam(0.01))
+    found.clear()
+    model.fit(np.ones((8, 16), "float32"), verbose=0)
+    hits = found.count("/jax/compilation_cache/cache_hits")
+    misses = found.count("/jax/compilation_cache/cache_misses")
+    print("model", seed, hits, misses)
+folder = jax.config.jax_compilation_cache_dir
+print("folder", folder, len(os.listdir(folder)))
+"""
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("jax") is None, reason="JAX is not installed"
+)
+def test_jax_compiles_models_that_differ_in_their_seed_once(run_python):
+    printed = run_python(COMPILED, KERAS_BACKEND="jax").splitlines()
+    first, second = (p.split() for p in printed if p.startswith("model"))
+    assert int(first[3]) >= 1  # misses: compiled
+    assert int(second[2]) >= 1  # hits: found
+    assert int(second[3]) == 0
+    _, folder, files = next(p for p in printed if p[:6] == "folder").split()
+    assert int(files) >= 1
+    assert not pathlib.Path(folder).exists()  # gone with the process
