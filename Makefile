@@ -21,14 +21,14 @@ NBVAL_LAX := --nbval-lax --nbval-cell-timeout 300 -o filterwarnings=default
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run lab test unit test-notebooks test-backends \
-        test-chapters-jax pythons \
+        unit-backends test-chapters-jax pythons \
         notebooks full bench mutation lint format lock clean
 
 help:
 	@echo "make run            execute every chapter (quick profile) into build/"
 	@echo "make lab            open JupyterLab on the chapters"
 	@echo "make test           unit tests, then every notebook against its committed outputs"
-	@echo "make test-backends  unit tests on JAX and PyTorch"
+	@echo "make test-backends  unit tests on JAX and PyTorch, chapters on JAX"
 	@echo "make pythons        unit tests and a chapter on Python 3.11, 3.12 and 3.13"
 	@echo "make notebooks      rebuild chapters/ and solutions/ from source/"
 	@echo "make full           execute every chapter in both profiles, rewrite docs/results.md"
@@ -70,9 +70,14 @@ $(BACKENDS_STAMP): requirements.lock requirements-backends.txt pyproject.toml
 	$(BACKENDS_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	$(BACKENDS_BIN)/python -c "import pathlib; pathlib.Path('$(BACKENDS_STAMP)').touch()"
 
-# One thread for each worker: PyTorch's own would fight over the cores.
-test-backends: export KERAS_BACKEND =
-test-backends: $(BACKENDS_STAMP)
+test-backends: unit-backends test-chapters-jax
+
+# XLA's quick way of compiling: most of a test is the compilation of models
+# that take a few steps. For PyTorch one thread for each worker: more would
+# fight over the cores.
+unit-backends: export KERAS_BACKEND =
+unit-backends: $(BACKENDS_STAMP)
+	XLA_FLAGS="--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false" \
 	KERAS_BACKEND=jax $(BACKENDS_BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 	OMP_NUM_THREADS=1 KERAS_BACKEND=torch $(BACKENDS_BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 

@@ -16,6 +16,13 @@ import keras
 import numpy as np
 from keras import ops
 
+# Few steps are quicker eagerly than traced, but JAX compiles each operation.
+EAGERLY = keras.backend.backend() != "jax"
+QUICKLY = {
+    "run_eagerly": EAGERLY,
+    "jit_compile": "auto" if not EAGERLY else False,
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Case:
@@ -204,7 +211,7 @@ def check_fit_moves_all_weights(model, x):
         ops.convert_to_numpy(weight).copy()
         for weight in model.trainable_weights
     ]
-    model.compile(optimizer=keras.optimizers.SGD(1e-2), run_eagerly=True)
+    model.compile(optimizer=keras.optimizers.SGD(1e-2), run_eagerly=EAGERLY)
     model.fit(x, batch_size=len(x), epochs=1, verbose=0)
     still = [
         weight.path

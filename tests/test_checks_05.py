@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from answers import Watched, rejects, stub, tells_wrong_from_right
+from contracts import EAGERLY
 from keras import ops
 
 from utils import networks
@@ -259,7 +260,7 @@ def stage_one(
     model.compile(
         keras.optimizers.SGD(0.1),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        run_eagerly=True,
+        run_eagerly=EAGERLY,
     )
     if freeze == "after":
         inner.trainable = True
@@ -278,7 +279,9 @@ def rebuilt(encoder, classes):
             keras.layers.Dense(classes, "softmax"),
         ]
     )
-    model.compile("adam", "sparse_categorical_crossentropy", run_eagerly=True)
+    model.compile(
+        "adam", "sparse_categorical_crossentropy", run_eagerly=EAGERLY
+    )
     return model
 
 
@@ -295,7 +298,7 @@ def uncompiled(encoder, classes):
 
 def with_mse(encoder, classes):
     model = stage_one(encoder, classes)
-    model.compile("sgd", "categorical_crossentropy", run_eagerly=True)
+    model.compile("sgd", "categorical_crossentropy", run_eagerly=EAGERLY)
     return model
 
 

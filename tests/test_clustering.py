@@ -4,7 +4,7 @@ import contracts
 import keras
 import numpy as np
 import pytest
-from contracts import Case
+from contracts import EAGERLY, Case
 from keras import ops
 from sklearn.datasets import make_blobs, make_moons
 from sklearn.metrics import adjusted_rand_score
@@ -172,7 +172,7 @@ def test_model_one_step_moves_every_trainable_weight(case, digits):
     x = rows_for(case, digits)
     model = started(case, x)
     before = [np.array(w) for w in model.get_weights()]
-    model.compile(keras.optimizers.SGD(0.05), run_eagerly=True)
+    model.compile(keras.optimizers.SGD(0.05), run_eagerly=EAGERLY)
     model.fit(*fit_arguments(case, x), batch_size=60, epochs=1, verbose=0)
     trained = {id(w) for w in model.trainable_weights}
     for weight, old, new in zip(
@@ -201,7 +201,7 @@ def test_model_mixed_precision_keeps_memberships_in_float32(case, digits):
     if case is DEC:
         model.start_clusters(x)
     assert model.assign(x).dtype == np.float32
-    model.compile("adam", run_eagerly=True)
+    model.compile("adam", run_eagerly=EAGERLY)
     history = model.fit(*fit_arguments(case, x), epochs=1, verbose=0).history
     assert np.isfinite(history["loss"][0])
 

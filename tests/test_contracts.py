@@ -10,7 +10,7 @@ import contracts
 import keras
 import numpy as np
 import pytest
-from contracts import Case
+from contracts import EAGERLY, Case
 from keras import ops
 
 from utils import metrics
@@ -367,6 +367,6 @@ def test_model_mixed_precision_computes_half_and_keeps_float32(case, how, rows):
     np.testing.assert_allclose(
         model.score(x).mean(), full.score(x).mean(), rtol=0.03
     )
-    model.compile("sgd", run_eagerly=True)
+    model.compile("sgd", run_eagerly=EAGERLY)
     history = model.fit(x, batch_size=64, epochs=1, verbose=0).history
     assert np.isfinite(history["loss"]).all()

@@ -10,7 +10,7 @@ import contracts
 import keras
 import numpy as np
 import pytest
-from contracts import Case
+from contracts import EAGERLY, Case
 from keras import ops
 
 from utils import metrics
@@ -258,7 +258,7 @@ def test_model_one_step_moves_every_trainable_weight(case, rows, labels):
         ops.convert_to_numpy(weight).copy()
         for weight in model.trainable_weights
     ]
-    model.compile(keras.optimizers.SGD(1e-2), run_eagerly=True)
+    model.compile(keras.optimizers.SGD(1e-2), run_eagerly=EAGERLY)
     model.fit(*given(case, rows, labels, 64), batch_size=64, verbose=0)
     still = [
         weight.path
@@ -358,8 +358,8 @@ def test_model_mixed_precision_computes_half_and_keeps_float32(
     assert model.reconstruct(*data).dtype == np.float32
     full = case.make(dtype="float32")
     full.set_weights(model.get_weights())
-    model.compile("sgd", run_eagerly=True)
-    full.compile("sgd", run_eagerly=True)
+    model.compile("sgd", run_eagerly=EAGERLY)
+    full.compile("sgd", run_eagerly=EAGERLY)
     # without draws: bfloat16 has 8 bits of mantissa
     name = "loss" if case.cls is VQVAE else "kl"
     half_value, full_value = (

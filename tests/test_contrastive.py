@@ -4,7 +4,7 @@ import contracts
 import keras
 import numpy as np
 import pytest
-from contracts import Case
+from contracts import EAGERLY, Case
 from keras import ops
 
 from utils.contrastive import SimCLR, VICReg, nt_xent, vicreg_terms
@@ -246,7 +246,7 @@ def test_model_mixed_precision_keeps_float32_weights(case, rng):
     for value in outputs.values():
         assert keras.backend.standardize_dtype(value.dtype) == "bfloat16"
     assert {weight.dtype for weight in model.weights} == {"float32"}
-    model.compile("sgd", run_eagerly=True)
+    model.compile("sgd", run_eagerly=EAGERLY)
     history = model.fit(x, batch_size=8, verbose=0).history
     assert np.isfinite(history["loss"]).all()
 

@@ -96,6 +96,19 @@ def test_classifier_s_first_step_is_traced_once():
     assert len(calls) == 1
 
 
+def test_train_function_comes_after_the_optimizer_s_variables():
+    model = Autoencoder((16,), 2, widths=(4,), seed=0)
+    model.compile(keras.optimizers.Adam(0.01))
+    assert not model.optimizer.built
+    model.make_train_function()
+    assert model.optimizer.built
+    model.train_function = function = object()
+    model.make_train_function()
+    assert model.train_function is function
+    model.make_train_function(force=True)
+    assert model.train_function is not function
+
+
 def test_optimizer_is_built_for_what_is_trainable_when_training_starts():
     model = Autoencoder((16,), 2, widths=(4,), seed=0)
     model.compile(keras.optimizers.Adam(0.01))

@@ -11,6 +11,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
+from contracts import EAGERLY
 from keras import ops
 
 from utils import backend, generation, networks
@@ -75,7 +76,7 @@ def played(d=None, g=None, steps=5, rate=0.2, graph=False):
     gan = GAN(**SMALL)
     gan.player_losses = losses_of(d, g)
     x = noise(16 * steps, *SMALL["input_shape"], seed=1) + 2.0
-    how = {"steps_per_execution": STEPS} if graph else {"run_eagerly": True}
+    how = {"steps_per_execution": STEPS} if graph else {"run_eagerly": EAGERLY}
     gan.compile(keras.optimizers.SGD(rate), **how)
     gan.fit(x, batch_size=16, verbose=0)
     return gan, x
@@ -185,7 +186,7 @@ def test_e002_best_discriminator_and_its_value():
     gan.discriminator.set_weights(
         [0 * w for w in gan.discriminator.get_weights()]
     )
-    gan.compile(run_eagerly=True)
+    gan.compile(run_eagerly=EAGERLY)
     result = gan.evaluate(noise(32, 6), verbose=0, return_dict=True)
     assert float(result["discriminator_loss"]) == pytest.approx(
         2 * np.log(2), abs=1e-6
@@ -409,7 +410,7 @@ def test_e046_a_column_of_labels_is_no_target_for_images():
             [scale * w for w in gan.discriminator.get_weights()]
         )
         before = gan.generator.get_weights()[0]
-        gan.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+        gan.compile(keras.optimizers.SGD(0.1), run_eagerly=EAGERLY)
         gan.fit(noise(16, 6), batch_size=16, verbose=0)
         changes.append(gan.generator.get_weights()[0] - before)
     assert np.abs(changes[0] - changes[1]).max() > 1e-4
@@ -438,7 +439,7 @@ def test_e048_each_step_moves_the_player_it_is_meant_for(earlier_steps):
     # as printed: G is fitted by itself, and D is asked by nobody
     generator = stack(3, 8, 6)
     judge = stack(6, 8, 1)
-    generator.compile(keras.optimizers.SGD(0.1), "mse", run_eagerly=True)
+    generator.compile(keras.optimizers.SGD(0.1), "mse", run_eagerly=EAGERLY)
     before = judge.get_weights()
     generator.train_on_batch(noise(16, 3), noise(16, 6))
     assert moved(judge, before) == 0.0
@@ -447,7 +448,7 @@ def test_e048_each_step_moves_the_player_it_is_meant_for(earlier_steps):
     gan, x = played(d_right, g_right, steps=earlier_steps, graph=graph)
     for player, alone in (("D", {"d": d_right}), ("G", {"g": g_right})):
         gan.player_losses = losses_of(**alone)
-        gan.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+        gan.compile(keras.optimizers.SGD(0.1), run_eagerly=EAGERLY)
         d_change, g_change = both_moved(gan, x, steps=1)
         own, other = (
             (d_change, g_change) if player == "D" else (g_change, d_change)
@@ -537,7 +538,7 @@ def test_e052_one_linear_layer_is_an_affine_map():
 
 def test_e054_epochs_times_batches_steps(trained):
     whole = stack(6, 8, 1)
-    whole.compile("sgd", "mse", run_eagerly=True)
+    whole.compile("sgd", "mse", run_eagerly=EAGERLY)
     whole.fit(noise(1000, 6), noise(1000, 1), batch_size=1000, verbose=0)
     assert int(whole.optimizer.iterations.numpy()) == 1  # an epoch, one step
 
@@ -552,7 +553,7 @@ def test_e054_epochs_times_batches_steps(trained):
 
 def test_e055_what_is_watched_shows_a_collapse(trained):
     blind = stack(6, 8, 1)
-    blind.compile("sgd", "mse", run_eagerly=True)
+    blind.compile("sgd", "mse", run_eagerly=EAGERLY)
     history = blind.fit(noise(32, 6), noise(32, 1), verbose=0).history
     assert set(history) == {"loss"}
 
@@ -595,7 +596,7 @@ def test_e069_the_data_are_an_argument():
         train()
 
     gan = GAN(**SMALL)
-    gan.compile("adam", run_eagerly=True)
+    gan.compile("adam", run_eagerly=EAGERLY)
     with pytest.raises(ValueError, match="x: expected"):
         gan.fit(noise(32, 5), verbose=0)  # and they are checked
     history = gan.fit(noise(32, 6), verbose=0).history
@@ -608,7 +609,7 @@ def test_e070_discriminator_was_never_compiled():
         judge.train_on_batch(noise(16, 6), np.ones((16, 1)))
 
     gan = GAN(**SMALL)
-    gan.compile("adam", run_eagerly=True)  # once, for both players
+    gan.compile("adam", run_eagerly=EAGERLY)  # once, for both players
     history = gan.fit(noise(16, 6), batch_size=8, verbose=0).history
     assert np.isfinite(history["discriminator_loss"]).all()
 
@@ -619,7 +620,7 @@ def test_e071_generator_was_never_compiled():
         generator.train_on_batch(noise(16, 3), np.zeros((16, 1)))
 
     gan = GAN(**SMALL)
-    gan.compile("adam", run_eagerly=True)
+    gan.compile("adam", run_eagerly=EAGERLY)
     history = gan.fit(noise(16, 6), batch_size=8, verbose=0).history
     assert np.isfinite(history["generator_loss"]).all()
 
@@ -629,7 +630,7 @@ def test_e072_a_combined_model_moves_both():
     generator = stack(3, 8, 6)
     combined = keras.Sequential([keras.Input((3,)), generator, judge])
     combined.compile(
-        keras.optimizers.Adam(0.001), "binary_crossentropy", run_eagerly=True
+        keras.optimizers.Adam(0.001), "binary_crossentropy", run_eagerly=EAGERLY
     )
     before = judge.get_weights()
     combined.train_on_batch(noise(64, 3), np.ones((64, 1)))

@@ -8,6 +8,7 @@ of its own, then shows the right form beside it, with the models of
 import keras
 import numpy as np
 import pytest
+from contracts import EAGERLY
 from keras import ops
 
 from utils import backend, losses
@@ -17,7 +18,6 @@ from utils.vaes import VAE, SemiSupervisedVAE
 
 BACKEND = keras.backend.backend()
 STEPS = 32 if BACKEND == "tensorflow" else 1
-EAGERLY = BACKEND != "jax"  # few steps: quicker than tracing, but not on JAX
 
 
 # ------------------------------------------------------------------ helpers

@@ -8,6 +8,7 @@ The numbers are those of ``docs/errata.md``; texts have a file of their own.
 import keras
 import numpy as np
 import pytest
+from contracts import EAGERLY, QUICKLY
 from keras import ops
 
 from utils import data, label_efficiency, networks
@@ -42,8 +43,8 @@ def one_layer(units=16, last="relu"):
     )
 
 
-def fit_eagerly(model, *arrays, optimizer="sgd", loss=None, **options):
-    model.compile(optimizer, loss, run_eagerly=True, jit_compile=False)
+def fit_quickly(model, *arrays, optimizer="sgd", loss=None, **options):
+    model.compile(optimizer, loss, **QUICKLY)
     return model.fit(*arrays, verbose=0, **options).history["loss"]
 
 
@@ -75,7 +76,7 @@ def test_e033_a_loss_is_minimised(rng):
         before = model.score(x).mean()
         descend = model.compute_loss
         model.compute_loss = lambda *a, **k: sign * descend(*a, **k)
-        fit_eagerly(
+        fit_quickly(
             model, x, optimizer=keras.optimizers.SGD(1e-3), batch_size=16
         )
         return before, model.score(x).mean()
@@ -108,11 +109,11 @@ def test_e034_stage_two_starts_where_stage_one_ended():
 def test_e057_a_picture_is_no_target_for_sixteen_numbers():
     x = photos(8)
     with pytest.raises(Exception, match="(?i)shape|dimension|broadcast|size"):
-        fit_eagerly(one_layer(), x, x, loss="mse", batch_size=4)
+        fit_quickly(one_layer(), x, x, loss="mse", batch_size=4)
     model = Autoencoder(PHOTO, 16, widths=(4,), network="conv", seed=0)
     out = model(x)["reconstruction"]
     assert tuple(out.shape) == x.shape
-    assert np.isfinite(fit_eagerly(model, x, batch_size=4)).all()
+    assert np.isfinite(fit_quickly(model, x, batch_size=4)).all()
 
 
 def test_e058_labelled_rows_are_training_rows(digits):
@@ -132,7 +133,7 @@ def test_e059_class_numbers_broadcast_over_sixteen_outputs(rng):
     y = rng.integers(0, 10, (24, 1)).astype("float32")
     x = photos(24)
     model = one_layer(16, None)
-    losses = fit_eagerly(
+    losses = fit_quickly(
         model,
         x,
         y,
@@ -216,7 +217,7 @@ def test_e063_frozen_then_tuned_needs_compiling_again(few):
     source = networks.dense_encoder((64,), 8, (16,), seed=0)
     # K1: `trainable` set after compile changes nothing until the next one
     classifier = transfer(source, 10, seed=0)
-    classifier.compile("sgd", "mse", run_eagerly=True)
+    classifier.compile("sgd", "mse", run_eagerly=EAGERLY)
     trained = len(classifier.optimizer.variables)
     classifier.get_layer("encoder").trainable = False
     assert len(classifier.optimizer.variables) == trained

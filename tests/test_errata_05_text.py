@@ -7,6 +7,7 @@ own, then shows the right form beside it, with the models of ``utils.text``.
 import keras
 import numpy as np
 import pytest
+from contracts import EAGERLY
 from keras import ops
 
 from utils import corpus
@@ -118,7 +119,7 @@ def test_e076_a_batch_of_sixteen_hides_the_wrong_shape():
     model = keras.Sequential(
         [keras.Input((5,)), keras.layers.Dense(16, "sigmoid")]
     )
-    model.compile("sgd", "mse", run_eagerly=True)
+    model.compile("sgd", "mse", run_eagerly=EAGERLY)
     with pytest.raises(Exception, match="32"):
         model.fit(x, y, batch_size=32, verbose=0)
     model.fit(x, y, batch_size=16, verbose=0)  # no complaint
@@ -132,6 +133,6 @@ def test_e076_a_batch_of_sixteen_hides_the_wrong_shape():
     logits = ops.convert_to_numpy(classifier(ids))
     log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     labels = rng.integers(0, 16, 16)
-    classifier.compile("sgd", run_eagerly=True)
+    classifier.compile("sgd", run_eagerly=EAGERLY)
     loss = classifier.evaluate(ids, labels, batch_size=16, verbose=0)[0]
     assert np.isclose(loss, -log_p[np.arange(16), labels].mean(), rtol=1e-4)

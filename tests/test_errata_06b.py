@@ -7,6 +7,7 @@ beside it.
 import keras
 import numpy as np
 import pytest
+from contracts import EAGERLY
 from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
 
@@ -53,7 +54,7 @@ def test_e078_translation_needs_pairs_or_two_collections(letters):
     unpaired = UnpairedTranslator(
         (24, 24, 1), widths=(4,), critic_widths=(4,), seed=0
     )
-    unpaired.compile("sgd", run_eagerly=True)
+    unpaired.compile("sgd", run_eagerly=EAGERLY)
     with pytest.raises(ValueError, match="y: expected a collection"):
         unpaired.fit(x, verbose=0)
     history = unpaired.fit(x[:40], y[60:], batch_size=40, verbose=0).history

@@ -7,6 +7,7 @@ its own, then shows the right form beside it.
 import keras
 import numpy as np
 import pytest
+from contracts import EAGERLY
 from keras import ops
 from sklearn.linear_model import LogisticRegression
 
@@ -74,7 +75,7 @@ def test_e124_autoencoder_of_ratings_trains_on_observed_entries_only():
     for anything in (0.0, 4.0):
         keras.utils.set_random_seed(0)
         model = AutoRec(20, 6, offset=3.5, seed=0)
-        model.compile(keras.optimizers.SGD(0.01), run_eagerly=True)
+        model.compile(keras.optimizers.SGD(0.01), run_eagerly=EAGERLY)
         values = np.where(made.observed, made.values, anything)
         model.fit(values, made.observed, batch_size=20, verbose=0)
         weights.append(model.get_weights())

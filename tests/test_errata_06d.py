@@ -4,6 +4,7 @@ As ``test_errata.py``: the fault first, then the right form beside it.
 """
 
 import numpy as np
+from contracts import EAGERLY
 from keras import ops
 
 from utils.autoencoders import Autoencoder
@@ -38,7 +39,7 @@ def test_e025_a_language_model_needs_no_slope_through_its_choice():
     # likelihood: the next token is given, nothing is drawn in training
     model = LanguageModel(8, 4, 6, "conv", window=2, seed=0)
     ids = np.array([[3, 4, 5, 6]] * 8, "int32")
-    model.compile("sgd", run_eagerly=True)
+    model.compile("sgd", run_eagerly=EAGERLY)
     before = [w.copy() for w in model.get_weights()]
     model.fit(ids, verbose=0)
     moved = [

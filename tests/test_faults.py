@@ -21,6 +21,7 @@ import nbformat
 import numpy as np
 import pytest
 import results_page
+from contracts import EAGERLY
 from keras import ops
 from test_data import fake
 from test_notebooks import code_cells, each_notebook, parsed
@@ -144,7 +145,7 @@ def compiled(name):
     model = MODELS[name]()
     loss = "mse" if name == "plain" else None
     # eager: nothing to trace for eighteen steps
-    model.compile(keras.optimizers.Adam(1e-2), loss, run_eagerly=True)
+    model.compile(keras.optimizers.Adam(1e-2), loss, run_eagerly=EAGERLY)
     return model
 
 
@@ -222,7 +223,7 @@ def test_resumable_fit_orders_of_rows_differ_between_parts(tmp_path):
             return super().call(inputs, training)
 
     model = Watch((8,), 2, widths=(), seed=0)
-    model.compile("sgd", run_eagerly=True)
+    model.compile("sgd", run_eagerly=True)  # call reads its input
     path = tmp_path / "run.npz"
     callbacks.resumable_fit(model, X, path=path, epochs=3, batch_size=96)
     orders = {tuple(np.argsort(rows)) for rows in seen[-3:]}
@@ -324,7 +325,7 @@ def full_disk(size=2_000):
 def large():
     """A model whose file exceeds two thousand bytes."""
     model = autoencoders.Autoencoder((64,), 2, widths=(), seed=0)
-    model.compile("sgd", run_eagerly=True)
+    model.compile("sgd", run_eagerly=EAGERLY)
     return model
 
 

@@ -7,7 +7,7 @@ import contracts
 import keras
 import numpy as np
 import pytest
-from contracts import Case
+from contracts import EAGERLY, Case
 from keras import ops
 
 from utils import gans, networks
@@ -76,7 +76,7 @@ def one_step(model, x):
     """What one step of descent with rate 1 takes from each weight."""
     weights = named(model)
     before = arrays(weights.values())
-    compiled(model, 1.0, run_eagerly=True)
+    compiled(model, 1.0, run_eagerly=EAGERLY)
     model.fit(
         x,
         labels_for(model, len(x)),
@@ -669,7 +669,7 @@ def test_game_trains_jit_compiled(game):
 def test_gan_mixed_precision_keeps_float32_weights_and_losses(case):
     model = case.make(dtype="mixed_bfloat16")
     x, labels = case_rows(case), case_labels(case)
-    compiled(model, run_eagerly=True)
+    compiled(model, run_eagerly=EAGERLY)
     history = model.fit(x, labels, batch_size=12, verbose=0).history
     assert np.isfinite(history["loss"]).all()
     assert {weight.dtype for weight in model.weights} == {"float32"}
@@ -998,7 +998,7 @@ def test_sample_decodes_numpys_own_draws():
 
 
 def test_validation_split_is_taken_off_before_rows_are_counted():
-    model = compiled(make("saturating"), run_eagerly=True)
+    model = compiled(make("saturating"), run_eagerly=EAGERLY)
     history = model.fit(
         rows(12), batch_size=4, validation_split=0.5, verbose=0
     ).history

@@ -6,7 +6,7 @@ import contracts
 import keras
 import numpy as np
 import pytest
-from contracts import Case
+from contracts import EAGERLY, Case
 
 from utils.ngram_mixture import NGramMixture, mixture_inputs
 from utils.ngrams import NGram
@@ -169,7 +169,7 @@ def test_mixture_is_a_weighted_mean_of_the_orders(inputs):
 
 def test_mixture_loss_and_fit(inputs):
     model, x = CASE.make(), inputs[1]
-    model.compile(keras.optimizers.Adam(1e-2), run_eagerly=True)
+    model.compile(keras.optimizers.Adam(1e-2), run_eagerly=EAGERLY)
     before = model.evaluate(x, verbose=0, batch_size=100)
     assert np.isclose(before, model.score(x).mean(), rtol=1e-4)
     model.fit(x, batch_size=100, epochs=5, verbose=0)

@@ -4,7 +4,7 @@ import contracts
 import keras
 import numpy as np
 import pytest
-from contracts import Case
+from contracts import EAGERLY, Case
 from keras import ops
 
 from utils.pretext import MaskedAutoencoder, RotationPredictor
@@ -171,7 +171,7 @@ def test_masked_loss_counts_hidden_pixels_alone(rng):
 
 def test_masked_metric_is_the_mean_over_hidden_pixels(rng):
     model = MaskedAutoencoder(IMAGE, 4, ratio=0.25, seed=0)
-    model.compile("sgd", run_eagerly=True)
+    model.compile("sgd", run_eagerly=EAGERLY)
     x = rng.random((40, *IMAGE), dtype="float32")
     result = model.evaluate(x, batch_size=40, verbose=0, return_dict=True)
     assert result["mse"] == pytest.approx(result["loss"] / 16, rel=1e-5)
@@ -221,7 +221,7 @@ def test_rotation_untrained_guesses_and_symmetric_images_stay_a_guess():
         (4, 4, 1), 5, widths=(6,), network="dense", seed=0
     )
     x = np.ones((8, 4, 4, 1), "float32")  # the same from all sides
-    model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=EAGERLY)
     model.fit(x, batch_size=8, epochs=20, verbose=0)
     result = model.evaluate(x, verbose=0, return_dict=True)
     assert result["loss"] >= np.log(4) - 1e-3

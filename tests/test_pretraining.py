@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import scipy.special
+from contracts import QUICKLY
 from keras import ops
 
 from utils import networks, pretraining
@@ -27,17 +28,17 @@ BACKEND = keras.backend.backend()
 
 
 @pytest.fixture(autouse=True)
-def eager(monkeypatch, request):
-    """Few steps are quicker without tracing; ``traced`` tests trace."""
+def quick(monkeypatch, request):
+    """Few steps are quicker eagerly, but on JAX; ``traced`` tests trace."""
     if "traced" in request.fixturenames:
         return
     compile_ = keras.Model.compile
 
-    def compile_eagerly(self, *args, **kwargs):
-        kwargs.update(run_eagerly=True, jit_compile=False)
+    def compile_quickly(self, *args, **kwargs):
+        kwargs.update(QUICKLY)
         return compile_(self, *args, **kwargs)
 
-    monkeypatch.setattr(keras.Model, "compile", compile_eagerly)
+    monkeypatch.setattr(keras.Model, "compile", compile_quickly)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import contracts
 import keras
 import numpy as np
 import pytest
-from contracts import Case
+from contracts import EAGERLY, Case
 from keras import ops
 
 from utils import backend, interactions, losses, ranking
@@ -203,7 +203,7 @@ def test_model_fits_saves_and_loads(case, ratings, feedback, tmp_path):
 def test_model_one_step_moves_every_trainable_weight(case, ratings, feedback):
     model = case.make()
     before = [value(w).copy() for w in model.trainable_weights]
-    fit_once(model, case, ratings, feedback, run_eagerly=True)
+    fit_once(model, case, ratings, feedback, run_eagerly=EAGERLY)
     for weight, old in zip(model.trainable_weights, before, strict=True):
         assert not np.array_equal(value(weight), old), weight.path
 
@@ -213,7 +213,7 @@ def test_model_mixed_precision_keeps_float32_weights(case, ratings, feedback):
     model = case.make(dtype="mixed_bfloat16")
     outputs = outputs_of(model, inputs_of(case, ratings, feedback))
     assert {w.dtype for w in model.trainable_weights} == {"float32"}
-    history = fit_once(model, case, ratings, feedback, run_eagerly=True)
+    history = fit_once(model, case, ratings, feedback, run_eagerly=EAGERLY)
     assert np.isfinite(history.history["loss"]).all()
     assert all(np.isfinite(made).all() for made in outputs.values())
 
@@ -301,7 +301,7 @@ def test_factorisation_wrong_pairs_are_named(pairs, y, match):
 
 def test_factorisation_takes_validation_pairs(ratings):
     model = CASES[0].make()
-    model.compile("adam", run_eagerly=True)
+    model.compile("adam", run_eagerly=EAGERLY)
     pairs, values = ratings.pairs()
     history = model.fit(
         pairs, values, validation_data=(pairs[:5], values[:5]), verbose=0
@@ -439,7 +439,7 @@ def test_autorec_predict_takes_the_dict(autorec, ratings):
 
 def test_autorec_takes_validation_data(autorec, ratings):
     model = CASES[1].make()
-    model.compile("adam", run_eagerly=True)
+    model.compile("adam", run_eagerly=EAGERLY)
     both = (ratings.values, ratings.observed)
     history = model.fit(*both, validation_data=both, verbose=0)
     assert "val_mse" in history.history

@@ -4,7 +4,7 @@ import contracts
 import keras
 import numpy as np
 import pytest
-from contracts import Case
+from contracts import EAGERLY, Case
 from keras import ops
 
 from utils import data
@@ -168,7 +168,7 @@ def test_model_fit_moves_all_weights(name):
 def test_classifier_fit_evaluate_predict_agree():
     model = CASES[5].make()
     ids, y = arguments(CASES[5], some_ids(20))
-    model.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
+    model.compile(keras.optimizers.SGD(0.0), run_eagerly=EAGERLY)
     model.fit(ids, y, validation_data=(ids, y), verbose=0)
     found = model.evaluate(ids, y, batch_size=8, verbose=0, return_dict=True)
     logits = model.predict(ids, verbose=0)
@@ -200,7 +200,7 @@ def test_model_more_padding_changes_nothing(case):
 @each_self
 def test_loss_more_padding_changes_nothing(case):
     model, ids = case.make(), some_ids()
-    model.compile("sgd", run_eagerly=True)
+    model.compile("sgd", run_eagerly=EAGERLY)
     values = [
         model.evaluate(np.pad(ids, ((0, 0), (0, k))), verbose=0)[0]
         for k in (0, 6)
@@ -254,7 +254,7 @@ def test_denoiser_loss_equals_its_formula():
         logits = table[real].mean(0) @ kernel + bias
         log_p = logits - np.log(np.exp(logits).sum())
         total, count = total - log_p[real].sum(), count + len(real)
-    model.compile("sgd", run_eagerly=True)
+    model.compile("sgd", run_eagerly=EAGERLY)
     found = model.evaluate(ids, batch_size=5, verbose=0, return_dict=True)
     # the metric weighs tokens alike; Keras's loss weighs batches
     assert np.isclose(found["nats_per_token"], total / count, rtol=1e-5)
@@ -279,7 +279,7 @@ def test_language_model_without_trunk_is_a_bigram_table():
 
 def test_loss_sample_weights_weigh_texts():
     model, ids = DenoisingText(SIZE, 4, rate=0.0, seed=0), some_ids(8)
-    model.compile("sgd", run_eagerly=True)
+    model.compile("sgd", run_eagerly=EAGERLY)
     weight = np.array([1.0, 0, 2, 0, 0, 0, 0, 1])
     found = model.evaluate(
         ids, sample_weight=weight, verbose=0, return_dict=True
@@ -311,7 +311,7 @@ def test_classifier_batch_as_large_as_it_has_classes_is_per_text():
     ids, y = some_ids(8), np.arange(8)[::-1]
     logits = ops.convert_to_numpy(model(ids))
     log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
-    model.compile("sgd", run_eagerly=True)
+    model.compile("sgd", run_eagerly=EAGERLY)
     loss = model.evaluate(ids, y, batch_size=8, verbose=0)[0]
     assert np.isclose(loss, -log_p[np.arange(8), y].mean(), rtol=1e-5)
     column = model.evaluate(ids, y[:, None], batch_size=8, verbose=0)[0]
@@ -385,7 +385,7 @@ def test_frozen_stage_keeps_the_encoder_fine_tuning_moves_it():
     head = model.head.get_weights()[0].copy()
     for frozen in (True, False):
         model.encoder.trainable = not frozen
-        model.compile(keras.optimizers.Adam(1e-2), run_eagerly=True)
+        model.compile(keras.optimizers.Adam(1e-2), run_eagerly=EAGERLY)
         model.fit(ids, y, epochs=2, batch_size=12, verbose=0)
         same = np.array_equal(start, model.encoder.get_weights()[0])
         assert same == frozen
@@ -411,7 +411,7 @@ def test_imdb_runs_on_the_same_path(tmp_path, monkeypatch):
     )
     assert found["accuracy"] > 0.9
     denoiser = DenoisingText(10_000, 8, seed=0)
-    denoiser.compile("adam", run_eagerly=True)
+    denoiser.compile("adam", run_eagerly=EAGERLY)
     denoiser.fit(reviews.x_train[:32], verbose=0)
     model.adopt(denoiser)
 

@@ -4,7 +4,7 @@ import contracts
 import keras
 import numpy as np
 import pytest
-from contracts import Case
+from contracts import EAGERLY, Case
 from keras import ops
 
 from utils import metrics, networks
@@ -100,7 +100,7 @@ def test_translator_fit_moves_every_weight_and_resumes(case, images):
     model = shaken(case)
     before = [ops.convert_to_numpy(w).copy() for w in model.trainable_weights]
     assert len(before) == case.num_weights
-    model.compile(keras.optimizers.SGD(0.05), run_eagerly=True)
+    model.compile(keras.optimizers.SGD(0.05), run_eagerly=EAGERLY)
     model.fit(images, target(case, images), batch_size=24, verbose=0)
     for old, weight in zip(before, model.trainable_weights, strict=True):
         new = ops.convert_to_numpy(weight)
@@ -123,7 +123,7 @@ def test_translator_same_seed_same_start_other_seed_other_start(case):
 def test_translator_mixed_precision_returns_float32(case, images):
     model = case.make(dtype="mixed_bfloat16")
     assert model.translate(images).dtype == np.float32
-    model.compile("sgd", run_eagerly=True)
+    model.compile("sgd", run_eagerly=EAGERLY)
     history = model.fit(images, target(case, images), verbose=0).history
     assert np.isfinite(history["loss"]).all()
 
@@ -221,7 +221,7 @@ def test_paired_loss_is_the_squared_error_summed_over_pixels(images):
 
 def test_paired_adds_penalties_of_its_layers(images):
     model = shaken(CASES[0])
-    model.compile("sgd", run_eagerly=True)
+    model.compile("sgd", run_eagerly=True)  # the penalty comes later
     y = target(CASES[0], images)
 
     def loss():
@@ -343,7 +343,7 @@ def test_unpaired_each_loss_moves_its_own_networks_alone(player, images):
         name: [w for network in nets for w in network.get_weights()]
         for name, nets in groups.items()
     }
-    model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=EAGERLY)
     model.fit(images, 1 - images, batch_size=24, verbose=0)
     for name, nets in groups.items():
         after = [w for network in nets for w in network.get_weights()]

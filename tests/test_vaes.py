@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
+from contracts import EAGERLY
 from keras import ops
 
 from utils import backend, losses
@@ -1250,7 +1251,7 @@ def test_labelled_models_take_two_classes_and_class_zero_alone(rows):
     assert one_hot.dtype == np.float32
     np.testing.assert_array_equal(one_hot, [[0, 1], [1, 0]])
     semi = SemiSupervisedVAE(FLAT, 2, num_classes=2, widths=(4,), seed=0)
-    semi.compile("sgd", run_eagerly=True)
+    semi.compile("sgd", run_eagerly=EAGERLY)
     y = np.array([0, -1, -1, -1])
     history = semi.fit(rows[:4], y, verbose=0)
     assert np.isfinite(history.history["loss"]).all()
@@ -1258,7 +1259,7 @@ def test_labelled_models_take_two_classes_and_class_zero_alone(rows):
 
 def test_labelled_models_pass_arguments_on_in_their_order(rows, labels, capsys):
     model = ConditionalVAE(FLAT, 2, num_classes=10, widths=(4,), seed=0)
-    model.compile("sgd", run_eagerly=True)
+    model.compile("sgd", run_eagerly=EAGERLY)
     x, y = rows[:30], labels[:30]
     model.evaluate(x, y, 10, 0)
     model.predict({"x": x, "label": y}, 10, 0)
@@ -1275,7 +1276,7 @@ def test_labelled_models_pass_arguments_on_in_their_order(rows, labels, capsys):
 @pytest.mark.parametrize("cls", [ConditionalVAE, SemiSupervisedVAE])
 def test_labelled_models_name_the_validation_data(cls, rows, labels):
     model = cls(FLAT, 2, num_classes=10, widths=(4,), seed=0)
-    model.compile("sgd", run_eagerly=True)
+    model.compile("sgd", run_eagerly=EAGERLY)
     x, y = rows[:4], labels[:4]
     for wrong, match in (
         ((x[:, :3], y), "validation_data: expected shape"),
@@ -1353,7 +1354,7 @@ def test_labelled_fit_passes_arguments_on_in_their_order(
     cls, rows, labels, capsys
 ):
     model = cls(FLAT, 2, widths=(4,), seed=0)
-    model.compile("sgd", run_eagerly=True)
+    model.compile("sgd", run_eagerly=EAGERLY)
     model.fit(rows[:30], labels[:30], 15, 1, 0)
     assert int(ops.convert_to_numpy(model.optimizer.iterations)) == 2
     assert capsys.readouterr().out == ""

@@ -4,7 +4,7 @@ import contracts
 import keras
 import numpy as np
 import pytest
-from contracts import Case
+from contracts import EAGERLY, Case
 from keras import ops
 
 from utils.words import (
@@ -77,7 +77,7 @@ def test_model_saved_and_loaded_gives_the_same(case, tmp_path):
 @each_case
 def test_model_fit_lowers_the_loss(case):
     model = case.make()
-    model.compile(keras.optimizers.Adam(0.05), run_eagerly=True)
+    model.compile(keras.optimizers.Adam(0.05), run_eagerly=EAGERLY)
     losses = model.fit(*arguments(case), epochs=8, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
 

@@ -37,7 +37,7 @@ SIZES = (1, 2, 4)  # data sizes, in units that each contender can afford
 # how much of everything: rounds, seconds a unit of data takes, steps of the
 # check that contenders learn alike, in epochs of so many batches
 Effort = namedtuple("Effort", ["rounds", "seconds", "epochs", "batches"])
-FULL = Effort(rounds=5, seconds=0.25, epochs=2, batches=64)
+FULL = Effort(rounds=5, seconds=0.4, epochs=2, batches=64)
 QUICK = Effort(rounds=2, seconds=0.01, epochs=1, batches=8)
 
 
@@ -105,16 +105,15 @@ def product_rate():
 
 
 def share_weights(contenders):
-    """Give the loop a Keras model's weights; return their number."""
+    """Give all the weights of the first Keras model; return their number."""
     keras = [c for name, c in contenders.items() if name != "loop"]
-    sizes = {}
-    for contender in keras:
-        weights = contender.ask("weights")
-        sizes[contender.name] = sum(w.size for w in weights)
-    if "loop" in contenders and keras:
-        contenders["loop"].ask("load", weights)
+    weights = {contender.name: contender.ask("weights") for contender in keras}
+    sizes = {name: sum(w.size for w in own) for name, own in weights.items()}
     if len(set(sizes.values())) > 1:
         raise RuntimeError(f"numbers of parameters differ: {sizes}")
+    for contender in contenders.values():
+        if keras and contender is not keras[0]:
+            contender.ask("load", weights[keras[0].name])
     return max(sizes.values(), default=None)
 
 

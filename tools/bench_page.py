@@ -149,7 +149,7 @@ largest. In a round every contender trains once on each size, one after the
 other, and ratios are taken within a round.
 A contender's smallest size is what it trains on in about {effort.seconds}
 seconds. The PyTorch loop is written by hand, with batches picked by a random
-permutation, and starts from the Keras model's weights. This run took
+permutation. This run took
 {minutes:.1f} minutes."""
 
 
@@ -192,9 +192,8 @@ def alike_words(results):
     """What the table of losses shows."""
     return (
         "Parameters, and the mean training loss of the last epoch after so "
-        "many steps: same weights at the start (but for random generators "
-        "that differ between backends), same batch size and optimiser, other "
-        "orders of the rows."
+        "many steps: same weights at the start, same batch size and "
+        "optimiser, other orders of the rows and other draws of noise."
     )
 
 

@@ -64,6 +64,12 @@ class KerasContender:
         values = self.model.trainable_weights
         return [np.array(keras.ops.convert_to_numpy(w)) for w in values]
 
+    def load(self, weights):
+        """Take over another model's trainable weights."""
+        own = self.model.trainable_weights
+        for mine, theirs in zip(own, weights, strict=True):
+            mine.assign(theirs)
+
 
 def epoch_clock():
     """A callback that adds up the time of epochs."""

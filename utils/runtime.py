@@ -115,7 +115,7 @@ def _import_keras():
     """Import Keras and run one operation, without the backend's log lines."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # With oneDNN long trainings of convolutions are faster, but chapters,
-    # which start many small models, are slower: see docs/benchmarks.md.
+    # which start many small models, are slower (README has the numbers).
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     if os.environ.get("KERAS_BACKEND") == "jax":
         _compile_once()
