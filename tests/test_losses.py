@@ -232,3 +232,26 @@ def test_losses_compute_in_float32_whatever_keras_defaults_to(rng):
     for value, wanted in zip(values, expected, strict=True):
         assert value.dtype == np.float32
         np.testing.assert_allclose(value, wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("loss", [losses.squared_error, losses.bernoulli_nll])
+@pytest.mark.parametrize("shape", [(3, 4), (3, 4, 1), (3, 1), (3,), (3, 5, 4)])
+def test_pairs_of_two_shapes_are_refused(loss, shape):
+    with pytest.raises(ValueError, match=r"x: expected examples of shape"):
+        loss(np.zeros((3, 4, 5)), np.zeros(shape))
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8, 1), (3, 2, 4, 3), (3, 7), (3,)])
+def test_pairs_of_any_shape_are_summed_over_all_axes_but_the_first(shape, rng):
+    x, y = rng.random(shape), rng.normal(0, 1, shape)
+    axes = tuple(range(1, len(shape)))
+    np.testing.assert_allclose(
+        as_numpy(losses.squared_error(x, y)),
+        ((x - y) ** 2).sum(axis=axes),
+        rtol=1e-5,
+    )
+    np.testing.assert_allclose(
+        as_numpy(losses.bernoulli_nll(x, y)),
+        (np.logaddexp(0, y) - x * y).sum(axis=axes),
+        rtol=1e-5,
+    )

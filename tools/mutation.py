@@ -41,7 +41,7 @@ GROUPS = {
     ("layers", "random_affine"): ("layers",),
     ("pretraining", "label_efficiency"): ("pretraining", "_classifiers"),
     ("vaes", "contracts_vaes"): ("vaes", "_variational", "_latent_models"),
-    ("gans",): ("gans", "_adversarial", "_course_model"),
+    ("gans", "course_model"): ("gans", "_adversarial", "_course_model"),
 }
 MODULES = [name for names in GROUPS.values() for name in names]
 

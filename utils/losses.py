@@ -8,6 +8,8 @@ silently divides the reconstruction term by the number of pixels.
 
 from keras import ops
 
+from utils import _validation as check
+
 __all__ = [
     "bernoulli_kl",
     "bernoulli_nll",
@@ -22,8 +24,25 @@ __all__ = [
 _LOG_2PI = 1.8378770664093453
 
 
+def _flat(x):
+    return ops.reshape(x, (ops.shape(x)[0], -1))
+
+
 def _sum_event(values):
-    return ops.sum(ops.reshape(values, (ops.shape(values)[0], -1)), axis=1)
+    return ops.sum(_flat(values), axis=1)
+
+
+def _flat_pair(x, other):
+    """Both as rows ``(batch, d)`` in float32; their shapes must agree.
+
+    Flat before anything is computed, because XLA is slow at sums over axes
+    of length 1, such as the channel of a grey image.
+    """
+    x, other = ops.cast(x, "float32"), ops.cast(other, "float32")
+    event, expected = tuple(x.shape[1:]), tuple(other.shape[1:])
+    if event != expected:
+        check.fail("x", f"examples of shape {expected}", f"{event}")
+    return _flat(x), _flat(other)
 
 
 def squared_error(x, x_hat):
@@ -35,10 +54,12 @@ def squared_error(x, x_hat):
 
     Returns:
         Tensor ``(batch,)``, in squared units of the data.
+
+    Raises:
+        ValueError: examples of two shapes, which broadcasting would hide.
     """
-    x = ops.cast(x, "float32")
-    x_hat = ops.cast(x_hat, "float32")
-    return _sum_event(ops.square(x - x_hat))
+    x, x_hat = _flat_pair(x, x_hat)
+    return ops.sum(ops.square(x - x_hat), axis=1)
 
 
 def masked_squared_error(x, x_hat, observed):
@@ -93,10 +114,12 @@ def bernoulli_nll(x, logits):
 
     Returns:
         Tensor ``(batch,)``, nats per example.
+
+    Raises:
+        ValueError: examples of two shapes, which broadcasting would hide.
     """
-    x = ops.cast(x, "float32")
-    logits = ops.cast(logits, "float32")
-    return _sum_event(ops.softplus(logits) - x * logits)
+    x, logits = _flat_pair(x, logits)
+    return ops.sum(ops.softplus(logits) - x * logits, axis=1)
 
 
 def gaussian_nll(x, mean, scale=1.0):
