@@ -37,7 +37,7 @@ SIZES = (1, 2, 4)  # data sizes, in units that each contender can afford
 # how much of everything: rounds, seconds a unit of data takes, steps of the
 # check that contenders learn alike, in epochs of so many batches
 Effort = namedtuple("Effort", ["rounds", "seconds", "epochs", "batches"])
-FULL = Effort(rounds=5, seconds=0.4, epochs=2, batches=64)
+FULL = Effort(rounds=5, seconds=0.3, epochs=2, batches=64)
 QUICK = Effort(rounds=2, seconds=0.01, epochs=1, batches=8)
 
 
