@@ -2,13 +2,13 @@
 
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
-import tempfile
 
 import numpy as np
 import pytest
+
+from utils import runtime
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -29,17 +29,7 @@ THIRD_PARTY_WARNINGS = (
 def pytest_configure(config):
     for line in THIRD_PARTY_WARNINGS:
         config.addinivalue_line("filterwarnings", line)
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        share_compiled(config)
-
-
-def share_compiled(config):
-    """Let all workers of this run share what JAX has compiled."""
-    folder = tempfile.mkdtemp(prefix="compiled-")
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
-    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    runtime._compile_once()  # here, so that all workers share one folder
 
 
 @pytest.fixture(autouse=True)

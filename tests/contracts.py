@@ -20,7 +20,7 @@ from keras import ops
 EAGERLY = keras.backend.backend() != "jax"
 QUICKLY = {
     "run_eagerly": EAGERLY,
-    "jit_compile": "auto" if not EAGERLY else False,
+    "jit_compile": False if EAGERLY else "auto",
 }
 
 

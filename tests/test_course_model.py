@@ -19,6 +19,7 @@ from utils.vaes import VAE
 
 BACKEND = keras.backend.backend()
 RNG = np.random.default_rng(0)
+CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 ROWS = RNG.random((8, 16)).astype("float32")
 IMAGES = RNG.random((8, 8, 8, 1)).astype("float32")
 IDS = RNG.integers(3, 9, (8, 6))
@@ -77,9 +78,7 @@ def test_first_step_is_traced_once(name):
     build, data = MODELS[name]
     model = build()
     assert isinstance(model, CourseModel)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    if name != "judge":
-        loss = None
+    loss = CROSS_ENTROPY if name == "judge" else None
     model.compile(keras.optimizers.Adam(0.01), loss, steps_per_execution=2)
     calls = count_traces(model)
     model.fit(*data, batch_size=4, epochs=2, verbose=0)

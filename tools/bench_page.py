@@ -236,9 +236,7 @@ def machine_parts(results):
         "included.",
         per_contender(
             results,
-            lambda r, n: (
-                "–" if r["memory"][n] is None else f"{r['memory'][n]:.0f}"
-            ),
+            lambda r, n: memory_cell(r["memory"][n]),
         ),
     ]
 

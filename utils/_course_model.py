@@ -22,7 +22,7 @@ class CourseModel(keras.Model):
         the step twice, which is most of what a small model's first epoch
         takes.
         """
-        optimizer = getattr(self, "optimizer", None)
+        optimizer = self.optimizer
         if self.built and optimizer is not None and not optimizer.built:
             optimizer.build(self.trainable_variables)
         return super().make_train_function(force)
