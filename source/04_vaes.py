@@ -1633,7 +1633,7 @@ quantised = VQVAE(
 train(
     quantised,
     epochs=profile.pick(quick=2, full=2),
-    rate=3e-3,
+    rate=6e-3,
     callbacks=[callbacks.ProgressLine("VQ-VAE")],
 )
 used = quantised.encode(digits.x_train)

@@ -268,7 +268,7 @@ print(f"cells seen {100 * np.mean(wide > 0):.1f} %, of these once", end=" ")
 print(f"{100 * np.mean(seen == 1):.0f} %")
 
 # %% tags=["nbval-ignore-output"]
-anneal(glove, 5e-3, GLOVE_EPOCHS * -(-len(pairs) // 2048))
+anneal(glove, 1e-2, GLOVE_EPOCHS * -(-len(pairs) // 2048))
 by_glove = []
 for seed in SEEDS:
     restart(glove, seed)
@@ -474,7 +474,7 @@ x = as_rows(train_stream)
 network = LanguageModel(
     len(characters), 24, 128, trunk="conv", window=10, seed=0
 )
-anneal(network, 4e-3, NETWORK_EPOCHS * -(-len(x) // 16))
+anneal(network, 1e-2, NETWORK_EPOCHS * -(-len(x) // 16))
 network.fit(x, batch_size=16, epochs=NETWORK_EPOCHS, verbose=0)
 rows = as_rows(test_stream)
 network_bits = network.score(rows).sum() / rows.size / np.log(2)

@@ -331,9 +331,89 @@ def test_quantizer_half_precision_still_compares_in_float32():
 # ------------------------------------------------------------------- of all
 
 
+IDS = np.array([[0, 0, 0, 0, 1]])
+PULLS = np.array([[1.0, 2.0, -2.5, 1.0, 1.0]])  # dL/d(row), an occurrence
+
+
+def adam_by_hand(gradient, steps, rate, b1=0.9, b2=0.999):
+    """Where Adam (Kingma & Ba 2015) takes zeros under one gradient."""
+    value, first, second = (np.zeros_like(gradient) for _ in range(3))
+    for t in range(1, steps + 1):
+        first = b1 * first + (1 - b1) * gradient
+        second = b2 * second + (1 - b2) * gradient**2
+        ratio = (first / (1 - b1**t)) / np.sqrt(second / (1 - b2**t))
+        value -= rate * np.nan_to_num(ratio)
+    return value
+
+
+class LookUp(keras.layers.Layer):
+    """Rows of a quantizer's code book, by their numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.quantizer = layers.VectorQuantizer(3, 1)
+        self.quantizer.codebook.assign(np.zeros((3, 1)))
+
+    def call(self, ids):
+        return self.quantizer.lookup(ops.cast(ids, "int32"))
+
+
+def three_steps_of_adam(layer, eagerly):
+    """The table after row 0 was pulled four times a step, row 1 once."""
+    model = keras.Sequential([layer, keras.layers.Flatten()])
+    model.compile(
+        keras.optimizers.Adam(0.1),
+        lambda pulls, rows: ops.sum(pulls * rows),
+        run_eagerly=eagerly,
+    )
+    model.fit(IDS, PULLS, epochs=3, verbose=0)
+    (table,) = model.get_weights()
+    return table
+
+
+@pytest.mark.parametrize("eagerly", [True, False])
+@pytest.mark.parametrize(
+    "layer",
+    [LookUp, lambda: layers.Embedding(3, 1, embeddings_initializer="zeros")],
+    ids=["code book", "embedding"],
+)
+def test_k10_row_looked_up_often_learns_as_adam_says(layer, eagerly):
+    with np.errstate(invalid="ignore"):  # the row that nobody looks up
+        expected = adam_by_hand(np.array([[1.5], [1.0], [0.0]]), 3, 0.1)
+    table = three_steps_of_adam(layer(), eagerly)
+    assert table == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="a trap of TensorFlow"
+)
+def test_k10_plain_embedding_squares_each_occurrence():
+    """Should this fail one day, Keras adds up first: drop our layer."""
+    plain = keras.layers.Embedding(3, 1, embeddings_initializer="zeros")
+    table = three_steps_of_adam(plain, eagerly=False)
+    # every step moves by rate · g/√Σ gᵢ², the same in all three
+    expected = 0.3 * 1.5 / np.sqrt(np.sum(PULLS[0, :4] ** 2))
+    assert table[0, 0] == pytest.approx(-expected, abs=1e-4)
+
+
+def test_take_rows_keeps_the_shape_of_the_numbers(rng):
+    table = rng.random((4, 3))
+    ids = rng.integers(0, 4, (2, 5))
+    rows = ops.convert_to_numpy(layers.take_rows(table, ids))
+    assert np.array_equal(rows, table[ids].astype(rows.dtype))
+
+
+def test_embedding_half_precision_and_config():
+    layer = layers.Embedding(4, 3, mask_zero=True, dtype="mixed_float16")
+    again = layers.Embedding.from_config(layer.get_config())
+    ids = np.array([[0.0, 3.0]])
+    assert keras.backend.standardize_dtype(again(ids).dtype) == "float16"
+    assert np.array_equal(again.compute_mask(ids), [[False, True]])
+
+
 def test_layers_are_registered_under_the_name_that_files_hold():
     assert layers.PACKAGE == "unsupervised"
-    for name in layers.__all__:
+    for name in set(layers.__all__) - {"take_rows"}:
         registered = keras.saving.get_registered_name(getattr(layers, name))
         assert registered == f"unsupervised>{name}"
 

@@ -7,7 +7,7 @@ from keras import ops
 from utils import _validation as check
 from utils._batches import in_batches
 from utils._course_model import OwnLossModel
-from utils.layers import PACKAGE
+from utils.layers import PACKAGE, Embedding
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -71,7 +71,7 @@ class MatrixFactorization(OwnLossModel):
     def _table(self, rows, name, index):
         """Factors and, in the last column, biases."""
         seed = None if self.seed is None else 2 * self.seed + index
-        table = keras.layers.Embedding(
+        table = Embedding(
             rows,
             self.latent_dim + 1,
             embeddings_initializer=keras.initializers.RandomNormal(

@@ -6,9 +6,9 @@ from keras import ops
 from utils import _validation as check
 from utils._batches import in_batches
 from utils._course_model import OwnLossModel
+from utils.layers import PACKAGE, Embedding
 from utils.tokens import PAD, check_ids
 
-PACKAGE = "unsupervised"
 TRUNKS = ("bag", "conv", "gru")
 
 
@@ -96,7 +96,7 @@ class TextModel(OwnLossModel):
 
     def _states(self, ids):
         layers = keras.layers
-        states = layers.Embedding(
+        states = Embedding(
             self.vocabulary_size,
             self.embedding_dim,
             embeddings_initializer=self._init(1, 0.1),

@@ -9,10 +9,12 @@ from utils import _validation as check
 
 __all__ = [
     "Corruption",
+    "Embedding",
     "RandomAffine",
     "Sampling",
     "TiedDense",
     "VectorQuantizer",
+    "take_rows",
 ]
 
 PACKAGE = "unsupervised"
@@ -256,6 +258,35 @@ class Sampling(keras.layers.Layer):
         return {**super().get_config(), "seed": self.seed}
 
 
+def take_rows(table, ids):
+    """Rows of a table, with a gradient that is one array.
+
+    TensorFlow gives the gradient of a plain ``ops.take`` as a list of rows,
+    one an occurrence, and Keras's Adam then squares each before it adds up
+    those of one row: its second moment becomes Σ g² where Kingma & Ba (2015)
+    have (Σ g)², and a row that a batch holds often learns at another rate
+    than on JAX and PyTorch. ``reshape`` has them added up first.
+
+    Args:
+        table: Tensor or variable ``(rows, width)``.
+        ids: Integer tensor ``(…)`` of values in 0 … rows − 1.
+
+    Returns:
+        Tensor ``(…, width)``.
+    """
+    return ops.take(ops.reshape(table, table.shape), ids, axis=0)
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class Embedding(keras.layers.Embedding):
+    """Keras's ``Embedding``, looked up by :func:`take_rows`."""
+
+    def call(self, inputs):
+        ids = ops.cast(inputs, "int32")
+        rows = take_rows(self.embeddings, ids)
+        return ops.cast(rows, self.compute_dtype)
+
+
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class VectorQuantizer(keras.layers.Layer):
     """Replaces each vector by the nearest row of a code book.
@@ -308,7 +339,7 @@ class VectorQuantizer(keras.layers.Layer):
 
     def lookup(self, ids):
         """Rows of the code book, ``(…, code_dim)``, with their gradient."""
-        return ops.take(self.codebook, ids, axis=0)
+        return take_rows(self.codebook, ids)
 
     def get_config(self):
         names = ("codebook_size", "code_dim", "seed")

@@ -12,12 +12,11 @@ from keras import ops
 from utils import _validation as check
 from utils._batches import in_batches
 from utils._course_model import OwnLossModel
+from utils.layers import PACKAGE, Embedding
 from utils.ngrams import NGram
 from utils.tokens import PAD, draw_token
 
 __all__ = ["NGramMixture", "mixture_inputs"]
-
-PACKAGE = "unsupervised"
 
 
 def mixture_inputs(ngram, ids, window=8):
@@ -109,7 +108,7 @@ class NGramMixture(OwnLossModel):
         layers = keras.layers
         context = keras.Input((self.window,), dtype="int32")
         evidence = keras.Input((2 * self.order,))
-        vectors = layers.Embedding(
+        vectors = Embedding(
             self.vocabulary_size,
             self.embedding_dim,
             embeddings_initializer=keras.initializers.RandomUniform(

@@ -11,6 +11,7 @@ from keras import ops
 
 from utils import _validation as check
 from utils._course_model import OwnLossModel
+from utils.layers import PACKAGE, Embedding
 from utils.tokens import PAD, START, UNKNOWN, check_ids
 
 __all__ = [
@@ -21,8 +22,6 @@ __all__ = [
     "ppmi_vectors",
     "skip_gram_rows",
 ]
-
-PACKAGE = "unsupervised"
 
 
 class _PairModel(OwnLossModel):
@@ -42,7 +41,7 @@ class _PairModel(OwnLossModel):
     def _table(self, name, number, width):
         seed = None if self.seed is None else 1000 * self.seed + number
         scale = 0.5 / self.latent_dim**0.5
-        layer = keras.layers.Embedding(
+        layer = Embedding(
             self.vocabulary_size,
             width,
             embeddings_initializer=keras.initializers.RandomUniform(
