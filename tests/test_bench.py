@@ -50,7 +50,7 @@ def result():
         "family": next(f for f in FAMILIES if f.name == "VAE 784–400–20"),
         "parameters": 1234,
         "flops": 1e6,
-        "losses": {"loop": 100.0, "tensorflow": 103.0},
+        "losses": {"loop": [98.0, 102.0], "tensorflow": [101.0, 105.0]},
         "check_steps": 8,
         "units": {"loop": 100, "tensorflow": 200},
         "rounds": [entry(1.0, (1, 2, 4)), entry(2.0, (2, 4, 8))],
@@ -80,6 +80,18 @@ def test_growth_is_one_where_cost_is_linear(result):
     assert "every family" in bench_page.growth_words([result])
 
 
+def test_losses_are_alike_where_orders_of_rows_overlap(result):
+    def relative(mine, loop):
+        losses = {"loop": loop, "tensorflow": mine}
+        return bench_page.alike({**result, "losses": losses}, "tensorflow")
+
+    assert relative([-0.9, -1.4, -1.1], [-1.2, -1.3, -0.8]) == 0.0
+    assert relative([135.0, 136.0, 138.0], [160.0, 163.0, 168.0]) == (
+        pytest.approx(136 / 163 - 1)
+    )
+    assert relative([110.0], [100.0]) == pytest.approx(0.1)
+
+
 def test_page_says_what_was_reached_and_what_was_missed(result):
     page = bench_page.page([result], EFFORT, 0.5)
     assert "goal, 1.3 ×, is reached" in page
@@ -87,7 +99,7 @@ def test_page_says_what_was_reached_and_what_was_missed(result):
     assert "No family on TensorFlow is below 0.9" in page
     assert "same models were timed" in page
     slow = {**result, "units": {"loop": 100, "tensorflow": 50}}
-    slow["losses"] = {"loop": 100.0, "tensorflow": 130.0}
+    slow["losses"] = {"loop": [98.0, 102.0], "tensorflow": [129.0, 131.0]}
     page = bench_page.page([slow], EFFORT, 0.5)
     assert "goal, 1.3 ×, is missed" in page
     assert "runs at 0.50 × the loop" in page

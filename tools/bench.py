@@ -34,11 +34,13 @@ PATIENCE = 600  # seconds to wait for an answer
 SIDE = 1024  # of the matrices whose product measures the machine
 SIZES = (1, 2, 4)  # data sizes, in units that each contender can afford
 
-# how much of everything: rounds, seconds a unit of data takes, steps of the
-# check that contenders learn alike, in epochs of so many batches
-Effort = namedtuple("Effort", ["rounds", "seconds", "epochs", "batches"])
-FULL = Effort(rounds=5, seconds=0.3, epochs=2, batches=64)
-QUICK = Effort(rounds=2, seconds=0.01, epochs=1, batches=8)
+# how much of everything: rounds, seconds a unit of data takes; for the check
+# that contenders learn alike: orders of the rows, epochs of so many batches
+Effort = namedtuple(
+    "Effort", ["rounds", "seconds", "orders", "epochs", "batches"]
+)
+FULL = Effort(rounds=5, seconds=0.3, orders=3, epochs=2, batches=40)
+QUICK = Effort(rounds=2, seconds=0.01, orders=1, epochs=1, batches=8)
 
 
 class Contender:
@@ -104,17 +106,26 @@ def product_rate():
     return max(rates)
 
 
-def share_weights(contenders):
-    """Give all the weights of the first Keras model; return their number."""
+def first_weights(contenders):
+    """Initial weights of the first Keras model, which all are to start at."""
     keras = [c for name, c in contenders.items() if name != "loop"]
     weights = {contender.name: contender.ask("weights") for contender in keras}
     sizes = {name: sum(w.size for w in own) for name, own in weights.items()}
     if len(set(sizes.values())) > 1:
         raise RuntimeError(f"numbers of parameters differ: {sizes}")
-    for contender in contenders.values():
-        if keras and contender is not keras[0]:
-            contender.ask("load", weights[keras[0].name])
-    return max(sizes.values(), default=None)
+    return weights[keras[0].name]
+
+
+def check_losses(contenders, weights, rows, effort):
+    """Losses of every contender from equal weights, an order of rows each."""
+    losses = {name: [] for name in contenders}
+    for seed in range(effort.orders):
+        for name, contender in contenders.items():
+            contender.ask("restart", weights, seed)
+            losses[name].append(
+                contender.ask("train", rows, effort.epochs).loss
+            )
+    return losses
 
 
 def unit_rows(contender, family, seconds, available):
@@ -127,12 +138,17 @@ def unit_rows(contender, family, seconds, available):
 
 
 def one_round(contenders, units, turn):
-    """Let every contender train on every size once; runs by name."""
+    """Let every contender train on every size once; runs by name.
+
+    Its first training, on the smallest size, is not counted: it finds
+    sleeping threads and the caches full of another's numbers.
+    """
     names = list(contenders)
     order = names[turn % len(names) :] + names[: turn % len(names)]
     runs = {}
     for name in order:
         sizes = SIZES if name != "torch" else SIZES[:1]  # Keras's slowest
+        contenders[name].ask("train", units[name], 1)
         runs[name] = {
             size: contenders[name].ask("train", size * units[name], 1)
             for size in sizes
@@ -147,12 +163,9 @@ def measure(family, names, path, effort):
         flops = None
         if "loop" in contenders:
             flops = contenders["loop"].ask("flops")
-        parameters = share_weights(contenders)
+        weights = first_weights(contenders)
         rows = effort.batches * family.batch
-        losses = {
-            name: contender.ask("train", rows, effort.epochs).loss
-            for name, contender in contenders.items()
-        }
+        losses = check_losses(contenders, weights, rows, effort)
         units = {
             name: unit_rows(contender, family, effort.seconds, available)
             for name, contender in contenders.items()
@@ -163,7 +176,7 @@ def measure(family, names, path, effort):
         memory = {name: c.ask("memory") for name, c in contenders.items()}
     return {
         "family": family,
-        "parameters": parameters,
+        "parameters": sum(w.size for w in weights),
         "flops": flops,
         "losses": losses,
         "check_steps": effort.epochs * effort.batches,

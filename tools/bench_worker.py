@@ -57,6 +57,16 @@ class KerasContender:
         loss = float(history["loss"][-1])
         return Run(clock.seconds, clock.cpu, total - clock.seconds, loss)
 
+    def restart(self, weights, seed):
+        """Begin again: these weights, a fresh optimiser, another seed."""
+        import keras
+
+        from utils.repeats import restart
+
+        keras.utils.set_random_seed(seed)
+        restart(self.model)
+        self.load(weights)
+
     def weights(self):
         """Trained weights as NumPy arrays, in the model's order."""
         import keras
@@ -95,9 +105,20 @@ class LoopContender:
     def __init__(self, backend, family, rows):
         from bench_loops import LOOPS
 
-        self.loop = LOOPS[family.name](family, rows)
-        self.load = self.loop.load
-        self.flops = self.loop.flops
+        self.make = lambda: LOOPS[family.name](family, rows)
+        self.loop = self.make()
+
+    def flops(self):
+        """Operations of products and convolutions, a row."""
+        return self.loop.flops()
+
+    def restart(self, weights, seed):
+        """Begin again: these weights, a fresh optimiser, another seed."""
+        import torch
+
+        self.loop = self.make()
+        self.loop.load(weights)
+        torch.manual_seed(seed)
 
     def train(self, num_rows, epochs):
         """Train; there is nothing to set up."""
