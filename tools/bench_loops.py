@@ -2,8 +2,7 @@
 
 Each class is one model written as one would by hand: modules, a loss, the
 usual five lines of a training step. It starts from the Keras model's own
-weights, which also proves that both have the same layers. Only the order of
-a flattened image differs, as PyTorch keeps channels first.
+weights, which also proves that both have the same layers.
 """
 
 import math
@@ -37,13 +36,29 @@ def mlp(*sizes, hidden=nn.ReLU):
 
 
 def conv_body(first, second, hidden=nn.ReLU):
-    """Two convolutions of stride 2: 28 × 28 pixels to 7 × 7 vectors."""
+    """Two convolutions of stride 2: 28 × 28 pixels to 7 × 7 vectors.
+
+    The row and column of zeros that they need are Keras's, below and right.
+    """
+    border = (0, 1, 0, 1)
     return nn.Sequential(
-        nn.Conv2d(1, first, 3, 2, 1),
+        nn.ZeroPad2d(border),
+        nn.Conv2d(1, first, 3, 2),
         hidden(),
-        nn.Conv2d(first, second, 3, 2, 1),
+        nn.ZeroPad2d(border),
+        nn.Conv2d(first, second, 3, 2),
         hidden(),
     )
+
+
+def of_maps(linear, *, inputs=0, outputs=0):
+    """Mark the side of a dense layer that is a map of so many channels.
+
+    PyTorch flattens a map channel by channel, Keras pixel by pixel;
+    ``load`` puts the weights in order.
+    """
+    linear.channels = (outputs, inputs)  # by the axis of the weight
+    return linear
 
 
 def conv_encoder(latent, first, second, hidden=nn.ReLU):
@@ -51,7 +66,7 @@ def conv_encoder(latent, first, second, hidden=nn.ReLU):
     return nn.Sequential(
         conv_body(first, second, hidden),
         nn.Flatten(),
-        nn.Linear(49 * second, latent),
+        of_maps(nn.Linear(49 * second, latent), inputs=second),
     )
 
 
@@ -67,7 +82,7 @@ def conv_tail(first, second):
 def conv_decoder(latent, first, second):
     """Dense to a 7 × 7 map, two transposed convolutions of stride 2."""
     return nn.Sequential(
-        nn.Linear(latent, 49 * first),
+        of_maps(nn.Linear(latent, 49 * first), outputs=first),
         nn.ReLU(),
         nn.Unflatten(1, (first, 7, 7)),
         conv_tail(first, second),
@@ -185,8 +200,13 @@ def _layout(module, weight):
         return weight.transpose(3, 2, 0, 1)  # also of a transposed one
     if weight.ndim == 3:
         return weight.transpose(2, 1, 0)
-    if weight.ndim == 2 and isinstance(module, nn.Linear):
-        return weight.T
+    if not isinstance(module, nn.Linear):
+        return weight
+    weight = weight.T
+    for axis, channels in enumerate(getattr(module, "channels", ())):
+        if channels and axis < weight.ndim:
+            order = np.arange(weight.shape[axis]).reshape(-1, channels)
+            weight = weight.take(order.T.ravel(), axis)
     return weight
 
 
@@ -235,7 +255,8 @@ class VAE(Loop):  # noqa: D101
 class ConvVAE(Loop):  # noqa: D101
     def build(self):
         self.body = nn.Sequential(conv_body(32, 64), nn.Flatten())
-        self.mean, self.log_var = nn.Linear(3136, 20), nn.Linear(3136, 20)
+        self.mean = of_maps(nn.Linear(3136, 20), inputs=64)
+        self.log_var = of_maps(nn.Linear(3136, 20), inputs=64)
         self.decoder = conv_decoder(20, 64, 32)
 
     def loss(self, x):

