@@ -233,6 +233,16 @@ assert history[-1] < 6 * np.log(2) - 1.5
 assert np.isfinite(by_skip_gram).all()
 
 # %% [markdown]
+# **A trap that no error reports.** One batch looks "of" up some fifty times,
+# and several hundred times as a context. On TensorFlow the gradient of Keras's
+# own `Embedding` is a list with one entry for each look-up, and Adam squares
+# every entry before it adds up those of one word: $\sum g^2$ where its formula
+# has $(\sum g)^2$. Frequent words then learn at another rate than on JAX or
+# PyTorch, and nothing looks wrong. The tables of this course,
+# `utils.layers.Embedding`, add up first; [errata](../docs/errata.md), K10,
+# has the numbers.
+
+# %% [markdown]
 # ## 3. GloVe: fit the logarithm of the counts
 #
 # GloVe (Pennington, Socher and Manning 2014) stands between the two: count
