@@ -1,7 +1,8 @@
-"""What all models share: a step is traced once, and compiled once."""
+"""What all models share: steps traced and compiled once, files whole."""
 
 import importlib.util
 import pathlib
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -120,9 +121,84 @@ def test_optimizer_is_built_for_what_is_trainable_when_training_starts():
         np.testing.assert_array_equal(old, new)
 
 
+def test_optimizer_waits_for_a_model_that_is_not_built():
+    model = CourseModel()
+    model.compile(keras.optimizers.Adam(0.01), "mse")
+    model.make_train_function()
+    assert not model.optimizer.built
+
+
+SAVERS = {  # method, a name that is replaced whole, one that is Keras's own
+    "save": ("model.keras", "model.h5", {"include_optimizer": False}),
+    "save_weights": ("m.weights.h5", "m.weights.json", {}),
+}
+
+
+@pytest.fixture(params=SAVERS)
+def saver(request, monkeypatch, tmp_path):
+    """A method of Keras that writes down how it was called."""
+    name = request.param
+    calls = []
+
+    def record(self, filepath, overwrite=True, max_shard_size=None, **kwargs):
+        calls.append((str(filepath), overwrite, max_shard_size, kwargs))
+        with open(filepath, "w", encoding="utf-8") as file:
+            file.write("half")
+            if "disk full" in calls:
+                raise OSError("disk full")
+            file.write(" and half")
+
+    monkeypatch.setattr(keras.Model, name, record)
+    whole, own, kwargs = SAVERS[name]
+    model = Autoencoder((16,), 2, widths=(4,), seed=0)
+    return SimpleNamespace(
+        save=getattr(model, name),
+        calls=calls,
+        whole=tmp_path / whole,
+        own=tmp_path / own,
+        kwargs=kwargs,
+        shards={"max_shard_size": 1} if name == "save_weights" else {},
+    )
+
+
+def test_saving_writes_beside_and_then_replaces(saver):
+    for _ in range(2):  # the second time over a file that is there
+        saver.save(saver.whole, **saver.kwargs)
+    assert saver.whole.read_text("utf-8") == "half and half"
+    assert list(saver.whole.parent.iterdir()) == [saver.whole]
+    for path, _, _, kwargs in saver.calls:
+        assert path != str(saver.whole)
+        assert kwargs == saver.kwargs
+
+
+def test_failed_saving_leaves_the_earlier_file(saver):
+    saver.whole.write_text("earlier", "utf-8")
+    saver.calls.append("disk full")
+    with pytest.raises(OSError, match="disk full"):
+        saver.save(saver.whole)
+    assert saver.whole.read_text("utf-8") == "earlier"
+    assert list(saver.whole.parent.iterdir()) == [saver.whole]
+
+
+def test_saving_that_asks_first_or_in_another_format_is_keras_s(saver):
+    saver.save(saver.whole, overwrite=False, **saver.kwargs)
+    saver.save(saver.own, **saver.kwargs, **saver.shards)
+    saver.save(saver.own, overwrite=False, **saver.shards)
+    shards = saver.shards.get("max_shard_size")
+    assert saver.calls == [
+        (str(saver.whole), False, None, saver.kwargs),
+        (str(saver.own), True, shards, saver.kwargs),
+        (str(saver.own), False, shards, {}),
+    ]
+    if saver.shards:  # many files, also under the name of one
+        saver.save(saver.whole, **saver.shards)
+        assert saver.calls[-1] == (str(saver.whole), True, 1, {})
+
+
 def test_model_without_optimizer_only_evaluates():
     model = Autoencoder((16,), 2, widths=(4,), seed=0)
     model.compile(optimizer=None)
+    model.make_train_function()  # nothing to prepare, nothing to fail on
     assert model.evaluate(ROWS, verbose=0, return_dict=True)["loss"] > 0
 
 
