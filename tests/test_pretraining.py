@@ -81,6 +81,13 @@ def test_transfer_starts_at_the_pretrained_weights_with_a_new_head():
     assert len(classifier.weights) == len(model.encoder.weights) + 2
 
 
+def test_compiled_classifier_has_its_optimizer_s_variables():
+    # made while TensorFlow traces the first step they would cost a second
+    classifier = transfer(Autoencoder((6,), 2, widths=(4,)).encoder, 3)
+    compile_classifier(classifier, 0.01)
+    assert classifier.optimizer.built
+
+
 def test_fine_tune_frozen_stage_keeps_every_bit_of_the_encoder(
     labelled, traced
 ):
