@@ -211,7 +211,7 @@ def alike_table(results):
     rows = [
         [
             result["family"].name,
-            f"{result['parameters']:,}" if result["parameters"] else "–",
+            f"{result['parameters']:,}",
             str(result["check_steps"]),
             *(spread(result["losses"][name], "{:.4g}") for name in names),
         ]
