@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import re
+import time
 
 import keras
 import numpy as np
@@ -77,6 +78,32 @@ def test_quiet_stderr_holds_back_and_shows_it_on_an_error(capfd):
         os.write(2, b"the reason")
         raise RuntimeError
     assert capfd.readouterr().err == "the reason"
+
+
+LEFTOVER = """
+import os
+from utils import runtime
+os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
+runtime._compile_once()
+open(os.path.join(os.environ["JAX_COMPILATION_CACHE_DIR"], "program"), "w")
+{end}
+"""
+
+
+def test_folders_of_killed_processes_are_removed_after_a_day(
+    run_process, tmp_path
+):
+    places = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(tmp_path))
+    for _ in range(2):
+        run_process(LEFTOVER.format(end="os._exit(1)"), **places)
+    old, new = tmp_path.iterdir()
+    other = tmp_path / "other-compiled-programs"
+    other.mkdir()
+    two_days_ago = time.time() - 2 * 24 * 3600
+    for folder in (old, other):
+        os.utime(folder, (two_days_ago, two_days_ago))
+    run_process(LEFTOVER.format(end=""), **places)  # one that is not killed
+    assert sorted(tmp_path.iterdir()) == sorted([new, other])
 
 
 def test_record_prints_an_aligned_table(capsys):

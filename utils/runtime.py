@@ -17,6 +17,7 @@ import platform
 import shutil
 import sys
 import tempfile
+import time
 
 from utils import _validation as check
 from utils._files import write_whole
@@ -35,6 +36,7 @@ PACKAGES = (
     "nbval",
     "pytest",
 )
+COMPILED = "deep-unsupervised-course-compiled-"  # folders of JAX programs
 BACKEND_PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
 
 
@@ -100,11 +102,17 @@ def _compile_once():
     """Have JAX compile each program once a process, not once a model.
 
     Models that differ in their seed alone are the same program; JAX finds
-    it in a folder, which is removed when the process ends.
+    it in a folder, which is removed when the process ends. A process that
+    was killed leaves its folder: a later one removes it after a day.
     """
     if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         return  # the user, or the tests, keep one of their own
-    folder = tempfile.mkdtemp(prefix="compiled-")
+    yesterday = time.time() - 24 * 3600
+    for left in pathlib.Path(tempfile.gettempdir()).glob(f"{COMPILED}*"):
+        with contextlib.suppress(OSError):  # another's, or gone just now
+            if left.stat().st_mtime < yesterday:
+                shutil.rmtree(left)
+    folder = tempfile.mkdtemp(prefix=COMPILED)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
