@@ -393,8 +393,8 @@ runtime.record(
     f"{DATA}, {len(side)} training rows, test MSE per pixel by code width k",
     ("k", "PCA", "autoencoder", "ratio"),
     [
-        (k, f"{pca:.4f}", f"{ae:.4f}", f"{ae / pca:.2f}")
-        for k, pca, ae in zip(ks, curve_pca, curve_ae, strict=True)
+        (k, f"{pca:.4f}", f"{ae:.4f}", f"{ratio:.2f}")
+        for k, pca, ae, ratio in zip(ks, curve_pca, curve_ae, gain, strict=True)
     ],
 )
 
