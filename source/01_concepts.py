@@ -58,8 +58,8 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from utils import data, metrics, plotting
-from utils.backend import input_gradient
 from utils.checks import chapter_01 as checks
+from utils.nn.backend import input_gradient
 
 plotting.use_style()
 _ = threadpool_limits(1)  # threads only slow these small matrices down

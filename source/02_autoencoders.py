@@ -50,10 +50,13 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
 
-from utils import autoencoders, callbacks, data, losses, metrics, plotting
-from utils.autoencoders import Autoencoder
-from utils.backend import input_gradient
+from utils import data, metrics, plotting
 from utils.checks import chapter_02 as checks
+from utils.models import autoencoders
+from utils.models.autoencoders import Autoencoder
+from utils.nn import losses
+from utils.nn.backend import input_gradient
+from utils.training import callbacks
 
 plotting.use_style()
 

@@ -56,12 +56,15 @@ from scipy.spatial.distance import cdist
 from scipy.stats import spearmanr
 from sklearn.decomposition import PCA
 
-from utils import callbacks, data, gans, generation, plotting
-from utils.backend import input_gradient
+from utils import data, plotting
 from utils.checks import chapter_03 as checks
-from utils.gans import GAN
-from utils.judge import Judge
-from utils.repeats import restart, with_spread
+from utils.evaluation import generation
+from utils.evaluation.judge import Judge
+from utils.models import gans
+from utils.models.gans import GAN
+from utils.nn.backend import input_gradient
+from utils.training import callbacks
+from utils.training.repeats import restart, with_spread
 
 plotting.use_style()
 

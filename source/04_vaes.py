@@ -57,23 +57,18 @@ from scipy.stats import multivariate_normal
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 
-from utils import (
-    callbacks,
-    data,
-    factors,
-    generation,
-    losses,
-    metrics,
-    plotting,
-)
-from utils.autoencoders import Autoencoder
-from utils.backend import input_gradient
+from utils import data, metrics, plotting
 from utils.checks import chapter_04 as checks
-from utils.judge import Judge
-from utils.layers import Sampling
-from utils.repeats import restart, with_spread
-from utils.vaes import VAE, ConditionalVAE, SemiSupervisedVAE
-from utils.vector_quantized import VQVAE
+from utils.evaluation import factors, generation
+from utils.evaluation.judge import Judge
+from utils.models.autoencoders import Autoencoder
+from utils.models.vaes import VAE, ConditionalVAE, SemiSupervisedVAE
+from utils.models.vector_quantized import VQVAE
+from utils.nn import losses
+from utils.nn.backend import input_gradient
+from utils.nn.layers import Sampling
+from utils.training import callbacks
+from utils.training.repeats import restart, with_spread
 
 plotting.use_style()
 
@@ -1613,7 +1608,7 @@ assert with_unlabelled.mean() > regression.mean() + 0.01, "mean of five draws"
 # together. In the code it is one line:
 
 # %%
-from utils.layers import VectorQuantizer
+from utils.nn.layers import VectorQuantizer
 
 print(inspect.getsource(VectorQuantizer.call))
 

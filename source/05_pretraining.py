@@ -56,21 +56,15 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from utils import (
-    augmentation,
-    autoencoders,
-    contrastive,
-    corpus,
-    data,
-    networks,
-    plotting,
-    pretext,
-    pretraining,
-    tokens,
-)
-from utils import label_efficiency as labels
+from utils import data, plotting
 from utils.checks import chapter_05 as checks
-from utils.text import DenoisingText, TextClassifier
+from utils.data import corpora, tokens
+from utils.evaluation import label_efficiency as labels
+from utils.models import autoencoders, contrastive, pretext
+from utils.models.text import DenoisingText, TextClassifier
+from utils.nn import augmentation, networks
+from utils.support import token_ids
+from utils.training import pretraining
 
 plotting.use_style()
 
@@ -124,7 +118,7 @@ if TEXT == "imdb":
     KIND_NAMES, WORDS = texts.classes, 10_000
     ids = {"train": texts.x_train, "val": texts.x_val, "test": texts.x_test}
 else:
-    texts = corpus.load_definitions()
+    texts = corpora.load_definitions()
     KIND_NAMES = texts.classes
     vocabulary = tokens.Vocabulary.fit(texts.texts_train, WORDS)
     ids = {
@@ -979,7 +973,7 @@ for word, text, y in list(
 row = ids["test"][0]
 print("\nids", row.tolist())
 print("back", vocabulary.decode(row[None])[0])
-unknown = (ids["train"] == tokens.UNKNOWN).sum() / (ids["train"] != 0).sum()
+unknown = (ids["train"] == token_ids.UNKNOWN).sum() / (ids["train"] != 0).sum()
 print(f"{len(vocabulary)} ids; {100 * unknown:.0f} % of the words are unknown")
 
 # %%
@@ -1044,9 +1038,9 @@ history = denoiser.fit(
     verbose=0,
 ).history["val_nats_per_token"]
 frequency = np.bincount(ids["train"].ravel(), minlength=WORDS) + 1.0
-frequency[tokens.PAD] = 0
+frequency[token_ids.PAD] = 0
 log_p = np.log(np.maximum(frequency, 1e-9) / frequency.sum())
-seen = ids["val"][ids["val"] != tokens.PAD]
+seen = ids["val"][ids["val"] != token_ids.PAD]
 UNIGRAM = -log_p[seen].mean()  # nats a word, knowing frequencies alone
 print(f"log |V|           {np.log(WORDS):.2f} nats a word")
 print(f"word frequencies  {UNIGRAM:.2f}")

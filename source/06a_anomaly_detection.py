@@ -59,11 +59,13 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from utils import anomaly, data, plotting
-from utils.anomaly import Baseline, ModelDetector, hold_out
-from utils.autoencoders import Autoencoder
+from utils import data, plotting
+from utils.baselines.detectors import Baseline
 from utils.checks import chapter_06a as checks
-from utils.vaes import VAE
+from utils.evaluation import detection
+from utils.evaluation.detection import ModelDetector, hold_out
+from utils.models.autoencoders import Autoencoder
+from utils.models.vaes import VAE
 
 plotting.use_style()
 
@@ -160,7 +162,7 @@ def quality(scores, is_anomaly):
 # the test rows. `hold_out` does just that:
 
 # %%
-print(inspect.getsource(anomaly.hold_out).split('"""')[2].strip("\n"))
+print(inspect.getsource(detection.hold_out).split('"""')[2].strip("\n"))
 
 # %%
 for digit, split in splits.items():
@@ -491,14 +493,16 @@ assert results["autoencoder"][0, 1, 0] > quality(scores, split.is_anomaly)[0]
 # of normal validation rows:
 
 # %%
-print(inspect.getsource(anomaly.quantile_threshold).split('"""')[2].strip("\n"))
+print(
+    inspect.getsource(detection.quantile_threshold).split('"""')[2].strip("\n")
+)
 
 # %%
 split, detector = splits[9], restored(0, 9)
 val_scores = detector.score(split.x_val)
 count = len(val_scores)
 for quantile in (0.5, 0.8, 0.9, 0.95):
-    threshold = anomaly.quantile_threshold(val_scores, quantile)
+    threshold = detection.quantile_threshold(val_scores, quantile)
     flagged = int(np.sum(val_scores > threshold))
     print(f"q = {quantile:.2f}: {flagged} of {count} validation rows flagged")
     assert flagged == int((1 - quantile) * count + 1e-9)
@@ -519,8 +523,8 @@ for seed, digit in kept:
         ("validation", split.x_val),
         ("training", split.x_train),
     ):
-        threshold = anomaly.quantile_threshold(detector.score(rows), 0.95)
-        found = anomaly.alarm_rates(scores, split.is_anomaly, threshold)
+        threshold = detection.quantile_threshold(detector.score(rows), 0.95)
+        found = detection.alarm_rates(scores, split.is_anomaly, threshold)
         rates[part].append(found["false_alarms"])
         if part == "validation":
             rates["recall"].append(found["recall"])
@@ -613,7 +617,7 @@ for seed in SEEDS:
         means = [scores[images.y_test == digit].mean() for digit in CLASSES]
         per_class[name].append(means)
     common = detector.score(images.x_val[images.y_val != rare])
-    threshold = anomaly.quantile_threshold(common, 0.95)
+    threshold = detection.quantile_threshold(common, 0.95)
     rare_alarms.append(np.mean(scores[images.y_test == rare] > threshold))
 figure, axis = plt.subplots()
 for offset, (name, means) in zip((-0.2, 0.2), per_class.items(), strict=True):
@@ -648,12 +652,12 @@ area, alarms = np.zeros((2, len(SEEDS) * len(FEW_CLASSES), len(sigmas)))
 pairs = [(seed, digit) for seed in SEEDS for digit in FEW_CLASSES]
 for row, (seed, digit) in enumerate(pairs):
     split, detector = splits[digit], restored(seed, digit)
-    threshold = anomaly.quantile_threshold(detector.score(split.x_val), 0.95)
+    threshold = detection.quantile_threshold(detector.score(split.x_val), 0.95)
     for column, sigma in enumerate(sigmas):
         noisy = data.corrupt(split.x_test, "gaussian", sigma, seed=1)
         scores = detector.score(noisy)
         area[row, column] = quality(scores, split.is_anomaly)[0]
-        found = anomaly.alarm_rates(scores, split.is_anomaly, threshold)
+        found = detection.alarm_rates(scores, split.is_anomaly, threshold)
         alarms[row, column] = found["false_alarms"]
 plotting.curves(
     {"AUROC": area.mean(0), "false alarms": alarms.mean(0)},
@@ -867,7 +871,7 @@ watchers = {
 }
 alarm_share = {}
 for name, watcher in watchers.items():
-    limit = anomaly.quantile_threshold(watcher.score(x_val), 0.99)
+    limit = detection.quantile_threshold(watcher.score(x_val), 0.99)
     alarm = watcher.score(x_test) > limit
     inside = {
         fault: (middle > begin) & (middle < end)
@@ -881,7 +885,7 @@ for name, watcher in watchers.items():
 
 # %% tags=["nbval-ignore-output"]
 scores = watchers["autoencoder, 3 units"].score(x_test)
-limit = anomaly.quantile_threshold(
+limit = detection.quantile_threshold(
     watchers["autoencoder, 3 units"].score(x_val), 0.99
 )
 figure, (top, bottom) = plt.subplots(2, 1, figsize=(7.6, 4.2), sharex=True)

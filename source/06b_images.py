@@ -55,11 +55,12 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from utils import data, images, metrics, plotting
+from utils import data, metrics, plotting
 from utils.checks import chapter_06b as checks
-from utils.compression import Compressor, EntropyCoder
-from utils.repeats import restart
-from utils.translation import Translator, UnpairedTranslator
+from utils.data import images
+from utils.models.compression import Compressor, EntropyCoder
+from utils.models.translation import Translator, UnpairedTranslator
+from utils.training.repeats import restart
 
 plotting.use_style()
 

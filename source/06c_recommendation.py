@@ -56,10 +56,14 @@ import numpy as np
 from keras import ops
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from utils import interactions, losses, plotting, ranking
+from utils import plotting
+from utils.baselines.recommenders import ClassicRecommender
 from utils.checks import chapter_06c as checks
-from utils.ranking import ClassicRecommender, hide_items, ndcg_at_k, recall_at_k
-from utils.recommenders import AutoRec, MatrixFactorization, MultVAE
+from utils.data import interactions
+from utils.evaluation import ranking
+from utils.evaluation.ranking import hide_items, ndcg_at_k, recall_at_k
+from utils.models.recommenders import AutoRec, MatrixFactorization, MultVAE
+from utils.nn import losses
 
 plotting.use_style()
 

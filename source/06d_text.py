@@ -53,13 +53,13 @@ from keras import ops
 from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
 
-from utils import corpus, plotting, tokens
+from utils import plotting
+from utils.baselines.ngrams import NGram
 from utils.checks import chapter_06d as checks
-from utils.ngram_mixture import NGramMixture, mixture_inputs
-from utils.ngrams import NGram
-from utils.repeats import restart
-from utils.text import LanguageModel
-from utils.words import (
+from utils.data import corpora, tokens
+from utils.models.ngram_mixture import NGramMixture, mixture_inputs
+from utils.models.text import LanguageModel
+from utils.models.words import (
     GloVe,
     SkipGram,
     cooccurrence,
@@ -67,6 +67,7 @@ from utils.words import (
     ppmi_vectors,
     skip_gram_rows,
 )
+from utils.training.repeats import restart
 
 plotting.use_style()
 
@@ -89,8 +90,8 @@ SEEDS = (0, 1, 2)
 STEPS = 1 if keras.backend.backend() == "torch" else 32
 
 # %% tags=["setup"]
-definitions = corpus.load_definitions()
-documents = corpus.load_documents()
+definitions = corpora.load_definitions()
+documents = corpora.load_documents()
 sentences = [s for document in documents for s in document.sentences]
 every_text = [
     *definitions.texts_train,
@@ -335,11 +336,11 @@ for word in ("copper", "lizard", "soup", "fever"):
 # %%
 kinds = {
     word: kind
-    for word, kind in corpus.load_word_kinds().items()
+    for word, kind in corpora.load_word_kinds().items()
     if word in vocabulary.ids
 }
 judged = np.array([vocabulary.ids[word] for word in kinds])
-kind_of = np.array([corpus.KINDS.index(kind) for kind in kinds.values()])
+kind_of = np.array([corpora.KINDS.index(kind) for kind in kinds.values()])
 same_kind = kind_of[:, None] == kind_of
 upper = np.triu_indices(len(judged), 1)
 
@@ -395,7 +396,7 @@ unit = by_skip_gram[0][judged]
 unit = unit / np.linalg.norm(unit, axis=1, keepdims=True)
 plane = PCA(2, random_state=0).fit_transform(unit)
 figure, axis = plt.subplots(figsize=(7.5, 4.4))
-for index, kind in enumerate(corpus.KINDS):
+for index, kind in enumerate(corpora.KINDS):
     members = kind_of == index
     axis.scatter(*plane[members].T, s=14, alpha=0.7, label=kind)
 for word in ("copper", "lizard", "soup", "fever", "verb", "lung", "shrub"):
@@ -939,7 +940,7 @@ answer_6_5 = None
 ### BEGIN SOLUTION
 kinds_6_5 = {
     word: kind
-    for word, kind in corpus.load_word_kinds().items()
+    for word, kind in corpora.load_word_kinds().items()
     if word in vocabulary.ids
 }
 rows_6_5 = [vocabulary.ids[word] for word in kinds_6_5]

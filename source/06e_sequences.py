@@ -58,11 +58,13 @@ from sklearn.metrics import roc_auc_score
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsClassifier
 
-from utils import metrics, plotting, sequences, sounds
-from utils.autoencoders import Autoencoder, DenoisingAutoencoder
+from utils import metrics, plotting
+from utils.baselines.markov import MarkovModel
 from utils.checks import chapter_06e as checks
-from utils.sequences import MarkovModel, MotifAutoencoder
-from utils.vaes import VAE
+from utils.data import genomes, sounds
+from utils.models.autoencoders import Autoencoder, DenoisingAutoencoder
+from utils.models.motifs import MotifAutoencoder
+from utils.models.vaes import VAE
 
 plotting.use_style()
 
@@ -88,10 +90,10 @@ STEPS = 1 if keras.backend.backend() == "torch" else 8
 # rows sum to 1.
 
 # %%
-print(sequences.one_hot("GATTACA"))
-assert sequences.one_hot("GATTACA").shape == (7, 4)
-assert (sequences.one_hot("GATTACA").sum(axis=1) == 1).all()
-assert sequences.from_one_hot(sequences.one_hot("GATTACA")) == "GATTACA"
+print(genomes.one_hot("GATTACA"))
+assert genomes.one_hot("GATTACA").shape == (7, 4)
+assert (genomes.one_hot("GATTACA").sum(axis=1) == 1).all()
+assert genomes.from_one_hot(genomes.one_hot("GATTACA")) == "GATTACA"
 
 # %% [markdown]
 # Real files also hold N, for a base that was not read. There is no right
@@ -100,7 +102,7 @@ assert sequences.from_one_hot(sequences.one_hot("GATTACA")) == "GATTACA"
 
 # %%
 try:
-    sequences.one_hot("GATNACA")
+    genomes.one_hot("GATNACA")
 except ValueError as error:
     print(error)
 
@@ -118,12 +120,12 @@ except ValueError as error:
 # licence and a checksum.
 
 # %%
-genome = sequences.load_genome()
+genome = genomes.load_genome()
 known, choose, unseen = genome[:5000], genome[5000:6500], genome[6500:]
 print(len(genome), "bases:", genome[:50], "…")
-for base in sequences.BASES:
+for base in genomes.BASES:
     print(base, f"{genome.count(base) / len(genome):.3f}", end="  ")
-pairs = sequences.kmer_counts(genome, 2).reshape(4, 4)
+pairs = genomes.kmer_counts(genome, 2).reshape(4, 4)
 expected = genome.count("C") * genome.count("G") / len(genome)
 print(f"\nC followed by G: {pairs[1, 2]} times, by chance {expected:.0f}")
 assert pairs[1, 2] < 0.3 * expected
@@ -204,10 +206,10 @@ assert min(packed.values()) == 2.0
 # %% tags=["setup"]
 MOTIFS = ("TATAATGC", "GGCCAATC")
 LENGTH, SIZE = 50, 12
-strings, starts = sequences.planted_motifs(
+strings, starts = genomes.planted_motifs(
     MOTIFS, MOTIF_ROWS, LENGTH, noise=0.1, seed=0
 )
-bases = sequences.one_hot(strings)
+bases = genomes.one_hot(strings)
 
 # %%
 for text, places in zip(strings[:4], starts[:4], strict=True):
@@ -226,10 +228,10 @@ print(bases.shape)
 # %%
 def best_words(texts, k=8, count=6):
     """The most frequent words of k bases in many sequences."""
-    counts = sum(sequences.kmer_counts(text, k) for text in texts)
+    counts = sum(genomes.kmer_counts(text, k) for text in texts)
     order = np.argsort(-counts)[:count]
     digits = (order[:, None] // 4 ** np.arange(k - 1, -1, -1)) % 4
-    words = ["".join(sequences.BASES[d] for d in row) for row in digits]
+    words = ["".join(genomes.BASES[d] for d in row) for row in digits]
     return words, counts[order]
 
 
@@ -261,7 +263,7 @@ for seed in SEEDS:
     finder.compile(keras.optimizers.Adam(0.02), steps_per_execution=STEPS)
     finder.fit(bases, batch_size=64, epochs=MOTIF_EPOCHS, verbose=0)
     finders.append(finder)
-    print(f"seed {seed}:", *sequences.from_one_hot(finder.motifs()))
+    print(f"seed {seed}:", *genomes.from_one_hot(finder.motifs()))
 
 
 # %% tags=["nbval-ignore-output"]

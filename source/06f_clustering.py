@@ -62,10 +62,13 @@ from sklearn.metrics import (
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsClassifier
 
-from utils import clustering, data, metrics, plotting
-from utils.autoencoders import Autoencoder
+from utils import data, metrics, plotting
+from utils.baselines import clusterings
 from utils.checks import chapter_06f as checks
-from utils.clustering import DeepEmbeddedClustering, NeighborClustering
+from utils.evaluation import clusters
+from utils.models import clustering
+from utils.models.autoencoders import Autoencoder
+from utils.models.clustering import DeepEmbeddedClustering, NeighborClustering
 
 plotting.use_style()
 
@@ -210,7 +213,7 @@ def cluster_and_score(codes, codes_test, method, seed):
     rows = len(codes) if method == "kmeans" else SLOW_ROWS
     tries = profile.pick(quick=10, full=3) if method == "kmeans" else 1
     kept = codes[:rows]
-    ids = clustering.cluster_codes(kept, K, method, seed=seed, tries=tries)
+    ids = clusterings.cluster_codes(kept, K, method, seed=seed, tries=tries)
     vote = KNeighborsClassifier(5).fit(kept, ids)
     return scored(ids, vote.predict(codes_test))
 
@@ -558,7 +561,7 @@ assert np.mean(ablation["all parts"]) > np.mean(
 # %% tags=["nbval-ignore-output"]
 points = {
     name: (
-        clustering.stability([run["ids"] for run in runs]),
+        clusters.stability([run["ids"] for run in runs]),
         mean_std(runs, "train", 1)[0],
     )
     for name, runs in results.items()
@@ -606,7 +609,7 @@ some = principal[:1000]
 
 def criteria(count):
     """Silhouette, BIC, stability and ARI with the labels, for one K."""
-    ids = clustering.cluster_codes(some, count, tries=3)
+    ids = clusterings.cluster_codes(some, count, tries=3)
     mixture = GaussianMixture(count, covariance_type="diag", random_state=0)
     halves = []
     for seed in SEEDS:
@@ -712,7 +715,7 @@ def scenes_caught(frames, scene_of, feature):
         keys = ((np.arange(8) + 0.5) * len(frames) / 8).astype(int)
     else:
         codes = feature(frames)
-        keys = clustering.key_frames(codes, clustering.cluster_codes(codes, 8))
+        keys = clusters.key_frames(codes, clusterings.cluster_codes(codes, 8))
     return len(np.unique(scene_of[keys])), keys
 
 
@@ -764,7 +767,7 @@ def row_of(name, runs):
     """A line of the table: three scores, mean ± standard deviation."""
     cells = [mean_std(runs, "train", i) for i in range(3)]
     cells += [mean_std(runs, "test", 0)]
-    steady = clustering.stability([run["ids"] for run in runs])
+    steady = clusters.stability([run["ids"] for run in runs])
     texts = [f"{mean:.2f} ± {std:.2f}" for mean, std in cells]
     return (name, *texts, f"{steady:.2f}")
 
@@ -934,7 +937,7 @@ checks.check_6_4(pair_loss)
 def cluster_digits(rows, K):
     """Return integer ids, shape (n,)."""
     ### BEGIN SOLUTION
-    return clustering.cluster_codes(rows, K, "spectral", seed=0)
+    return clusterings.cluster_codes(rows, K, "spectral", seed=0)
     ### END SOLUTION
 
 
@@ -959,7 +962,7 @@ def choose_k(rows, candidates):
     """Return one of the candidates."""
     ### BEGIN SOLUTION
     silhouettes = [
-        silhouette_score(rows, clustering.cluster_codes(rows, k, tries=10))
+        silhouette_score(rows, clusterings.cluster_codes(rows, k, tries=10))
         for k in candidates
     ]
     return candidates[int(np.argmax(silhouettes))]

@@ -100,14 +100,14 @@ def describe_images():
 
 def dense_autoencoder(x):
     """Chapter 2, full profile."""
-    from utils.autoencoders import Autoencoder
+    from utils.models.autoencoders import Autoencoder
 
     return Autoencoder(SHAPE, 32, widths=(512,), output="bernoulli", seed=0)
 
 
 def conv_autoencoder(x):
     """Chapter 2, full profile."""
-    from utils.autoencoders import Autoencoder
+    from utils.models.autoencoders import Autoencoder
 
     return Autoencoder(
         SHAPE,
@@ -121,21 +121,21 @@ def conv_autoencoder(x):
 
 def vae(x):
     """Chapter 4, full profile: the model of Kingma and Welling."""
-    from utils.vaes import VAE
+    from utils.models.vaes import VAE
 
     return VAE(SHAPE, 20, widths=(400,), seed=0)
 
 
 def conv_vae(x):
     """The model of chapter 4 with the networks of chapter 3."""
-    from utils.vaes import VAE
+    from utils.models.vaes import VAE
 
     return VAE(SHAPE, 20, network="conv", widths=(32, 64), seed=0)
 
 
 def vqvae(x):
     """Chapter 4, full profile, its code book placed on the data."""
-    from utils.vector_quantized import VQVAE
+    from utils.models.vector_quantized import VQVAE
 
     model = VQVAE(SHAPE, 64, code_dim=8, widths=(16, 32), seed=0)
     model.before_training(x[:500])
@@ -144,7 +144,7 @@ def vqvae(x):
 
 def gan(x):
     """Chapter 3, full profile, without penalties."""
-    from utils.gans import GAN
+    from utils.models.gans import GAN
 
     return GAN(
         SHAPE,
@@ -158,7 +158,7 @@ def gan(x):
 
 def wgan_gp(x):
     """Dense networks of chapter 3 with the penalty of Gulrajani et al."""
-    from utils.gans import WGANGP
+    from utils.models.gans import WGANGP
 
     widths = {"generator_widths": (256, 256), "critic_widths": (256, 256)}
     return WGANGP(SHAPE, 32, **widths, seed=0)
@@ -166,14 +166,14 @@ def wgan_gp(x):
 
 def simclr(x):
     """Chapter 5, full profile."""
-    from utils.contrastive import SimCLR
+    from utils.models.contrastive import SimCLR
 
     return SimCLR(SHAPE, 128, widths=(32, 64), augmentation=VIEWS, seed=0)
 
 
 def embedded_clustering(x):
     """Chapter 6f, full profile, once the clusters have been started."""
-    from utils.clustering import DeepEmbeddedClustering
+    from utils.models.clustering import DeepEmbeddedClustering
 
     model = DeepEmbeddedClustering(
         SHAPE,
@@ -190,21 +190,21 @@ def embedded_clustering(x):
 
 def mult_vae(x):
     """Chapter 6c."""
-    from utils.recommenders import MultVAE
+    from utils.models.recommenders import MultVAE
 
     return MultVAE(ITEMS, 64, widths=(256,), beta=0.2, dropout=0.5, seed=0)
 
 
 def language_model(x):
     """Chapter 6d: characters, by a convolution."""
-    from utils.text import LanguageModel
+    from utils.models.text import LanguageModel
 
     return LanguageModel(CHARACTERS, 24, 128, trunk="conv", window=10, seed=0)
 
 
 def denoising_text(x):
     """Chapter 5, full profile: bags of words."""
-    from utils.text import DenoisingText
+    from utils.models.text import DenoisingText
 
     return DenoisingText(WORDS, 64, rate=0.3, seed=0)
 

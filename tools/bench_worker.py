@@ -64,7 +64,7 @@ class KerasContender:
         """Begin again: these weights, a fresh optimiser, another seed."""
         import keras
 
-        from utils.repeats import restart
+        from utils.training.repeats import restart
 
         keras.utils.set_random_seed(seed)
         restart(self.model)

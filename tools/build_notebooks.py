@@ -37,7 +37,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions
 
-from utils._files import write_whole
+from utils.support.files import write_whole
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 KINDS = ("chapters", "solutions")

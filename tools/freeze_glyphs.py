@@ -1,8 +1,8 @@
-"""Draw the letters of chapter 6b once and write ``utils/frozen/glyphs.npz``.
+"""Draw the letters of chapter 6b: ``utils/data/frozen/glyphs.npz``.
 
 Run it only to change the set of letters: a new file needs its checksum, which
-this prints, in ``utils/images.py``, and new figures in the chapter. Greys are
-rounded to sixteen levels, which halves the file.
+this prints, in ``utils/data/images.py``, and new figures in the chapter.
+Greys are rounded to sixteen levels, which halves the file.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ def characters():
     from matplotlib import get_data_path
     from matplotlib.ft2font import FT2Font
 
-    from utils.images import STYLES
+    from utils.data.images import STYLES
 
     folder = pathlib.Path(get_data_path()) / "fonts" / "ttf"
     maps = [FT2Font(str(folder / f)).get_charmap() for f in STYLES.values()]
@@ -43,7 +43,7 @@ def characters():
 
 def main():
     """Write the file and print its size and checksum."""
-    from utils.images import STYLES, render_glyphs
+    from utils.data.images import STYLES, render_glyphs
 
     letters = characters()
     arrays = {"codepoints": np.array([ord(c) for c in letters], "int32")}
@@ -51,7 +51,7 @@ def main():
         glyphs = render_glyphs(style, letters)[..., 0]
         levels = 17 * np.rint(glyphs * 15)
         arrays[style.replace(" ", "_")] = levels.astype("uint8")
-    path = ROOT / "utils" / "frozen" / "glyphs.npz"
+    path = ROOT / "utils" / "data" / "frozen" / "glyphs.npz"
     path.parent.mkdir(exist_ok=True)
     np.savez_compressed(path, **arrays)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,6 +1,6 @@
 """Freeze which standard-library modules import which, as two small tables.
 
-    python3.11 tools/freeze_imports.py utils/frozen
+    python3.11 tools/freeze_imports.py utils/data/frozen
 
 Run once, by Python 3.11.7 on Linux; the tables are committed. The sources are
 parsed with ``ast``, not executed; only modules whose source has no docstring

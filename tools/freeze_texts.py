@@ -1,11 +1,11 @@
-"""Write the frozen texts of ``utils/texts`` afresh.
+"""Write the frozen texts of ``utils/data/frozen/texts`` afresh.
 
     python tools/freeze_texts.py FOLDER
 
 FOLDER holds ``data.noun`` and the ``index`` files of WordNet 3.0. The documents
 are read from the libraries installed beside this script. Nobody needs to run
-it: the result is committed, and ``utils/corpus.py`` checks its digests. It is
-here to show exactly what was taken and what was left out.
+it: the result is committed, and ``utils/data/corpora.py`` checks its digests.
+It is here to show exactly what was taken and what was left out.
 """
 
 import ast
@@ -18,7 +18,7 @@ import random
 import re
 import sys
 
-OUT = pathlib.Path(__file__).resolve().parent.parent / "utils" / "texts"
+OUT = pathlib.Path(__file__).resolve().parents[1] / "utils/data/frozen/texts"
 KINDS = {  # WordNet's lexicographer files
     "05": "animal",
     "06": "artifact",

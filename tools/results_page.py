@@ -12,7 +12,7 @@ import re
 
 from build_notebooks import ROOT, sources
 
-from utils._files import write_whole
+from utils.support.files import write_whole
 
 PAGE = ROOT / "docs" / "results.md"
 PROFILES = ("full", "quick")

@@ -1,15 +1,21 @@
-"""The tested library behind the chapters.
+"""The tested library behind the chapters: rooms, and three files at the door.
 
-Importing ``utils`` imports nothing heavy: each module is imported by name,
-``from utils import autoencoders``. The floors of the library, lowest first:
+===============  ==========================================================
+``runtime``      start a chapter: profile, seed, quiet logs, records
+``plotting``     arrays in, Figure out
+``metrics``      numbers about arrays
+``support``      validation, files, batches: what any room may use
+``data``         data sets as NumPy arrays: ``data.load("digits")``
+``nn``           parts of models: layers, losses, likelihoods, networks
+``models``       one family, one file: ``from utils.models import VAE``
+``training``     what happens in and after ``fit``
+``baselines``    the classical opponents
+``evaluation``   how results are judged
+``checks``       one function an exercise: ``check_2_3(answer)``
+===============  ==========================================================
 
-- ``_validation``, ``runtime``
-- ``data``, ``metrics``, ``plotting``, ``backend``, ``losses``, ``layers``
-- ``networks``, ``reconstruction``
-- ``autoencoders``
-- ``callbacks``
-- ``checks``
-
-A module imports only from floors below its own;
-``tests/test_architecture.py`` enforces it.
+A room imports only from rooms below its own: support < data, metrics,
+plotting, nn < models < training, baselines < evaluation < checks. Importing
+``utils`` imports nothing heavy; ``tests/course/test_architecture.py`` holds
+both rules.
 """

@@ -5,7 +5,7 @@ import scipy.optimize
 import scipy.spatial.distance
 import scipy.stats
 
-from utils import _validation as check
+from utils.support import validation as check
 
 __all__ = [
     "clustering_accuracy",

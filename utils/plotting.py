@@ -9,7 +9,7 @@ import cycler
 import matplotlib.pyplot as plt
 import numpy as np
 
-from utils import _validation as check
+from utils.support import validation as check
 
 __all__ = ["bars", "curves", "image_rows", "scatter", "use_style"]
 

@@ -19,8 +19,8 @@ import sys
 import tempfile
 import time
 
-from utils import _validation as check
-from utils._files import write_whole
+from utils.support import validation as check
+from utils.support.files import write_whole
 
 __all__ = ["Profile", "record", "start"]
 

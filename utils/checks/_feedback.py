@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from utils.backend import input_gradient
+from utils.nn.backend import input_gradient
 
 
 def wrong(message):

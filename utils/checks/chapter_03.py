@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils import data, generation
+from utils import data
 from utils.checks._feedback import (
     as_array,
     as_values,
@@ -15,7 +15,8 @@ from utils.checks._feedback import (
     slope,
     wrong,
 )
-from utils.gans import GAN, RelativisticGAN
+from utils.evaluation import generation
+from utils.models.gans import GAN, RelativisticGAN
 
 
 def _close(value, target, tolerance=2e-3):

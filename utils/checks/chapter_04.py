@@ -5,7 +5,6 @@ import numpy as np
 from keras import ops
 
 from utils import data
-from utils.autoencoders import Autoencoder
 from utils.checks._feedback import (
     as_array,
     as_values,
@@ -16,7 +15,8 @@ from utils.checks._feedback import (
     slope,
     wrong,
 )
-from utils.vaes import VAE
+from utils.models.autoencoders import Autoencoder
+from utils.models.vaes import VAE
 
 # ---------------------------------------------------------------- 4.1
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils import data, networks
+from utils import data
 from utils.checks._feedback import (
     as_array,
     as_values,
@@ -15,8 +15,9 @@ from utils.checks._feedback import (
     wrong,
 )
 from utils.checks.chapter_05_text import masked_mean, nats_per_token
-from utils.contrastive import nt_xent
-from utils.label_efficiency import draw_labelled, linear_probe
+from utils.evaluation.label_efficiency import draw_labelled, linear_probe
+from utils.models.contrastive import nt_xent
+from utils.nn import networks
 
 
 def _same(first, second):

@@ -4,7 +4,6 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from utils import data
-from utils.anomaly import hold_out
 from utils.checks._feedback import (
     as_array,
     as_number,
@@ -13,6 +12,7 @@ from utils.checks._feedback import (
     name_value,
     wrong,
 )
+from utils.evaluation.detection import hold_out
 
 
 def check_6_1(answer):

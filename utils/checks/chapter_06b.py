@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from utils import images, metrics
+from utils import metrics
 from utils.checks._feedback import (
     as_array,
     as_number,
@@ -14,6 +14,7 @@ from utils.checks._feedback import (
     slope,
     wrong,
 )
+from utils.data import images
 
 
 def check_6_1(answer):

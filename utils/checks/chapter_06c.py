@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from utils import interactions, ranking
+from utils.baselines import recommenders
 from utils.checks._feedback import (
     as_array,
     as_number,
@@ -14,6 +14,8 @@ from utils.checks._feedback import (
     slope,
     wrong,
 )
+from utils.data import interactions
+from utils.evaluation import ranking
 
 
 def check_6_1(answer):
@@ -273,7 +275,7 @@ def _list_recall(lists, hidden):
 def check_6_6(answer):
     """A fifth of the places for rare items at nearly the plain recall."""
     seen, hidden = _imports(seed=7)
-    knn = ranking.ClassicRecommender("item_knn", size=80).fit(seen)
+    knn = recommenders.ClassicRecommender("item_knn", size=80).fit(seen)
     scores, popularity = knn.score(seen), seen.sum(axis=0)
     plain = ranking.top_k(scores, seen)
     lists = call(answer, scores.copy(), seen.copy(), popularity.copy())

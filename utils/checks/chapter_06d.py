@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from utils import corpus, tokens
+from utils.baselines.ngrams import NGram
 from utils.checks._feedback import (
     as_array,
     as_values,
@@ -13,8 +13,8 @@ from utils.checks._feedback import (
     slope,
     wrong,
 )
-from utils.ngrams import NGram
-from utils.words import cooccurrence, ppmi_vectors
+from utils.data import corpora, tokens
+from utils.models.words import cooccurrence, ppmi_vectors
 
 
 def check_6_1(answer):
@@ -269,7 +269,7 @@ def _share_of_kind(ids, vocabulary_size, latent_dim, window):
     vocabulary = _vocabulary()
     kinds = {
         word: kind
-        for word, kind in corpus.load_word_kinds().items()
+        for word, kind in corpora.load_word_kinds().items()
         if word in vocabulary.ids
     }
     names = np.array(list(kinds.values()))
@@ -290,8 +290,8 @@ def _share_of_kind(ids, vocabulary_size, latent_dim, window):
 
 def _vocabulary():
     """The chapter's words, in the order of their ids."""
-    texts = corpus.load_definitions()
-    sentences = [s for d in corpus.load_documents() for s in d.sentences]
+    texts = corpora.load_definitions()
+    sentences = [s for d in corpora.load_documents() for s in d.sentences]
     every = [
         *texts.texts_train,
         *texts.texts_val,

@@ -4,7 +4,6 @@ import numpy as np
 from matplotlib import cbook
 from scipy.signal import find_peaks
 
-from utils import sequences, sounds
 from utils.checks._feedback import (
     as_array,
     as_number,
@@ -14,6 +13,7 @@ from utils.checks._feedback import (
     name_value,
     wrong,
 )
+from utils.data import genomes, sounds
 
 
 def check_6_1(answer):
@@ -53,7 +53,7 @@ def check_6_2(answer):
         wrong(f"GATTACA should give shape (7, 4), not {result.shape}.")
     if not np.allclose(result.sum(axis=1), 1.0):
         wrong("Each base has exactly one 1: the rows should sum to 1.")
-    if not np.array_equal(result, sequences.one_hot("GATTACA")):
+    if not np.array_equal(result, genomes.one_hot("GATTACA")):
         wrong(
             "The columns should stand for A, C, G, T in this order: the "
             "first row of GATTACA is 0, 0, 1, 0."
@@ -78,7 +78,7 @@ def check_6_2(answer):
 def check_6_3(answer):
     """Reversed in place and in letters."""
     texts = ["GATTACA", "CCCGTTA"]
-    x = sequences.one_hot(texts)
+    x = genomes.one_hot(texts)
     given = x.copy()
     result = as_values(call(answer, given), "The result")
     if not np.array_equal(given, x):
@@ -112,13 +112,13 @@ def check_6_3(answer):
 
 
 def _pairs(known, pseudocount=1.0):
-    counts = sequences.kmer_counts(known, 2).reshape(4, 4) + pseudocount
+    counts = genomes.kmer_counts(known, 2).reshape(4, 4) + pseudocount
     return counts, counts / counts.sum(axis=1, keepdims=True)
 
 
 def check_6_4(answer):
     """Conditional probabilities, smoothed, in bits."""
-    genome = sequences.load_genome()
+    genome = genomes.load_genome()
     known, unseen = genome[:400], genome[5000:5400]
     words = [
         4 * "ACGT".index(a) + "ACGT".index(b)

@@ -1,0 +1,754 @@
+"""Checks of chapter 3: wrong answers are named, unusual right ones pass."""
+
+import keras
+import numpy as np
+import pytest
+from answers import Watched, rejects, stub, tells_wrong_from_right
+from keras import ops
+
+from utils import data
+from utils.checks import chapter_03
+from utils.models.gans import GAN, ConditionalGAN, RelativisticGAN
+from utils.nn import networks
+from utils.nn.backend import input_gradient
+
+checks = Watched(chapter_03)
+
+softplus, mean, cut = ops.softplus, ops.mean, ops.stop_gradient
+STEPS = 32 if keras.backend.backend() == "tensorflow" else 1
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        checks.check_3_2,
+        checks.check_3_3,
+        checks.check_3_4,
+        checks.check_3_5,
+        checks.check_3_7,
+    ],
+)
+def test_checks_name_the_unanswered_stub_and_the_missing_return(check):
+    rejects(check, stub, match="no answer yet")
+    rejects(check, lambda *arguments: None, match="return|two losses")
+
+
+# ---------------------------------------------------------------- 3.1
+
+RIGHT_3_1 = [0.75, 0.125, -0.97625, -0.125, -0.875]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        RIGHT_3_1,
+        tuple(RIGHT_3_1),
+        np.float32([0.75, 0.125, -0.976, -1 / 8, -7 / 8]),
+    ],
+)
+def test_check_3_1_right_numbers_pass(answer, capsys):
+    checks.check_3_1(answer)
+    assert "correct" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "place, value, match",
+    [
+        (0, 0.25, "share of \\*generated\\* rows"),
+        (0, 0.9, "given A, from which source"),
+        (0, 0.5, "equally frequent"),
+        (0, 1.0, "not with a label"),
+        (1, 0.875, "share of \\*generated\\* rows"),
+        (1, 0.1, "given B, from which source"),
+        (1, 0.3, "set its slope to zero"),
+        (2, 0.97625, "That is −V"),
+        (2, -1.40843, "in bits"),
+        (2, 0.41004, "2 JS"),
+        (2, 0.20502, "JS itself"),
+        (2, -1.38629, "p_g equals p_data"),
+        (2, -0.46686, "generated rows are missing"),
+        (2, -3.0, "four terms"),
+        (3, 0.125, "label 0"),
+        (4, 0.875, "sign is turned"),
+        (4, -8.0, "by D, not by the logit"),
+        (4, -0.5, "softplus"),
+        (3, -0.5, "derivative is −σ"),
+    ],
+)
+def test_check_3_1_wrong_number_is_named(place, value, match):
+    answer = list(RIGHT_3_1)
+    answer[place] = value
+    rejects(checks.check_3_1, answer, match=match)
+
+
+def test_check_3_1_exchanged_slopes_and_bad_form_are_named():
+    exchanged = [*RIGHT_3_1[:3], -0.875, -0.125]
+    rejects(checks.check_3_1, exchanged, match="exchanged the two")
+    rejects(checks.check_3_1, [0.75], match="list of five")
+    rejects(checks.check_3_1, None, match="None")
+    rejects(checks.check_3_1, [np.nan] * 5, match="NaN")
+
+
+# ---------------------------------------------------------------- 3.2
+
+
+def _by_bce(generator, discriminator, theta, psi, x, z):
+    """Keras's own loss; D's loss cut at θ instead of at the rows."""
+    bce = keras.losses.BinaryCrossentropy(from_logits=True)
+    real = discriminator(x, psi)
+    fake = discriminator(generator(z, cut(theta)), psi)
+    fooled = discriminator(generator(z, theta), cut(psi))
+    ones, zeros = ops.ones_like(real), ops.zeros_like(real)
+    return [bce(ones, real) + bce(zeros, fake), bce(ones, fooled)]
+
+
+def _by_logarithms(generator, discriminator, theta, psi, x, z):
+    made = generator(z, theta)
+    d_real = ops.sigmoid(discriminator(x, psi))
+    d_fake = ops.sigmoid(discriminator(cut(made), psi))
+    d_fooled = ops.sigmoid(discriminator(made, cut(psi)))
+    d_loss = -mean(ops.log(d_real) + ops.log(1 - d_fake))
+    return d_loss, -mean(ops.log(d_fooled))
+
+
+@pytest.mark.parametrize("answer", [_by_bce, _by_logarithms])
+def test_check_3_2_right_losses_pass(answer, capsys):
+    checks.check_3_2(answer)
+    assert "correct" in capsys.readouterr().out
+
+
+def _losses(
+    d_loss=lambda real, fake: mean(softplus(-real)) + mean(softplus(fake)),
+    g_loss=lambda fooled, real, made, x: mean(softplus(-fooled)),
+    cut_rows=cut,
+    cut_d=cut,
+    own_rows=lambda rows: rows,
+    own_weights=lambda psi: psi,
+    real_weights=lambda psi: psi,
+):
+    """An answer to 3.2 with one part exchanged."""
+
+    def answer(generator, discriminator, theta, psi, x, z):
+        made = generator(z, theta)
+        real = discriminator(x, own_weights(real_weights(psi)))
+        fake = discriminator(cut_rows(made), own_weights(psi))
+        fooled = discriminator(own_rows(made), cut_d(psi))
+        return d_loss(real, fake), g_loss(fooled, real, made, x)
+
+    return answer
+
+
+def same(value):
+    return value
+
+
+WRONG_3_2 = {
+    "D never sees fakes": (
+        {"d_loss": lambda r, f: mean(softplus(-r))},
+        "never sees a generated row",
+    ),
+    "no real rows": (
+        {"d_loss": lambda r, f: mean(softplus(f))},
+        "real rows are missing",
+    ),
+    "exchanged labels": (
+        {"d_loss": lambda r, f: mean(softplus(r)) + mean(softplus(-f))},
+        "exchanged",
+    ),
+    "label 1 for both": (
+        {"d_loss": lambda r, f: mean(softplus(-r)) + mean(softplus(-f))},
+        "label 1",
+    ),
+    "value, not loss": (
+        {"d_loss": lambda r, f: -mean(softplus(-r)) - mean(softplus(f))},
+        "sign of d_loss",
+    ),
+    "half": (
+        {"d_loss": lambda r, f: mean(softplus(-r) + softplus(f)) / 2},
+        "factor ½",
+    ),
+    "summed": (
+        {"d_loss": lambda r, f: ops.sum(softplus(-r) + softplus(f))},
+        "summed over the batch",
+    ),
+    "two sigmoids": (
+        {
+            "d_loss": lambda r, f: (
+                mean(softplus(-ops.sigmoid(r))) + mean(softplus(ops.sigmoid(f)))
+            )
+        },
+        "sigmoid too many",
+    ),
+    "mean over the last axis": (
+        {"d_loss": lambda r, f: mean(softplus(-r) + softplus(f), axis=-1)},
+        "one loss",
+    ),
+    "another d_loss": (
+        {"d_loss": lambda r, f: mean((r - 1) ** 2) + mean(f**2)},
+        "On a test batch d_loss",
+    ),
+    "label 0 for G": (
+        {"g_loss": lambda s, *rest: mean(softplus(s))},
+        "label 0",
+    ),
+    "saturating": (
+        {"g_loss": lambda s, *rest: -mean(softplus(s))},
+        "saturating",
+    ),
+    "G's sign": (
+        {"g_loss": lambda s, *rest: -mean(softplus(-s))},
+        "sign of g_loss",
+    ),
+    "G summed": (
+        {"g_loss": lambda s, *rest: ops.sum(softplus(-s))},
+        "summed g_loss",
+    ),
+    "G on real rows": (
+        {"g_loss": lambda s, real, *rest: mean(softplus(-real))},
+        "no influence",
+    ),
+    "a loss of G's own": (
+        {"g_loss": lambda s, real, made, x: mean((made - x) ** 2)},
+        "loss of G's own",
+    ),
+    "two sigmoids in G": (
+        {"g_loss": lambda s, *rest: mean(softplus(-ops.sigmoid(s)))},
+        "sigmoid too many",
+    ),
+    "another g_loss": (
+        {"g_loss": lambda s, *rest: mean((s - 1) ** 2)},
+        "On a test batch g_loss",
+    ),
+    "rows not cut": ({"cut_rows": same}, "d_loss reaches G's weights"),
+    "weights not cut": ({"cut_d": same}, "g_loss reaches D's weights"),
+    "nothing cut": (
+        {"cut_rows": same, "cut_d": same},
+        "d_loss reaches G's weights",
+    ),
+    "cut on the wrong side": (
+        {"own_rows": cut, "cut_rows": same, "cut_d": same},
+        "G never moves",
+    ),
+    "D frozen": ({"own_weights": cut}, "D is frozen"),
+    "D learns from fakes alone": ({"real_weights": cut}, "two terms is cut"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_3_2)
+def test_check_3_2_wrong_loss_is_named(name):
+    parts, match = WRONG_3_2[name]
+    rejects(checks.check_3_2, _losses(**parts), match=match)
+
+
+def test_check_3_2_numpy_inside_a_loss_is_named():
+    def answer(generator, discriminator, theta, psi, x, z):
+        made = generator(z, theta)
+        real = ops.convert_to_numpy(discriminator(x, psi))
+        fake = ops.convert_to_numpy(discriminator(made, psi))
+        d_loss = np.mean(np.logaddexp(0, -real) + np.logaddexp(0, fake))
+        return d_loss, np.mean(np.logaddexp(0, -fake))
+
+    rejects(checks.check_3_2, answer, match="keras.ops")
+
+
+# ---------------------------------------------------------------- 3.3
+
+
+def _generator(last="sigmoid", hidden="relu", width=None, out=None):
+    def answer(latent_dim, shape):
+        size = int(np.prod(shape))
+        return keras.Sequential(
+            [
+                keras.Input((width or latent_dim,)),
+                keras.layers.Dense(16, activation=hidden),
+                keras.layers.Dense(out or size, activation=last),
+                keras.layers.Reshape(shape if out is None else (out,)),
+            ]
+        )
+
+    return answer
+
+
+def _subclassed(latent_dim, shape):
+    class Generator(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.hidden = keras.layers.Dense(8, "silu")
+            self.out = keras.layers.Dense(int(np.prod(shape)), "tanh")
+
+        def call(self, z):
+            x = (self.out(self.hidden(z)) + 1) / 2
+            return ops.reshape(x, (-1, *shape))
+
+    return Generator()
+
+
+def _from_library(latent_dim, shape):
+    return networks.generator(latent_dim, shape, (8, 8), seed=1)
+
+
+def _noisy(latent_dim, shape):
+    return _generator(
+        hidden=lambda h: ops.relu(h + keras.random.normal(ops.shape(h)))
+    )(latent_dim, shape)
+
+
+def _noise_width(latent_dim, shape):
+    return _generator(out=latent_dim)(latent_dim, shape)
+
+
+def _deaf(latent_dim, shape):
+    inputs = keras.Input((latent_dim,))
+    outputs = keras.layers.Dense(
+        int(np.prod(shape)), "sigmoid", kernel_initializer="zeros"
+    )(inputs)
+    return keras.Model(inputs, keras.layers.Reshape(shape)(outputs))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [_generator(), _generator("hard_sigmoid"), _subclassed, _from_library],
+)
+def test_check_3_3_right_generator_passes(answer, capsys):
+    checks.check_3_3(answer)
+    assert "correct" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "answer, match",
+    [
+        (_generator("normal"), "noise is not one"),
+        (_generator(hidden="normal"), "noise is not one"),
+        (_noisy, "two different outputs"),
+        (_generator(width=16), "width latent_dim"),
+        (_noise_width, "width of the \\*noise\\*"),
+        (_generator(out=64), "shape of|rows of shape"),
+        (_generator("linear"), "leave the data's range"),
+        (_generator("relu"), "leave the data's range"),
+        (_generator("tanh"), "as of a tanh"),
+        (_generator(hidden=None), "linear\\* map"),
+        (_deaf, "z is ignored"),
+        (lambda k, s: keras.layers.Dense(8, "nonsense"), "noise is not one"),
+        (lambda k, s: "G", "Return a Keras model"),
+        (lambda k: None, "TypeError"),
+    ],
+)
+def test_check_3_3_wrong_generator_is_named(answer, match):
+    rejects(checks.check_3_3, answer, match=match)
+
+
+# ---------------------------------------------------------------- 3.4
+
+
+def _digits(n=500):
+    """Unseen digits: what a perfect generator would give."""
+    digits = data.load("digits")
+    rows = np.concatenate([digits.x_test, digits.x_val])
+    return rows[:n]
+
+
+def _mean_image():
+    return data.load("digits").x_train.mean(axis=0)
+
+
+def _noise(seed=0):
+    return np.random.default_rng(seed).standard_normal((500, 8, 8, 1))
+
+
+def _fitted(cls, epochs=4, repeats=8, **options):
+    digits = data.load("digits")
+    x = np.tile(digits.x_train, (repeats, 1, 1, 1))
+    y = np.tile(digits.y_train, repeats) if "num_classes" in options else None
+    model = cls(
+        (8, 8, 1),
+        16,
+        **{"generator_widths": (128, 128), "critic_widths": (128, 128)},
+        **{"seed": 2, **options},
+    )
+    steps = max(1, epochs * -(-len(x) // 64))
+    schedule = keras.optimizers.schedules.CosineDecay(3e-3, steps)
+    model.compile(
+        keras.optimizers.Adam(schedule, beta_1=0.0, beta_2=0.9),
+        steps_per_execution=STEPS,
+    )
+    model.fit(x, y, batch_size=64, epochs=epochs, verbose=0)
+    return model
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda n: _digits(n),
+        lambda n: _digits(n).reshape(n, 64).tolist(),
+        lambda n: np.clip(_digits(n) + 0.05 * _noise(), 0, 1),
+    ],
+)
+def test_check_3_4_samples_like_digits_pass(answer, capsys):
+    checks.check_3_4(answer)
+    assert "correct" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "cls, options",
+    [(RelativisticGAN, {}), (ConditionalGAN, {"num_classes": 10, "r1": 0.1})],
+)
+def test_check_3_4_trained_model_passes(cls, options):
+    checks.check_3_4(_fitted(cls, **options))
+
+
+def test_check_3_4_regression_on_noise_is_named():
+    """The articles' generator, with a loss of its own."""
+    x = np.tile(data.load("digits").x_train, (4, 1, 1, 1))
+    model = networks.generator(16, (8, 8, 1), (64,), seed=0)
+    model.compile("adam", "mse", steps_per_execution=STEPS)
+    z = np.random.default_rng(0).standard_normal((len(x), 16))
+    model.fit(z, x, batch_size=64, epochs=2, verbose=0)
+
+    def sample(n):
+        new = np.random.default_rng(1).standard_normal((n, 16))
+        return model.predict(new, verbose=0)
+
+    rejects(checks.check_3_4, sample, match="mean image")
+
+
+def test_check_3_4_frozen_generator_is_named():
+    model = GAN((8, 8, 1), 16, seed=0)
+    rejects(checks.check_3_4, model, match="untrained")
+    model.generator.trainable = False
+    rejects(checks.check_3_4, model, match="the generator has `trainable")
+
+
+class RealOnly(GAN):
+    """D never sees fakes."""
+
+    def player_losses(self, real, fake, fooled):
+        return softplus(-real) + 0 * fake, softplus(-fooled)
+
+
+class LabelZero(GAN):
+    """Label 0 in the generator's step."""
+
+    def player_losses(self, real, fake, fooled):
+        return softplus(-real) + softplus(fake), softplus(fooled)
+
+
+class FrozenD(GAN):
+    """D's loss moves nothing."""
+
+    def player_losses(self, real, fake, fooled):
+        d_loss = softplus(-real) + softplus(fake)
+        return 0.0 * d_loss, softplus(-fooled)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "cls, match",
+    [
+        (RealOnly, "Does D see generated rows"),
+        (LabelZero, "label 0"),
+        (FrozenD, "D does not learn"),
+    ],
+)
+def test_check_3_4_mistakes_of_training_are_named(cls, match):
+    model = _fitted(cls, epochs=2, repeats=4)
+    rejects(checks.check_3_4, model, match=match)
+
+
+def _some_digits(n):
+    digits = data.load("digits")
+    rows = np.concatenate([digits.x_test, digits.x_val])
+    labels = np.concatenate([digits.y_test, digits.y_val])
+    rows = rows[labels < 5]
+    return np.clip(np.tile(rows, (3, 1, 1, 1))[:n] + 0.02 * _noise(), 0, 1)
+
+
+@pytest.mark.parametrize(
+    "answer, match",
+    [
+        (None, "anything with `sample`"),
+        (lambda n: np.tile(_mean_image(), (n, 1, 1, 1)), "mean image"),
+        (lambda n: np.tile(_digits(1), (n, 1, 1, 1)), "unlike the data"),
+        (lambda n: data.load("digits").x_train[:n], "copies"),
+        (lambda n: 255 * _digits(n), "the data from 0 to 1"),
+        (lambda n: _digits(n)[:, :4], "have shape"),
+        (lambda n: 0.693, "no image"),
+        (lambda n: np.random.default_rng(0).random((n, 64)), "untrained"),
+        (_some_digits, "partly collapsed"),
+        (lambda n: _digits(n) * np.nan, "NaN"),
+    ],
+)
+def test_check_3_4_wrong_samples_are_named(answer, match):
+    rejects(checks.check_3_4, answer, match=match)
+
+
+# ---------------------------------------------------------------- 3.5
+
+
+def _penalty(
+    alpha_shape=(1, 1, 1),
+    place=lambda a, x, s: a * x + (1 - a) * s,
+    function=lambda critic: critic,
+    axis=(1, 2, 3),
+    finish=lambda squared: (ops.sqrt(squared + 1e-12) - 1) ** 2,
+    draw=lambda shape, seed: keras.random.uniform(shape, seed=seed),
+):
+    """An answer to 3.5 with one part exchanged."""
+
+    def answer(critic, x, samples, seed):
+        alpha = draw((x.shape[0], *alpha_shape), seed)
+        between = place(alpha, x, samples)
+        gradient = input_gradient(function(critic), between)
+        return finish(ops.sum(ops.square(gradient), axis=axis))
+
+    return answer
+
+
+def _unusual_penalty(critic, x, samples, seed):
+    """NumPy's α, towards the samples; the norm of flattened rows."""
+    n = len(x)
+    alpha = np.random.default_rng().random((n, 1, 1, 1), "float32")
+    rows = x + ops.convert_to_tensor(alpha) * (samples - x)
+    slope = ops.reshape(input_gradient(critic, rows), (n, -1))
+    return ops.square(ops.norm(slope, axis=1) - 1)
+
+
+def _as_column(critic, x, samples, seed):
+    return ops.reshape(_penalty()(critic, x, samples, seed), (-1, 1))
+
+
+@pytest.mark.parametrize("answer", [_penalty(), _unusual_penalty, _as_column])
+def test_check_3_5_right_penalty_passes(answer, capsys):
+    checks.check_3_5(answer)
+    assert "correct" in capsys.readouterr().out
+
+
+def _shared(shape, seed):
+    return keras.random.uniform((1, *shape[1:]), seed=seed)
+
+
+WRONG_3_5 = {
+    "norm squared": ({"finish": lambda q: q}, "smallest at slope 0"),
+    "norm": ({"finish": ops.sqrt}, "the norm itself"),
+    "no square": ({"finish": lambda q: ops.sqrt(q) - 1}, "square is missing"),
+    "no root": ({"finish": lambda q: (q - 1) ** 2}, "root is missing"),
+    "lambda": (
+        {"finish": lambda q: 10 * (ops.sqrt(q) - 1) ** 2},
+        "belongs to the caller",
+    ),
+    "mean of scores": (
+        {"function": lambda critic: lambda x: mean(critic(x))},
+        "divided by n",
+    ),
+    "norm over the batch": ({"axis": None}, "whole batch"),
+    "last axis": ({"axis": -1}, "every axis but the first"),
+    "averaged": (
+        {"finish": lambda q: mean((ops.sqrt(q) - 1) ** 2)},
+        "one value a row",
+    ),
+    "one-sided": (
+        {"finish": lambda q: ops.relu(ops.sqrt(q) - 1) ** 2},
+        "two-sided",
+    ),
+    "another": ({"finish": lambda q: 7 * q}, "plane of slope 3"),
+    "real rows": ({"place": lambda a, x, s: x}, "at the real rows"),
+    "generated": ({"place": lambda a, x, s: s}, "at the generated rows"),
+    "midpoint": ({"place": lambda a, x, s: (x + s) / 2}, "always ½"),
+    "one alpha": ({"draw": _shared}, "share one α"),
+    "pixelwise": ({"alpha_shape": (2, 3, 1)}, "every \\*pixel\\*"),
+    "normal": (
+        {"draw": lambda shape, seed: keras.random.normal(shape, seed=seed)},
+        "outside the segment",
+    ),
+    "coin": (
+        {
+            "draw": lambda shape, seed: ops.round(
+                keras.random.uniform(shape, seed=seed)
+            )
+        },
+        "not uniform",
+    ),
+    "fixed seed": (
+        {"draw": lambda shape, seed: keras.random.uniform(shape, seed=1)},
+        "same α",
+    ),
+    "gradient cut": (
+        {"finish": lambda q: cut((ops.sqrt(q) - 1) ** 2)},
+        "would not train the critic",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_3_5)
+def test_check_3_5_wrong_penalty_is_named(name):
+    parts, match = WRONG_3_5[name]
+    rejects(checks.check_3_5, _penalty(**parts), match=match)
+
+
+# ---------------------------------------------------------------- 3.6
+
+
+def _ring_rows(kind, n):
+    """Samples as the ring's models give them, without training."""
+    rows, _ = data.make_toy("gaussians", n=n, seed=3)
+    rng = np.random.default_rng(0)
+    if kind == "one mode":
+        rows = rows[:1] + 0.1 * rng.standard_normal((n, 2))
+    elif kind == "smeared":
+        rows = rows + 0.3 * rng.standard_normal((n, 2))
+    elif kind == "untrained":
+        rows = rng.standard_normal((n, 2))
+    return rows.astype("float32")
+
+
+def _ring_model(cls, kind, beta_1, shape=(2,), compiled=True):
+    class Played(cls):
+        def sample(self, n, *, seed=None, labels=None):
+            return _ring_rows(kind, n)
+
+    model = Played(shape, 2, output="linear", seed=0)
+    if compiled:
+        model.compile(keras.optimizers.Adam(1e-3, beta_1=beta_1))
+    return model
+
+
+PAIRED = _ring_model(RelativisticGAN, "smeared", 0.9)
+CALM = _ring_model(GAN, "good", 0.0)
+
+
+def test_check_3_6_right_experiment_passes(capsys):
+    checks.check_3_6(PAIRED, CALM, ["calm"])
+    checks.check_3_6(PAIRED, CALM, "calm")
+    both = _ring_model(RelativisticGAN, "good", 0.9)
+    checks.check_3_6(both, CALM, ("calm", "paired"))
+    sgd = _ring_model(GAN, "good", 0.0)
+    sgd.compile(keras.optimizers.SGD(0.1))
+    checks.check_3_6(PAIRED, sgd, {"calm"})
+    assert capsys.readouterr().out.count("correct") == 4
+
+
+@pytest.mark.parametrize(
+    "paired, calm, rescued, match",
+    [
+        (None, CALM, ["calm"], "`paired` should be a trained model"),
+        (PAIRED, "model", ["calm"], "`calm` should be a trained model"),
+        (
+            PAIRED,
+            _ring_model(GAN, "good", 0.0, shape=(3,)),
+            ["calm"],
+            "rows of shape",
+        ),
+        (
+            PAIRED,
+            _ring_model(GAN, "good", 0.0, compiled=False),
+            ["calm"],
+            "no optimiser",
+        ),
+        (CALM, CALM, ["calm"], "a RelativisticGAN"),
+        (
+            PAIRED,
+            _ring_model(RelativisticGAN, "good", 0.0),
+            ["calm"],
+            "two changes at once",
+        ),
+        (
+            _ring_model(RelativisticGAN, "good", 0.0),
+            CALM,
+            ["calm"],
+            "two changes at once",
+        ),
+        (PAIRED, _ring_model(GAN, "good", 0.9), ["calm"], "still has momentum"),
+        (PAIRED, _ring_model(GAN, "one mode", 0.0), [], "1 of 8 modes"),
+        (PAIRED, _ring_model(GAN, "untrained", 0.0), [], "Train for 1 500"),
+        (PAIRED, CALM, ["paired", "calm"], "Few lost modes"),
+        (PAIRED, CALM, [], "rescued ones are \\['calm'\\]"),
+        (PAIRED, CALM, ["neither"], "lists names"),
+        (PAIRED, CALM, None, "lists names"),
+    ],
+)
+def test_check_3_6_wrong_experiment_is_named(paired, calm, rescued, match):
+    rejects(checks.check_3_6, paired, calm, rescued, match=match)
+
+
+# ---------------------------------------------------------------- 3.7
+
+
+def _by_nearest(history, spread):
+    """The nearest of six prototypes: no rule of thumb at all."""
+    prototypes = {
+        "settled": (1.3, 0.8, 0.7, 0.75, 0.21),
+        "no fakes": (0, 0, 1, 0, 0.15),
+        "label 0": (0, 0, 1, 1, 0.06),
+        "frozen D": (5.5, 0, 0.4, 0, 0),
+        "frozen G": (0, 3, 1, 1, 0.15),
+        "collapse": (0, 3, 1, 1, 0),
+    }
+    end = np.array([history[name][-1] for name in checks.CURVES])
+    end[1] = min(end[1], 3.0)
+    run = np.append(end, spread)
+    scale = np.array([1, 1, 1, 1, 0.05])
+    return min(
+        prototypes,
+        key=lambda name: np.sum(((run - prototypes[name]) / scale) ** 2),
+    )
+
+
+def _by_rules(history, spread, without=None):
+    loss, g_loss = (
+        history[f"{p}_loss"] for p in ("discriminator", "generator")
+    )
+    real, fake = history["real_accuracy"], history["fake_accuracy"]
+    if 0.5 < loss[-1] < 2 and spread > 0.1 and without != "settled":
+        return "settled"
+    if loss[-1] > 2 and without != "frozen D":
+        return "frozen D"
+    if fake[-1] < 0.5 and real[-1] > 0.5 and without != "no fakes":
+        return "no fakes"
+    if g_loss[-1] < 1 and without != "label 0":
+        return "label 0"
+    if spread > 0.1 and without != "frozen G":
+        return "frozen G"
+    return "collapse"
+
+
+@pytest.mark.parametrize("answer", [_by_rules, _by_nearest])
+def test_check_3_7_right_rules_pass(answer, capsys):
+    checks.check_3_7(answer)
+    assert "correct" in capsys.readouterr().out
+
+
+def _without(kind):
+    return lambda history, spread: _by_rules(history, spread, without=kind)
+
+
+def _only_the_table(history, spread):
+    """Knows the six runs that were shown, and no other."""
+    shown = {0.214, 0.14, 0.061, 0.006, 0.147, 0.0}
+    return _by_rules(history, spread) if spread in shown else "settled"
+
+
+@pytest.mark.parametrize(
+    "answer, match",
+    [
+        (lambda history, spread: "settled", "no success here"),
+        (_without("settled"), "Nobody wins"),
+        (_without("no fakes"), "Nobody shows it fakes"),
+        (_without("label 0"), "the players agree"),
+        (_without("frozen D"), "does not move in any digit"),
+        (_without("frozen G"), "spread of an untrained generator"),
+        (
+            lambda h, s: _by_rules(h, s).replace("collapse", "frozen G"),
+            "draws one picture",
+        ),
+        (_only_the_table, "an unseen run"),
+        (lambda history, spread: "healthy", "none of the six names"),
+        (lambda history, spread: history["loss"], "KeyError"),
+        ("settled", "expects the function itself"),
+    ],
+)
+def test_check_3_7_wrong_rules_are_named(answer, match):
+    rejects(checks.check_3_7, answer, match=match)
+
+
+def test_each_check_tells_wrong_from_right():
+    tells_wrong_from_right(checks)

@@ -1,0 +1,306 @@
+"""Exercises of chapter 6d: wrong answers are named, right ones pass."""
+
+import numpy as np
+import pytest
+from answers import Watched, rejects, stub, tells_wrong_from_right
+from keras import ops
+
+from utils.baselines.ngrams import NGram
+from utils.checks import chapter_06d
+from utils.data import corpora
+
+checks = Watched(chapter_06d)
+
+PMI = np.log(40)
+BITS = 249.5 / 200 / np.log(2)
+
+
+def test_6_1_right_answers_pass(capsys):
+    checks.check_6_1([PMI, PMI - np.log(5), BITS])
+    checks.check_6_1(np.array([3.69, 2.08, 1.80]))  # rounded
+    assert "6.1: correct" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("answer", "match"),
+    [
+        (None, "None"),
+        ([PMI, PMI], "shape"),
+        ([np.log2(40), 2.08, BITS], "in bits"),
+        ([40, 2.08, BITS], "logarithm"),
+        ([-PMI, 2.08, BITS], "sign"),
+        ([np.log(8 / 2000), 2.08, BITS], "not probabilities"),
+        ([1.0, 2.08, BITS], "first number"),
+        ([PMI, PMI, BITS], "shifted"),
+        ([PMI, PMI + np.log(5), BITS], "Subtract log K"),
+        ([PMI, PMI - 5, BITS], "not K"),
+        ([PMI, 0.0, BITS], "second number"),
+        ([PMI, PMI - np.log(5), 1.2475], "nats per character"),
+        ([PMI, PMI - np.log(5), 200 * BITS], "divide by 200"),
+        ([PMI, PMI - np.log(5), -BITS], "sign"),
+        ([PMI, PMI - np.log(5), 1.2475 * np.log(2)], "do not multiply"),
+        ([PMI, PMI - np.log(5), 9.0], "third number"),
+    ],
+)
+def test_6_1_wrong_answers_are_named(answer, match):
+    rejects(checks.check_6_1, answer, match=match)
+
+
+def logits(u, real, drawn):
+    return ops.sum(u * real, -1), ops.sum(u[:, None] * drawn, -1)
+
+
+def right_6_2(u, real, drawn):
+    s, noise = logits(u, real, drawn)
+    return ops.softplus(-s) + ops.sum(ops.softplus(noise), -1)
+
+
+def by_cross_entropy(u, real, drawn):
+    """Keras's own loss on all logits, with labels 1, 0, 0 …"""
+    s, noise = logits(u, real, drawn)
+    every = ops.concatenate([s[:, None], noise], -1)
+    label = ops.concatenate(
+        [ops.ones_like(s[:, None]), ops.zeros_like(noise)], -1
+    )
+    return ops.sum(ops.binary_crossentropy(label, every, from_logits=True), -1)
+
+
+def test_6_2_right_answers_pass():
+    checks.check_6_2(right_6_2)
+    checks.check_6_2(by_cross_entropy)
+
+
+def of_logits(function):
+    return lambda u, real, drawn: function(*logits(u, real, drawn))
+
+
+@pytest.mark.parametrize(
+    ("answer", "match"),
+    [
+        (stub, "no answer yet"),
+        (lambda u, r, d: ops.mean(right_6_2(u, r, d)), "not their mean"),
+        (lambda u, r, d: ops.sum(right_6_2(u, r, d)), "not their sum"),
+        (lambda u, r, d: -right_6_2(u, r, d), "sign"),
+        (of_logits(lambda s, n: ops.softplus(-s)), "missing"),
+        (
+            of_logits(
+                lambda s, n: ops.softplus(-s) + ops.mean(ops.softplus(n), -1)
+            ),
+            "averaged",
+        ),
+        (
+            of_logits(
+                lambda s, n: ops.softplus(-s) + ops.sum(ops.softplus(-n), -1)
+            ),
+            "minus inside",
+        ),
+        (
+            of_logits(
+                lambda s, n: ops.softplus(s) + ops.sum(ops.softplus(-n), -1)
+            ),
+            "exchanged",
+        ),
+        (
+            of_logits(
+                lambda s, n: ops.softplus(s) + ops.sum(ops.softplus(n), -1)
+            ),
+            "wrong sign",
+        ),
+        (
+            of_logits(
+                lambda s, n: (
+                    -ops.log(ops.sigmoid(s))
+                    - ops.sum(ops.log(ops.sigmoid(-n)), -1)
+                )
+            ),
+            "not finite",
+        ),
+        (lambda u, r, d: right_6_2(u, r, d)[:, None], "shape"),
+        (lambda u, r, d: right_6_2(u, r, d) + 0.5, "differ"),
+        (lambda u, r, d: None, "None"),
+    ],
+)
+def test_6_2_wrong_answers_are_named(answer, match):
+    rejects(checks.check_6_2, answer, match=match)
+
+
+def right_6_3(fitted, counts, x_max=10.0):
+    weight = ops.minimum(1.0, (counts / x_max) ** 0.75)
+    return weight * ops.square(fitted - ops.log(counts))
+
+
+def by_where(fitted, counts, x_max=10.0):
+    weight = ops.where(
+        counts < x_max, ops.exp(0.75 * ops.log(counts / x_max)), 1.0
+    )
+    return weight * (ops.log(counts) - fitted) ** 2
+
+
+def test_6_3_right_answers_pass():
+    checks.check_6_3(right_6_3)
+    checks.check_6_3(by_where)
+
+
+def weight(counts, x_max):
+    return ops.minimum(1.0, (counts / x_max) ** 0.75)
+
+
+@pytest.mark.parametrize(
+    ("answer", "match"),
+    [
+        (stub, "no answer yet"),
+        (lambda f, c, m: ops.mean(right_6_3(f, c, m)), "not the mean"),
+        (lambda f, c, m: ops.square(f - ops.log(c)), "missing"),
+        (
+            lambda f, c, m: (c / m) ** 0.75 * ops.square(f - ops.log(c)),
+            "upper end",
+        ),
+        (
+            lambda f, c, m: (
+                ops.minimum(1.0, c / m) * ops.square(f - ops.log(c))
+            ),
+            "3/4",
+        ),
+        (lambda f, c, m: weight(c, m) * ops.square(f - c), "logarithm"),
+        (lambda f, c, m: weight(c, m) * ops.abs(f - ops.log(c)), "Square"),
+        (
+            lambda f, c, m: weight(c, m) * ops.square(f - ops.log1p(c)),
+            r"log\(1 \+ X\)",
+        ),
+        (
+            lambda f, c, m: ops.square(weight(c, m) * (f - ops.log(c))),
+            "outside the square",
+        ),
+        (lambda f, c, m: right_6_3(f, c, 10.0), "does not follow"),
+        (lambda f, c, m: right_6_3(f, c, m)[:, None], "shape"),
+        (lambda f, c, m: right_6_3(f, c, m) + 1, "differ"),
+    ],
+)
+def test_6_3_wrong_answers_are_named(answer, match):
+    rejects(checks.check_6_3, answer, match=match)
+
+
+def right_6_4(p, tau):
+    with np.errstate(divide="ignore"):
+        s = np.log(p) / tau
+    w = np.exp(s - s.max())
+    return w / w.sum()
+
+
+def by_powers(p, tau):
+    """Powers of the ratio to the largest: no logarithm at all."""
+    w = (p / p.max()) ** (1 / tau)
+    return w / w.sum()
+
+
+def test_6_4_right_answers_pass():
+    checks.check_6_4(right_6_4)
+    checks.check_6_4(by_powers)
+
+
+def plain_powers(p, tau):
+    with np.errstate(all="ignore"):
+        w = p ** (1 / tau)
+        return w / w.sum()
+
+
+@pytest.mark.parametrize(
+    ("answer", "match"),
+    [
+        (stub, "no answer yet"),
+        (lambda p, t: p / t / (p / t).sum(), "cancels"),
+        (lambda p, t: p**t / (p**t).sum(), "exponent is 1/τ"),
+        (lambda p, t: p ** (1 / t), "sum"),
+        (
+            lambda p, t: np.exp(p / t) / np.exp(p / t).sum(),
+            "already a probability",
+        ),
+        (plain_powers, "largest logit"),
+        (lambda p, t: p[:2], "shape"),
+        (lambda p, t: right_6_4(p, 0.5 * t), "τ = 0.5"),
+        (lambda p, t: right_6_4(p, 0.5), "τ = 2"),
+    ],
+)
+def test_6_4_wrong_answers_are_named(answer, match):
+    rejects(checks.check_6_4, answer, match=match)
+
+
+@pytest.fixture(scope="module")
+def words():
+    """Ids of the chapter's texts, and the shares the check expects."""
+    vocabulary = checks._vocabulary()
+    found = corpora.load_definitions()
+    ids = vocabulary.encode(found.texts_train[:6000], 24)
+    shares = {
+        window: checks._share_of_kind(ids, len(vocabulary), 8, window)
+        for window in (1, 10)
+    }
+    return (ids, len(vocabulary), 8), shares
+
+
+def test_6_5_right_answers_pass(words):
+    given, shares = words
+    checks.check_6_5({w: share[0] for w, share in shares.items()}, *given)
+    rounded = {w: round(share[0], 2) for w, share in shares.items()}
+    checks.check_6_5(rounded, *given)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda s: None, "dict"),
+        (lambda s: {1: s[1][0]}, "dict"),
+        (lambda s: {1: 60.0, 10: 70.0}, "not in 0"),
+        (lambda s: {w: v[1] for w, v in s.items()}, "own five neighbours"),
+        (lambda s: {w: 0.143 for w in s}, "should be near"),
+        (lambda s: {1: s[10][0], 10: s[1][0]}, "exchanged"),
+    ],
+)
+def test_6_5_wrong_answers_are_named(words, change, match):
+    given, shares = words
+    rejects(checks.check_6_5, change(shares), *given, match=match)
+
+
+@pytest.fixture(scope="module")
+def streams():
+    """A text that a trigram knows less of than a longer memory does."""
+    rng = np.random.default_rng(0)
+    words = [rng.integers(4, 9, 6) for _ in range(40)]
+
+    def stream(n):
+        pieces = [np.append(words[i], 3) for i in rng.integers(0, 40, n)]
+        return np.concatenate(pieces)
+
+    return stream(600), stream(20)
+
+
+def test_6_6_right_answers_pass(streams, capsys):
+    ngram = NGram(6, 9).fit(streams[0])
+    checks.check_6_6(lambda c: ngram.distributions(c)[-1], *streams)
+    several = NGram(5, 48).fit(streams[0])  # more ids than occur
+    checks.check_6_6(lambda c: several.distributions(c)[-2:].mean(0), *streams)
+    assert "6.6: correct" in capsys.readouterr().out
+
+
+def test_6_6_wrong_answers_are_named(streams):
+    train, test = streams
+    bigram = NGram(2, 9).fit(train)
+    sharp = np.eye(9)
+
+    def cheat(context):
+        return 0.001 + 0.991 * sharp[test[len(context)]]
+
+    for answer, match in (
+        (stub, "no answer yet"),
+        (lambda c: bigram.distributions(c)[-1], "Look further back"),
+        (lambda c: bigram.distributions(c)[-1][:5], "should return 9"),
+        (lambda c: np.ones(9), "sum to 1"),
+        (lambda c: sharp[3], "probability 0"),
+        (cheat, "too good"),
+        (lambda c: None, "None"),
+    ):
+        rejects(checks.check_6_6, answer, train, test, match=match)
+
+
+def test_each_check_tells_wrong_from_right():
+    tells_wrong_from_right(checks)

@@ -1,0 +1,202 @@
+"""The files that say what to install agree with each other."""
+
+import ast
+import pathlib
+import re
+import sys
+import tomllib
+
+import check_pythons
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from utils import runtime
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
+PYTHONS = ("3.11", "3.12", "3.13")
+
+
+def lines(name):
+    return (ROOT / name).read_text(encoding="utf-8").splitlines()
+
+
+def requirements(name):
+    """Lines of a requirements file that name a package."""
+    return [
+        line
+        for line in lines(name)
+        if line.strip() and not line.lstrip().startswith(("#", "-"))
+    ]
+
+
+def by_name(texts):
+    parsed = [Requirement(text.split(" #")[0].strip()) for text in texts]
+    found = {canonicalize_name(item.name): item for item in parsed}
+    assert len(found) == len(parsed), "a package is named twice"
+    return found
+
+
+def bounds(texts):
+    return {name: item.specifier for name, item in by_name(texts).items()}
+
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+DIRECT = bounds(requirements("requirements.txt"))
+CONDA = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))
+
+
+def locked():
+    """Package to the list of locked versions (one per marker)."""
+    found = {}
+    for line in requirements("requirements.lock"):
+        item = Requirement(line)
+        found.setdefault(canonicalize_name(item.name), []).append(item)
+    return found
+
+
+def test_requirements_and_conda_environment_name_the_same_set():
+    (pip,) = (d for d in CONDA["dependencies"] if isinstance(d, dict))
+    assert pip["pip"][-1] == "-e ."
+    assert bounds(pip["pip"][:-1]) == DIRECT
+
+
+def test_requirements_end_with_the_package_itself():
+    assert lines("requirements.txt")[-1].strip() == "-e ."
+
+
+@pytest.mark.parametrize(
+    "line",
+    requirements("requirements.txt"),
+    ids=lambda line: re.split(r"[<>=\s]", line)[0],
+)
+def test_requirement_is_bounded_on_both_sides_and_says_why(line):
+    specifier = Requirement(line.split(" #")[0].strip()).specifier
+    operators = sorted(item.operator for item in specifier)
+    assert operators == ["<", ">="]
+    assert re.search(r" # \w", line)
+
+
+def test_pyproject_dependencies_are_a_subset_with_equal_bounds():
+    wanted = bounds(PROJECT["dependencies"])
+    assert wanted == {name: DIRECT[name] for name in wanted}
+
+
+def test_pyproject_has_what_the_library_imports():
+    imported = set()
+    for path in (ROOT / "utils").rglob("*.py"):
+        if path.stem == "backend":
+            continue  # imports whichever backend runs
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(node.module)
+    top = {name.split(".")[0] for name in imported} - {"utils"}
+    names = {"sklearn": "scikit-learn"}
+    names |= dict.fromkeys(("cycler", "PIL"), "matplotlib")  # it needs both
+    third_party = {names.get(n, n) for n in top - sys.stdlib_module_names}
+    assert third_party == set(bounds(PROJECT["dependencies"]))
+
+
+@pytest.mark.parametrize("name", DIRECT)
+def test_direct_dependency_is_locked_within_its_bounds(name):
+    for item in locked()[name]:
+        (pin,) = item.specifier
+        assert pin.operator == "=="
+        assert DIRECT[name].contains(pin.version)
+
+
+def test_lock_pins_every_line_and_names_no_address():
+    text = (ROOT / "requirements.lock").read_text("utf-8")
+    assert "://" not in text
+    assert "index-url" not in text
+    assert " @ " not in text
+    for items in locked().values():
+        for item in items:
+            assert [pin.operator for pin in item.specifier] == ["=="]
+            assert item.marker or len(items) == 1
+
+
+def test_backends_file_fits_the_extras():
+    extras = bounds(
+        text
+        for name in ("jax", "torch")
+        for text in PROJECT["optional-dependencies"][name]
+    )
+    pins = bounds(requirements("requirements-backends.txt"))
+    assert set(pins) == set(extras) == {"jax", "torch"}
+    for name, pin in pins.items():
+        (only,) = pin
+        assert only.operator == "=="
+        assert extras[name].contains(only.version)
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    assert f"PIP_TORCH ?= torch{pins['torch']}\n" in makefile
+
+
+def supported(specifier):
+    minors = [Version(f"3.{minor}") for minor in range(8, 20)]
+    return tuple(str(v) for v in minors if SpecifierSet(specifier).contains(v))
+
+
+def test_python_range_is_the_same_everywhere():
+    (conda,) = (
+        text.removeprefix("python")
+        for text in CONDA["dependencies"]
+        if isinstance(text, str) and text.startswith("python")
+    )
+    assert supported(PROJECT["requires-python"]) == PYTHONS
+    assert supported(conda) == PYTHONS
+    (low, high) = runtime.PYTHONS
+    assert (f"{low[0]}.{low[1]}", f"{high[0]}.{high[1]}") == (
+        PYTHONS[0],
+        PYTHONS[-1],
+    )
+    assert check_pythons.VERSIONS == PYTHONS
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    assert f"({low[0]}, {low[1]}) <= v <= ({high[0]}, {high[1]})" in makefile
+
+
+@pytest.fixture(scope="module")
+def workflow():
+    if not WORKFLOW.exists():
+        pytest.skip("no workflow file")
+    return yaml.safe_load(WORKFLOW.read_text("utf-8"))
+
+
+def test_workflow_tests_every_supported_python_and_system(workflow):
+    matrix = workflow["jobs"]["unit"]["strategy"]["matrix"]
+    assert tuple(matrix["python-version"]) == PYTHONS
+    assert [name.split("-")[0] for name in matrix["os"]] == [
+        "ubuntu",
+        "macos",
+        "windows",
+    ]
+    notebooks = workflow["jobs"]["notebooks"]["strategy"]["matrix"]
+    assert set(notebooks["python-version"]) <= set(PYTHONS)
+
+
+def test_workflow_reads_only_and_checks_cheap_things_first(workflow):
+    assert workflow["permissions"] == {"contents": "read"}
+    jobs = workflow["jobs"]
+    assert jobs["unit"]["needs"] == "lint"
+    assert jobs["notebooks"]["needs"] == "unit"
+    assert all("timeout-minutes" in job for job in jobs.values())
+
+
+def test_packages_of_the_set_up_check_are_all_required():
+    assert {canonicalize_name(name) for name in runtime.PACKAGES} <= set(DIRECT)
+
+
+def test_packages_installed_include_every_room_of_the_library():
+    text = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    listed = set(text["tool"]["setuptools"]["packages"])
+    folders = {
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for path in (ROOT / "utils").rglob("__init__.py")
+    }
+    assert listed == folders

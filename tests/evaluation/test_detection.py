@@ -1,0 +1,350 @@
+"""Detectors against hand-computed scores, scikit-learn and their promises."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+from sklearn.covariance import LedoitWolf
+from sklearn.decomposition import PCA
+from sklearn.metrics import roc_auc_score
+
+from utils import data
+from utils.baselines.detectors import KINDS, Baseline
+from utils.evaluation.detection import (
+    ModelDetector,
+    alarm_rates,
+    hold_out,
+    quantile_threshold,
+)
+from utils.models.autoencoders import Autoencoder
+from utils.models.vaes import VAE
+
+
+@pytest.fixture(scope="module")
+def digits_without_six():
+    return hold_out(data.load("digits").flat(), 6)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    rng = np.random.default_rng(0)
+    return rng.random((80, 5)).astype("float32")
+
+
+def made(kind):
+    return Baseline(kind, num_components=3 if kind == "pca" else None)
+
+
+each_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+# ---------------------------------------------------------------- split
+
+
+def test_hold_out_training_and_validation_rows_are_all_normal():
+    digits = data.load("digits")
+    split = hold_out(digits, 4)
+    assert 4 not in split.y_train and 4 not in split.y_val
+    assert len(split.x_train) == np.sum(digits.y_train != 4)
+    assert len(split.x_val) == np.sum(digits.y_val != 4)
+    np.testing.assert_array_equal(split.x_test, digits.x_test)
+    np.testing.assert_array_equal(split.is_anomaly, digits.y_test == 4)
+
+
+def test_hold_out_rows_keep_their_labels():
+    digits = data.load("digits")
+    split = hold_out(digits, [1, 7])
+    where = np.flatnonzero(~np.isin(digits.y_train, (1, 7)))
+    np.testing.assert_array_equal(split.x_train, digits.x_train[where])
+    np.testing.assert_array_equal(split.y_train, digits.y_train[where])
+    assert split.is_anomaly.sum() == np.isin(digits.y_test, (1, 7)).sum()
+
+
+def test_hold_out_no_row_stands_in_two_parts():
+    digits = data.load("digits")
+    marked = dataclasses.replace(
+        digits,
+        **{
+            f"x_{part}": start
+            + np.arange(len(getattr(digits, f"y_{part}")))[:, None]
+            for part, start in (("train", 0), ("val", 10_000), ("test", 20_000))
+        },
+    )
+    split = hold_out(marked, 0)
+    parts = [split.x_train, split.x_val, split.x_test]
+    ids = np.concatenate(parts).ravel()
+    assert len(np.unique(ids)) == len(ids)
+
+
+@pytest.mark.parametrize(
+    "classes, match",
+    [
+        (10, "anomalous: expected classes among 0, 1"),
+        ([3, 12], "received \\[12\\]"),
+        ([], "anomalous"),
+        (np.arange(10), "one class left as normal"),
+        (0.5, "integer labels"),
+    ],
+)
+def test_hold_out_wrong_classes_are_named(classes, match):
+    with pytest.raises(ValueError, match=match):
+        hold_out(data.load("digits"), classes)
+
+
+# ------------------------------------------------------------- baselines
+
+
+def test_z_score_hand_computed():
+    detector = Baseline("z_score").fit([[0.0, 10.0], [2.0, 30.0]])
+    # μ = (1, 20), σ = (1, 10)
+    np.testing.assert_allclose(
+        detector.score([[1.0, 20.0], [3.0, 20.0], [2.0, 0.0]]), [0, 2, 2.5]
+    )
+
+
+def test_z_score_constant_column_counts_in_its_own_units():
+    detector = Baseline("z_score").fit([[0.0, 5.0], [2.0, 5.0]])
+    np.testing.assert_allclose(detector.score([[1.0, 8.0]]), [4.5])
+
+
+def test_pca_score_equals_squared_reconstruction_error(rows):
+    rows = rows.astype("float64")
+    pca = PCA(3).fit(rows)
+    x_hat = pca.inverse_transform(pca.transform(rows))
+    np.testing.assert_allclose(
+        made("pca").fit(rows).score(rows),
+        ((rows - x_hat) ** 2).sum(1),
+        rtol=1e-4,
+    )
+
+
+def test_mahalanobis_equals_scikit_learn(rows):
+    oracle = LedoitWolf().fit(rows.astype("float64"))
+    np.testing.assert_allclose(
+        made("mahalanobis").fit(rows).score(rows),
+        oracle.mahalanobis(rows.astype("float64")),
+    )
+
+
+def test_mahalanobis_sees_a_row_that_breaks_a_correlation(rng):
+    line = rng.standard_normal(2000)
+    x = np.stack([line, line + 0.1 * rng.standard_normal(2000)], axis=1)
+    with_it, against_it = [2.0, 2.0], [1.0, -1.0]
+    mahalanobis = Baseline("mahalanobis").fit(x).score([with_it, against_it])
+    z_score = Baseline("z_score").fit(x).score([with_it, against_it])
+    assert mahalanobis[1] > 20 * mahalanobis[0]
+    assert z_score[0] > z_score[1]  # each entry alone is unremarkable
+
+
+def test_nearest_neighbor_distance_hand_computed():
+    detector = Baseline("nearest_neighbor").fit([[0.0, 0.0], [10.0, 0.0]])
+    np.testing.assert_allclose(detector.score([[3.0, 4.0], [10, 1]]), [5, 1])
+
+
+def test_isolation_forest_depends_on_its_seed_alone(rows):
+    def score(seed):
+        forest = Baseline("isolation_forest", seed=seed)
+        return forest.fit(rows).score(rows)
+
+    np.testing.assert_array_equal(score(1), score(1))
+    assert not np.array_equal(score(1), score(2))
+
+
+@each_kind
+def test_baseline_scores_an_outlier_highest(kind, rng):
+    x = rng.standard_normal((200, 4)).astype("float32")
+    outlier = np.full((1, 4), 8.0)
+    scores = made(kind).fit(x).score(np.concatenate([x, outlier]))
+    assert scores.shape == (201,) and scores.dtype == np.float64
+    assert scores.argmax() == 200
+
+
+@each_kind
+def test_baseline_row_score_does_not_depend_on_other_rows(kind, rows):
+    detector = made(kind).fit(rows)
+    together = detector.score(rows[:10])
+    alone = [detector.score(rows[i : i + 1])[0] for i in range(10)]
+    np.testing.assert_allclose(together, alone, rtol=1e-6, atol=1e-9)
+
+
+@each_kind
+def test_baseline_accepts_images(kind, rows):
+    images = rows[:, :4].reshape(-1, 2, 2, 1)
+    flat = made(kind).fit(rows[:, :4]).score(rows[:, :4])
+    np.testing.assert_allclose(made(kind).fit(images).score(images), flat)
+
+
+@each_kind
+def test_baseline_misuse_is_named(kind, rows):
+    with pytest.raises(ValueError, match="fit not called"):
+        made(kind).score(rows)
+    with pytest.raises(ValueError, match="NaN"):
+        made(kind).fit(np.full((5, 3), np.nan))
+    with pytest.raises(ValueError, match=r"x: expected shape \(n, 5\)"):
+        made(kind).fit(rows).score(rows[:, :3])
+
+
+@pytest.mark.parametrize(
+    "arguments, match",
+    [
+        ({"kind": "oracle"}, "kind: expected one of 'z_score'"),
+        ({"kind": "pca"}, "num_components: expected a number"),
+        ({"kind": "z_score", "num_components": 3}, "num_components: .* None"),
+        ({"kind": "pca", "num_components": 0}, "num_components"),
+        ({"kind": "isolation_forest", "seed": -1}, "seed"),
+    ],
+)
+def test_baseline_wrong_arguments_are_named(arguments, match):
+    with pytest.raises(ValueError, match=match):
+        Baseline(**arguments)
+
+
+def test_pca_wider_than_the_rows_is_refused(rows):
+    with pytest.raises(ValueError, match="from 1 to 5"):
+        Baseline("pca", num_components=6).fit(rows)
+
+
+# ----------------------------------------------------------------- models
+
+
+def test_model_error_is_the_summed_squared_difference(rows):
+    model = Autoencoder((5,), 2, output="bernoulli", seed=0)
+    np.testing.assert_allclose(
+        ModelDetector(model).score(rows),
+        ((rows - model.reconstruct(rows)) ** 2).sum(1),
+        rtol=1e-5,
+    )
+
+
+def test_model_loss_is_the_model_s_own(rows):
+    model = Autoencoder((5,), 2, output="bernoulli", seed=0)
+    np.testing.assert_allclose(
+        ModelDetector(model, "loss").score(rows), model.score(rows)
+    )
+
+
+def test_variational_loss_is_minus_the_bound(rows):
+    vae = VAE((5,), 2, widths=(8,), likelihood="gaussian", seed=0)
+    detector = ModelDetector(vae, "loss", num_samples=3, seed=4)
+    np.testing.assert_allclose(
+        detector.score(rows), -vae.elbo(rows, 3, seed=4), rtol=1e-6
+    )
+    np.testing.assert_array_equal(detector.score(rows), detector.score(rows))
+
+
+def test_model_detector_fits_normal_rows_and_finds_the_class_left_out(
+    digits_without_six,
+):
+    split = digits_without_six
+    model = Autoencoder((64,), 8, widths=(128,), output="bernoulli", seed=0)
+    model.compile(keras.optimizers.Adam(4e-3))
+    detector = ModelDetector(model)
+    before = detector.score(split.x_val).mean()
+    fitted = detector.fit(split.x_train, epochs=6, batch_size=32)
+    assert fitted is detector
+    assert detector.score(split.x_val).mean() < 0.5 * before
+    auroc = roc_auc_score(split.is_anomaly, detector.score(split.x_test))
+    assert auroc > 0.85
+
+
+def test_model_detector_misuse_is_named(rows):
+    with pytest.raises(ValueError, match="model: expected a model with"):
+        ModelDetector(Baseline("z_score"))
+    model = Autoencoder((5,), 2, seed=0)
+    with pytest.raises(ValueError, match="kind: expected one of 'error'"):
+        ModelDetector(model, "elbo")
+    with pytest.raises(ValueError, match=r"shape \(n, 5\)"):
+        ModelDetector(model).score(rows[:, :4])
+    with pytest.raises(ValueError, match="NaN"):
+        ModelDetector(model).score(np.full((2, 5), np.nan))
+
+
+# -------------------------------------------------------------- threshold
+
+
+@pytest.mark.parametrize("quantile", [0.5, 0.8, 0.9, 0.95, 0.99])
+@pytest.mark.parametrize("n", [100, 101, 260, 997])
+def test_threshold_flags_one_minus_q_of_the_rows_it_was_set_on(n, quantile):
+    scores = np.random.default_rng(n).exponential(size=n)
+    threshold = quantile_threshold(scores, quantile)
+    flagged = int(np.sum(scores > threshold))
+    assert flagged == int(np.floor((1 - quantile) * n + 1e-9))
+    assert abs(flagged / n - (1 - quantile)) < 1 / n
+    assert threshold in scores
+
+
+def test_threshold_of_real_scores_flags_one_minus_q(digits_without_six):
+    split = digits_without_six
+    detector = Baseline("pca", num_components=8).fit(split.x_train)
+    scores = detector.score(split.x_val)
+    for quantile in (0.9, 0.95):
+        flagged = np.mean(scores > quantile_threshold(scores, quantile))
+        assert 1 - quantile - 1 / len(scores) < flagged <= 1 - quantile + 1e-9
+
+
+def test_threshold_new_normal_rows_raise_about_as_many_alarms(rng):
+    rates = []
+    for _ in range(400):
+        val, new = rng.exponential(size=(2, 200))
+        rates.append(np.mean(new > quantile_threshold(val, 0.9)))
+    # expected (n + 1 − rank) / (n + 1) = 21 / 201
+    assert np.mean(rates) == pytest.approx(21 / 201, abs=0.01)
+
+
+def test_threshold_follows_order_not_scale(rng):
+    scores = rng.exponential(size=300)
+    assert quantile_threshold(np.log(scores), 0.9) == pytest.approx(
+        np.log(quantile_threshold(scores, 0.9))
+    )
+
+
+def test_threshold_with_ties_flags_at_most_its_share():
+    scores = np.array([1.0] * 50 + [2.0] * 50)
+    assert np.mean(scores > quantile_threshold(scores, 0.9)) == 0.0
+
+
+@pytest.mark.parametrize(
+    "scores, quantile, match",
+    [
+        ([1.0, np.nan, 2.0], 0.5, "NaN"),
+        (np.arange(30), 1.0, "strictly between"),
+        (np.arange(30), 95, "quantile"),
+        (np.arange(19), 0.95, "at least 20 rows"),
+        (np.ones((30, 2)), 0.5, "1 axes"),
+        ([], 0.5, "scores"),
+    ],
+)
+def test_threshold_wrong_input_is_named(scores, quantile, match):
+    with pytest.raises(ValueError, match=match):
+        quantile_threshold(scores, quantile)
+
+
+def test_threshold_of_just_enough_rows_is_the_second_largest():
+    assert quantile_threshold(np.arange(20.0), 0.95) == 18.0
+
+
+def test_alarm_rates_hand_computed():
+    scores = [1, 2, 3, 4, 5, 6]
+    truth = np.array([False, False, False, True, False, True])
+    rates = alarm_rates(scores, truth, 3.5)
+    assert rates == {
+        "false_alarms": 0.25,
+        "recall": 1.0,
+        "precision": pytest.approx(2 / 3),
+    }
+    assert alarm_rates(scores, truth, 9)["precision"] == 1.0
+    assert alarm_rates(scores, truth, 9)["recall"] == 0.0
+
+
+@pytest.mark.parametrize(
+    "truth, match",
+    [
+        ([0, 1, 0], "booleans"),
+        ([True, False], "shape"),
+        ([True, True, True], "both kinds"),
+    ],
+)
+def test_alarm_rates_wrong_labels_are_named(truth, match):
+    with pytest.raises(ValueError, match=match):
+        alarm_rates([1.0, 2.0, 3.0], truth, 1.5)

@@ -1,0 +1,85 @@
+"""Information of codes on factors: closed forms and invariances."""
+
+import numpy as np
+import pytest
+import sklearn.metrics
+
+from utils.evaluation import factors
+
+
+@pytest.fixture
+def known(rng):
+    return rng.integers(0, [4, 5, 6], (3000, 3))
+
+
+def test_information_equals_scikit_learn(known, rng):
+    codes = rng.integers(0, 3, (3000, 2))
+    codes[:, 1] = (codes[:, 1] + known[:, 0]) % 3
+    found = factors.factor_information(codes, known)
+    assert found.shape == (2, 3)
+    for i in range(2):
+        for j in range(3):
+            oracle = sklearn.metrics.mutual_info_score(codes[:, i], known[:, j])
+            assert found[i, j] == pytest.approx(oracle, abs=1e-6)
+
+
+def test_information_of_a_copy_is_the_entropy(known):
+    found = factors.factor_information(known, known)
+    assert found[0, 0] == pytest.approx(np.log(4), rel=0.01)
+
+
+def test_information_of_binned_gaussians_near_closed_form(rng):
+    x, noise = rng.standard_normal((2, 50_000))
+    y = 0.9 * x + np.sqrt(1 - 0.81) * noise
+    found = factors.factor_information(x[:, None], y[:, None], bins=30)[0, 0]
+    # binning loses information: a little less than −½ log(1 − ρ²) = 0.83
+    assert 0.75 < found < 0.84
+
+
+def test_gap_one_unit_a_factor_is_one_in_any_order_and_scale(known):
+    codes = np.stack([-3.0 * known[:, 2], known[:, 0], 0.1 * known[:, 1]], 1)
+    # independent columns share a little by chance
+    assert factors.mutual_information_gap(codes, known) > 0.98
+
+
+def test_gap_two_equal_units_is_zero(known):
+    codes = np.concatenate([known, known], axis=1)
+    assert factors.mutual_information_gap(codes, known) == pytest.approx(0)
+
+
+def test_gap_of_a_rotated_code_is_low(rng):
+    two = rng.uniform(-1, 1, (5000, 2))
+    angle = np.pi / 4
+    rotation = [
+        [np.cos(angle), -np.sin(angle)],
+        [np.sin(angle), np.cos(angle)],
+    ]
+    straight = factors.mutual_information_gap(two, two)
+    turned = factors.mutual_information_gap(two @ np.array(rotation), two)
+    assert straight > 0.9
+    assert turned < 0.1
+
+
+def test_gap_of_noise_is_near_zero(known, rng):
+    codes = rng.standard_normal((3000, 5))
+    assert factors.mutual_information_gap(codes, known) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("spoil", "match"),
+    [
+        (lambda c, f: (c[:, :1], f), "codes: expected at least two units"),
+        (lambda c, f: (c[:-1], f), "factors: expected 2999 rows"),
+        (lambda c, f: (c, 0 * f), "factors: expected columns that vary"),
+        (lambda c, f: (c[:, 0], f), "codes: expected an array with 2 axes"),
+        (lambda c, f: (c * np.nan, f), "codes: expected finite"),
+    ],
+)
+def test_bad_arrays_refused(spoil, match, known):
+    with pytest.raises(ValueError, match=match):
+        factors.mutual_information_gap(*spoil(known.astype(float), known))
+
+
+def test_bad_number_of_bins_refused(known):
+    with pytest.raises(ValueError, match="bins: expected an integer ≥ 2"):
+        factors.factor_information(known, known, bins=1)

@@ -1,0 +1,515 @@
+"""Models of texts: contract, padding, losses by hand, transfer, errors."""
+
+import contracts
+import keras
+import numpy as np
+import pytest
+from contracts import EAGERLY, Case
+from keras import ops
+
+from utils import data
+from utils.models.text import DenoisingText, LanguageModel, TextClassifier
+from utils.support.token_ids import draw_token
+
+BACKEND = keras.backend.backend()
+SIZE = 12
+
+# Between them the cases of a class move every argument off its default.
+CASES = [
+    Case(
+        "denoiser_bag",
+        DenoisingText,
+        {"vocabulary_size": SIZE, "embedding_dim": 5, "rate": 0.2, "seed": 3},
+        num_weights=3,
+        num_generators=1,
+    ),
+    Case(
+        "denoiser_gru",
+        DenoisingText,
+        {"vocabulary_size": SIZE, "units": 6, "trunk": "gru"},
+        num_weights=6,
+        num_generators=2,  # the GRU has one for its dropout
+    ),
+    Case(
+        "denoiser_conv",
+        DenoisingText,
+        {"vocabulary_size": SIZE, "trunk": "conv", "window": 3},
+        num_weights=7,
+        num_generators=1,
+    ),
+    Case(
+        "language_gru",
+        LanguageModel,
+        {"vocabulary_size": SIZE, "embedding_dim": 4, "units": 6, "seed": 1},
+        num_weights=6,
+        num_generators=1,
+    ),
+    Case(
+        "language_conv",
+        LanguageModel,
+        {"vocabulary_size": SIZE, "trunk": "conv", "window": 4, "units": 5},
+        num_weights=7,
+    ),
+    Case(
+        "classifier_bag",
+        TextClassifier,
+        {
+            "vocabulary_size": SIZE,
+            "num_classes": 3,
+            "embedding_dim": 5,
+            "seed": 2,
+        },
+        num_weights=3,
+    ),
+    Case(
+        "classifier_gru",
+        TextClassifier,
+        {
+            "vocabulary_size": SIZE,
+            "num_classes": 4,
+            "units": 5,
+            "trunk": "gru",
+        },
+        num_weights=6,
+        num_generators=1,
+    ),
+    Case(
+        "classifier_conv",
+        TextClassifier,
+        {
+            "vocabulary_size": SIZE,
+            "num_classes": 2,
+            "trunk": "conv",
+            "window": 3,
+        },
+        num_weights=7,
+    ),
+]
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+SELF = [case for case in CASES if case.cls is not TextClassifier]
+each_self = pytest.mark.parametrize("case", SELF, ids=lambda case: case.name)
+
+
+def some_ids(n=16, length=7, seed=0):
+    rng = np.random.default_rng(seed)
+    ids = rng.integers(2, SIZE, (n, length)).astype("int32")
+    for row, count in zip(ids, rng.integers(2, length + 1, n), strict=True):
+        row[count:] = 0
+    return ids
+
+
+def arguments(case, ids):
+    """What ``fit`` and ``evaluate`` get."""
+    if case.cls is TextClassifier:
+        return ids, np.arange(len(ids)) % case.config["num_classes"]
+    return (ids,)
+
+
+def number(value):
+    return float(ops.convert_to_numpy(value))
+
+
+# ------------------------------------------------------------------ contract
+
+
+@each_case
+def test_model_config_round_trip(case):
+    contracts.check_config_kept(case)
+
+
+def test_cases_move_every_argument():
+    for cls in (DenoisingText, LanguageModel, TextClassifier):
+        moved = set()
+        for case in CASES:
+            if case.cls is cls:
+                moved |= contracts.changed_arguments(case)
+        assert moved == set(contracts.constructor_defaults(cls))
+
+
+@each_case
+def test_model_weights_and_generators_are_counted(case):
+    model = case.make()
+    assert len(model.weights) == case.num_weights
+    assert contracts.num_seed_generators(model) == case.num_generators
+
+
+@each_case
+def test_model_saved_and_loaded_gives_the_same(case, tmp_path):
+    model, ids = case.make(), some_ids()
+    path = str(tmp_path / "model.keras")
+    model(ids)
+    model.save(path)
+    again = keras.saving.load_model(path)
+    contracts.assert_same_outputs(
+        contracts.numpy_tree(model(ids)), contracts.numpy_tree(again(ids))
+    )
+    assert contracts.json_form(again.get_config()) == contracts.json_form(
+        model.get_config()
+    )
+
+
+@each_case
+def test_model_symbolic_shapes_agree(case):
+    model, ids = case.make(), some_ids()
+    symbolic = model(keras.Input((7,), dtype="int32"))
+    eager = model(ops.convert_to_tensor(ids))
+    if not isinstance(eager, dict):
+        symbolic, eager = {"out": symbolic}, {"out": eager}
+    for name, value in eager.items():
+        assert tuple(symbolic[name].shape[1:]) == tuple(value.shape[1:])
+
+
+@pytest.mark.parametrize("name", ["denoiser_bag", "language_conv"])
+def test_model_fit_moves_all_weights(name):
+    case = next(case for case in CASES if case.name == name)
+    contracts.check_fit_moves_all_weights(case.make(), some_ids(64))
+
+
+def test_classifier_fit_evaluate_predict_agree():
+    model = CASES[5].make()
+    ids, y = arguments(CASES[5], some_ids(20))
+    model.compile(keras.optimizers.SGD(0.0), run_eagerly=EAGERLY)
+    model.fit(ids, y, validation_data=(ids, y), verbose=0)
+    found = model.evaluate(ids, y, batch_size=8, verbose=0, return_dict=True)
+    logits = model.predict(ids, verbose=0)
+    assert np.isclose(found["accuracy"], np.mean(logits.argmax(1) == y))
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    np.testing.assert_allclose(model.classify(ids), p, rtol=1e-4)
+    # Keras weighs the batch means by their rows
+    by_hand = -np.log(p[np.arange(20), y]).mean()
+    assert np.isclose(found["loss"], by_hand, rtol=1e-4)
+
+
+# ------------------------------------------------------------------- padding
+
+
+@each_case
+def test_model_more_padding_changes_nothing(case):
+    model, ids = case.make(), some_ids()
+    longer = np.pad(ids, ((0, 0), (0, 9)))
+    np.testing.assert_allclose(
+        model.encode(ids), model.encode(longer), rtol=1e-5, atol=1e-6
+    )
+    if case.cls is TextClassifier:
+        first, second = model.classify(ids), model.classify(longer)
+    else:
+        first, second = model.score(ids), model.score(longer)
+    np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-6)
+
+
+@each_self
+def test_loss_more_padding_changes_nothing(case):
+    model, ids = case.make(), some_ids()
+    model.compile("sgd", run_eagerly=EAGERLY)
+    values = [
+        model.evaluate(np.pad(ids, ((0, 0), (0, k))), verbose=0)[0]
+        for k in (0, 6)
+    ]
+    np.testing.assert_allclose(values[0], values[1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("trunk", ["conv", "gru"])
+def test_language_model_sees_the_past_alone(trunk):
+    model = LanguageModel(SIZE, 4, 6, trunk, window=3, seed=0)
+    ids = some_ids(4)[:, :6]
+    ids[ids == 0] = 5
+    changed = ids.copy()
+    changed[:, 3] = 3 + (changed[:, 3] - 2) % 9
+    first, second = (
+        ops.convert_to_numpy(model(x)["logits"]) for x in (ids, changed)
+    )
+    np.testing.assert_allclose(first[:, :4], second[:, :4], atol=1e-6)
+    assert np.abs(first[:, 4] - second[:, 4]).max() > 1e-4
+
+
+def test_convolution_forgets_what_left_its_window():
+    model = LanguageModel(SIZE, 4, 6, "conv", window=2, seed=0)
+    ids = np.full((1, 6), 5, "int32")
+    other = ids.copy()
+    other[0, 0] = 7
+    first, second = (
+        ops.convert_to_numpy(model(x)["logits"])[0] for x in (ids, other)
+    )
+    far = np.abs(first - second).max(axis=1) > 1e-6
+    assert far.tolist() == [False, True, True, False, False, False]
+
+
+def test_denoiser_ignores_the_order_of_a_bag():
+    model = DenoisingText(SIZE, 4, seed=0)
+    ids = np.array([[3, 4, 5, 6]], "int32")
+    np.testing.assert_allclose(
+        model.encode(ids), model.encode(ids[:, ::-1]), rtol=1e-5
+    )
+
+
+# -------------------------------------------------------------------- losses
+
+
+def test_denoiser_loss_equals_its_formula():
+    model, ids = DenoisingText(SIZE, 4, rate=0.0, seed=0), some_ids()
+    table, kernel, bias = model.get_weights()
+    total, count = 0.0, 0
+    for row in ids:
+        real = row[row != 0]
+        logits = table[real].mean(0) @ kernel + bias
+        log_p = logits - np.log(np.exp(logits).sum())
+        total, count = total - log_p[real].sum(), count + len(real)
+    model.compile("sgd", run_eagerly=EAGERLY)
+    found = model.evaluate(ids, batch_size=5, verbose=0, return_dict=True)
+    # the metric weighs tokens alike; Keras's loss weighs batches
+    assert np.isclose(found["nats_per_token"], total / count, rtol=1e-5)
+    whole = model.evaluate(ids, batch_size=16, verbose=0, return_dict=True)
+    assert np.isclose(whole["loss"], total / count, rtol=1e-5)
+    assert np.isclose(model.score(ids).sum(), total, rtol=1e-5)
+
+
+def test_language_model_without_trunk_is_a_bigram_table():
+    model, ids = LanguageModel(SIZE, 4, trunk="bag", seed=0), some_ids(5)
+    table, kernel, bias = model.get_weights()
+    scores = []
+    for row in ids:
+        nats, before = 0.0, 1  # the start
+        for token in row[row != 0]:
+            logits = table[before] @ kernel + bias
+            nats -= logits[token] - np.log(np.exp(logits).sum())
+            before = token
+        scores.append(nats)
+    np.testing.assert_allclose(model.score(ids), scores, rtol=1e-5)
+
+
+def test_loss_sample_weights_weigh_texts():
+    model, ids = DenoisingText(SIZE, 4, rate=0.0, seed=0), some_ids(8)
+    model.compile("sgd", run_eagerly=EAGERLY)
+    weight = np.array([1.0, 0, 2, 0, 0, 0, 0, 1])
+    found = model.evaluate(
+        ids, sample_weight=weight, verbose=0, return_dict=True
+    )
+    count = (ids != 0).sum(1)
+    expected = (model.score(ids) * weight).sum() / (count * weight).sum()
+    assert np.isclose(found["loss"], expected, rtol=1e-5)
+
+
+def test_loss_has_the_penalties_of_layers():
+    plain, ids = CASES[5].make(), some_ids(6)
+    y = np.array([0, 1, 2] * 2)
+    outputs = plain(ids)
+    before = number(plain.compute_loss(ids, ops.convert_to_tensor(y), outputs))
+    plain.encoder.get_layer(
+        "embedding"
+    ).embeddings_regularizer = keras.regularizers.L2(1.0)
+    plain.encoder.get_layer(
+        "embedding"
+    ).embeddings.regularizer = keras.regularizers.L2(1.0)
+    after = number(plain.compute_loss(ids, ops.convert_to_tensor(y), outputs))
+    squares = (plain.encoder.get_weights()[0] ** 2).sum()
+    assert np.isclose(after - before, squares, rtol=1e-3)
+
+
+def test_classifier_batch_as_large_as_it_has_classes_is_per_text():
+    # where (n,) labels could be spread over n columns without a word
+    model = TextClassifier(SIZE, 8, 4, seed=0)
+    ids, y = some_ids(8), np.arange(8)[::-1]
+    logits = ops.convert_to_numpy(model(ids))
+    log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    model.compile("sgd", run_eagerly=EAGERLY)
+    loss = model.evaluate(ids, y, batch_size=8, verbose=0)[0]
+    assert np.isclose(loss, -log_p[np.arange(8), y].mean(), rtol=1e-5)
+    column = model.evaluate(ids, y[:, None], batch_size=8, verbose=0)[0]
+    assert np.isclose(loss, column, rtol=1e-6)
+
+
+def test_denoiser_removes_tokens_in_training_alone():
+    model = DenoisingText(SIZE, 4, rate=0.4, seed=0)
+    ids = np.full((500, 10), 5, "int32")
+    removed = ops.convert_to_numpy(model.damage(ids, training=True)) == 0
+    assert abs(removed.mean() - 0.4) < 0.03
+    kept = ops.convert_to_numpy(model.damage(ids, training=False))
+    assert np.array_equal(kept, ids)
+
+
+# ------------------------------------------------------------------ learning
+
+
+def test_language_model_learns_a_cycle_and_samples_it():
+    cycle = np.tile(np.arange(3, 9), 40)[:200]
+    starts = np.random.default_rng(0).integers(0, 180, 256)
+    ids = np.stack([cycle[s : s + 12] for s in starts]).astype("int32")
+    model = LanguageModel(9, 8, 16, "conv", window=2, seed=0)
+    model.compile(keras.optimizers.Adam(3e-2))
+    model.fit(ids, batch_size=16, epochs=3, verbose=0)
+    later = model.score(ids) / 12
+    # one free choice of six at the start, then no doubt
+    assert abs(later.mean() - np.log(6) / 12) < 0.1
+    text = model.sample(2, 14, prompt=[4, 5], temperature=0.0)
+    assert text.shape == (2, 14) and text.dtype == np.int32
+    steps = np.diff(text[0])
+    assert set(steps.tolist()) <= {1, -5}
+
+
+def test_sample_same_seed_same_texts_and_gru_runs():
+    model = LanguageModel(SIZE, 4, 6, "gru", seed=0)
+    first, again = (model.sample(3, 5, seed=4) for _ in range(2))
+    assert np.array_equal(first, again) and first.min() > 2
+    assert not np.array_equal(first, model.sample(3, 5, seed=5))
+
+
+def test_draw_token_temperature_sharpens_and_flattens():
+    rng = np.random.default_rng(0)
+    logits = np.tile(np.log([1e-9] * 3 + [0.6, 0.3, 0.1]), (20_000, 1))
+    for temperature in (0.5, 1.0, 2.0):
+        drawn = draw_token(logits, temperature, rng)
+        share = np.bincount(drawn, minlength=6)[3:] / len(drawn)
+        expected = np.array([0.6, 0.3, 0.1]) ** (1 / temperature)
+        expected /= expected.sum()
+        np.testing.assert_allclose(share, expected, atol=0.015)
+    assert set(draw_token(logits[:5], 0.0, rng)) == {3}
+
+
+def test_adopt_copies_the_encoder_and_leaves_the_head():
+    denoiser = DenoisingText(SIZE, 5, rate=0.3, seed=0)
+    model = TextClassifier(SIZE, 3, 5, seed=1)
+    head = [w.copy() for w in model.head.get_weights()]
+    model.adopt(denoiser)
+    for ours, theirs in zip(
+        model.encoder.get_weights(), denoiser.encoder.get_weights(), strict=True
+    ):
+        assert np.array_equal(ours, theirs)
+    for old, new in zip(head, model.head.get_weights(), strict=True):
+        assert np.array_equal(old, new)
+
+
+def test_frozen_stage_keeps_the_encoder_fine_tuning_moves_it():
+    model = TextClassifier(SIZE, 3, 5, seed=1)
+    ids, y = some_ids(24), np.arange(24) % 3
+    start = model.encoder.get_weights()[0].copy()
+    head = model.head.get_weights()[0].copy()
+    for frozen in (True, False):
+        model.encoder.trainable = not frozen
+        model.compile(keras.optimizers.Adam(1e-2), run_eagerly=EAGERLY)
+        model.fit(ids, y, epochs=2, batch_size=12, verbose=0)
+        same = np.array_equal(start, model.encoder.get_weights()[0])
+        assert same == frozen
+    assert not np.array_equal(head, model.head.get_weights()[0])
+
+
+def test_imdb_runs_on_the_same_path(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    y = np.arange(200) % 2
+    # 1 starts a review; words 10 to 19 are bad, 20 to 29 good
+    x = rng.integers(30, 9999, (200, 40))
+    x[:, 0] = 1
+    x[:, 5:15] = 10 + 10 * y[:, None] + rng.integers(0, 10, (200, 10))
+    np.savez(tmp_path / "imdb.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    monkeypatch.setenv("COURSE_DATA", str(tmp_path))
+    reviews = data.load("imdb")
+    assert reviews.x_train.shape[1] == 200  # padded with 0
+    model = TextClassifier(10_000, 2, 8, seed=0)
+    model.compile(keras.optimizers.Adam(0.05))
+    model.fit(reviews.x_train, reviews.y_train, epochs=3, verbose=0)
+    found = model.evaluate(
+        reviews.x_test, reviews.y_test, verbose=0, return_dict=True
+    )
+    assert found["accuracy"] > 0.9
+    denoiser = DenoisingText(10_000, 8, seed=0)
+    denoiser.compile("adam", run_eagerly=EAGERLY)
+    denoiser.fit(reviews.x_train[:32], verbose=0)
+    model.adopt(denoiser)
+
+
+# -------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("cls", "more", "match"),
+    [
+        (DenoisingText, {"vocabulary_size": 3}, "vocabulary_size"),
+        (DenoisingText, {"rate": 1.0}, "rate"),
+        (DenoisingText, {"embedding_dim": 0}, "embedding_dim"),
+        (LanguageModel, {"trunk": "lstm"}, "trunk: expected one of 'bag'"),
+        (LanguageModel, {"window": 0}, "window"),
+        (LanguageModel, {"units": 2.5}, "units"),
+        (TextClassifier, {"num_classes": 1}, "num_classes"),
+        (TextClassifier, {"num_classes": 2, "seed": -1}, "seed"),
+    ],
+)
+def test_bad_constructor_argument_is_named(cls, more, match):
+    with pytest.raises(ValueError, match=match):
+        cls(**{"vocabulary_size": SIZE, **more})
+
+
+BAD_IDS = [
+    (lambda ids: ids + SIZE, "0 to 11, the vocabulary"),
+    (lambda ids: ids.astype("float32"), "integer token ids"),
+    (lambda ids: ids[:, :, None], r"\(n, length\)"),
+    (lambda ids: ids * 0, "row 0 is empty"),
+    (lambda ids: ids[:0], "token ids"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "match"), BAD_IDS)
+@pytest.mark.parametrize("cls", [DenoisingText, LanguageModel, TextClassifier])
+def test_bad_ids_are_refused_before_training(cls, spoil, match):
+    more = {"num_classes": 2} if cls is TextClassifier else {}
+    model, ids = cls(SIZE, **more, embedding_dim=4), some_ids(4)
+    y = np.arange(4) % 2 if more else None
+    model.compile("sgd")
+    before = [w.copy() for w in model.get_weights()]
+    with pytest.raises(ValueError, match=match):
+        model.fit(spoil(ids), y, verbose=0)
+    with pytest.raises(ValueError, match="validation_data"):
+        bad = spoil(ids) if y is None else (spoil(ids), y)
+        model.fit(ids, y, validation_data=bad, verbose=0)
+    with pytest.raises(ValueError, match=match):
+        model.encode(spoil(ids))
+    assert all(map(np.array_equal, before, model.get_weights()))
+
+
+@pytest.mark.parametrize(
+    ("y", "match"),
+    [
+        (None, "y: expected one label for each text"),
+        (np.array([0, 1, 2, 3]), "from 0 to 2; received 3"),
+        (np.array([0, 1, 2]), "4 labels"),
+        (np.zeros((4, 3)), "vector of integer labels"),
+        (np.array([0.0, 1, 2, 0]), "integer labels"),
+    ],
+)
+def test_classifier_bad_labels_are_refused(y, match):
+    model = TextClassifier(SIZE, 3, 4)
+    model.compile("sgd")
+    with pytest.raises(ValueError, match=match):
+        model.fit(some_ids(4), y, verbose=0)
+
+
+def test_self_supervised_target_and_loss_are_refused():
+    model = DenoisingText(SIZE, 4)
+    model.compile("sgd")
+    with pytest.raises(ValueError, match="no target"):
+        model.fit(some_ids(4), np.zeros(4), verbose=0)
+    model.compile("sgd", loss="mse")
+    with pytest.raises(ValueError, match="loss: expected none"):
+        model.fit(some_ids(4), verbose=0)
+
+
+def test_adopt_another_encoder_is_refused():
+    model = TextClassifier(SIZE, 3, 5)
+    with pytest.raises(ValueError, match="pretrained"):
+        model.adopt(DenoisingText(SIZE, 6))
+    with pytest.raises(ValueError, match="pretrained"):
+        model.adopt(DenoisingText(SIZE + 1, 5))
+
+
+@pytest.mark.parametrize(
+    ("more", "match"),
+    [
+        ({"n": 0}, "n: expected"),
+        ({"length": 0}, "length"),
+        ({"temperature": -1.0}, "temperature"),
+        ({"prompt": [99]}, "prompt"),
+        ({"prompt": []}, "prompt"),
+        ({"seed": 1.5}, "seed"),
+    ],
+)
+def test_sample_bad_argument_is_named(more, match):
+    with pytest.raises(ValueError, match=match):
+        LanguageModel(SIZE, 4, 4).sample(**more)

@@ -1,0 +1,93 @@
+"""Progress line and snapshots."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+
+from utils.models import autoencoders
+from utils.training import callbacks
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = autoencoders.Autoencoder((6,), 2, widths=(), seed=0)
+    model.compile("sgd")
+    return model
+
+
+X = np.random.default_rng(0).random((20, 6)).astype("float32")
+
+
+@pytest.mark.parametrize(
+    ("every", "epochs", "printed"),
+    [(None, 3, [3]), (2, 3, [2, 3]), (2, 4, [2, 4]), (1, 2, [1, 2])],
+)
+def test_progress_line_prints_the_asked_epochs_only(
+    model, capsys, every, epochs, printed
+):
+    line = callbacks.ProgressLine("linear", every=every)
+    model.fit(X, epochs=epochs, verbose=0, callbacks=[line])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(printed)
+    for text, epoch in zip(lines, printed, strict=True):
+        # mse and loss come in the backend's order of metrics
+        numbers = sorted(re.findall(r"(loss|mse) ", text))
+        assert numbers == ["loss", "mse"]
+        assert text.startswith(f"linear: epoch {epoch}  ")
+        assert re.search(r"\(\d+\.\d s\)$", text)
+
+
+def test_progress_line_validation_numbers_are_in_the_line(model, capsys):
+    line = callbacks.ProgressLine()
+    model.fit(X, validation_data=X, epochs=1, verbose=0, callbacks=[line])
+    text = capsys.readouterr().out
+    assert text.startswith("epoch 1  ")
+    assert "val_loss" in text
+    assert "val_mse" in text
+
+
+def test_progress_line_no_control_characters(model, capsys):
+    line = callbacks.ProgressLine(every=1)
+    model.fit(X, epochs=2, verbose=0, callbacks=[line])
+    assert not re.search(r"[\x00-\x09\x0b-\x1f]", capsys.readouterr().out)
+
+
+def test_progress_line_early_stop_still_prints(model, capsys):
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = True
+
+    model.fit(
+        X,
+        epochs=9,
+        verbose=0,
+        callbacks=[callbacks.ProgressLine(every=5), Stop()],
+    )
+    assert capsys.readouterr().out.startswith("epoch 1 ")
+
+
+def test_snapshots_keep_the_asked_epochs_and_values(model):
+    keep = callbacks.Snapshots(lambda m: m.encoder.get_weights()[0], {0, 2})
+    before = model.encoder.get_weights()[0]
+    model.fit(X, epochs=3, verbose=0, callbacks=[keep])
+    assert sorted(keep.values) == [0, 2]
+    np.testing.assert_array_equal(keep.values[0], before)
+    assert not np.array_equal(keep.values[2], keep.values[0])
+    after = model.encoder.get_weights()[0]
+    assert not np.array_equal(keep.values[2], after)
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: callbacks.ProgressLine(every=0), "every: expected an integer"),
+        (lambda: callbacks.ProgressLine(every=1.5), "every"),
+        (lambda: callbacks.Snapshots(print, [-1]), "epochs: expected"),
+        (lambda: callbacks.Snapshots(print, [0.5]), "epochs: expected"),
+    ],
+)
+def test_callback_wrong_argument_refused(make, match):
+    with pytest.raises(ValueError, match=match):
+        make()

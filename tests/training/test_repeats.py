@@ -1,0 +1,60 @@
+"""Starting again from another seed."""
+
+import keras
+import numpy as np
+import pytest
+
+from utils.models.autoencoders import Autoencoder
+from utils.models.compression import Compressor
+from utils.training.repeats import restart, with_spread
+
+
+def model(seed=0):
+    return Autoencoder((4,), 2, output="linear", seed=seed)
+
+
+def test_restarted_model_trains_as_a_new_one():
+    x = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
+    first, second = model(0), model(7)
+    for one in (first, second):
+        one.compile(keras.optimizers.Adam(1e-2))
+    first.fit(x, batch_size=8, epochs=2, shuffle=False, verbose=0)
+    restart(first, 7)
+    assert int(first.optimizer.iterations) == 0
+    for one in (first, second):
+        one.fit(x, batch_size=8, epochs=2, shuffle=False, verbose=0)
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_restart_keeps_a_learning_rate_that_was_set():
+    one = model()
+    one.compile(keras.optimizers.Adam(0.03))
+    one.fit(np.zeros((8, 4), "float32"), verbose=0)
+    restart(one, 1)
+    assert float(one.optimizer.learning_rate) == pytest.approx(0.03)
+
+
+def test_restart_other_arguments_change_the_initial_weights():
+    one = Compressor((8, 8, 1), 4, step=0.2, seed=0)
+    one.compile(keras.optimizers.Adam(1e-2))
+    one.fit(np.ones((8, 8, 8, 1), "float32"), verbose=0)
+    restart(one, step=0.5)
+    wanted = Compressor((8, 8, 1), 4, step=0.5, seed=0).get_weights()
+    for a, b in zip(one.get_weights(), wanted, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_restart_needs_known_arguments_and_an_optimizer():
+    with pytest.raises(ValueError, match="model: expected a compiled one"):
+        restart(model(), 1)
+    plain = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    plain.compile("adam", "mse")
+    with pytest.raises(
+        ValueError, match="model: expected one with seed; .*Sequential"
+    ):
+        restart(plain, 1)
+
+
+def test_with_spread_is_population_standard_deviation():
+    assert with_spread(np.array([0.1, 0.3]), 3) == "0.200 ± 0.100"

@@ -1,0 +1,1 @@
+"""The classical opponents that every model is held against."""

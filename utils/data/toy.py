@@ -1,0 +1,61 @@
+"""Makers of the toy sets: ``(n, noise, generator)`` to ``(x, y)``."""
+
+import numpy as np
+
+__all__ = [
+    "TOY_MAKERS",
+]
+
+
+def _moons(n, noise, rng):
+    y = np.arange(n) % 2
+    t = rng.uniform(0, np.pi, n)
+    upper = np.stack([np.cos(t), np.sin(t)], axis=1)
+    lower = np.stack([1 - np.cos(t), 0.5 - np.sin(t)], axis=1)
+    x = np.where(y[:, None] == 0, upper, lower)
+    return x + noise * rng.standard_normal(x.shape), y
+
+
+def _rings(n, noise, rng):
+    y = np.arange(n) % 2
+    t = rng.uniform(0, 2 * np.pi, n)
+    radius = np.where(y == 0, 1.0, 2.0)[:, None]
+    x = radius * np.stack([np.cos(t), np.sin(t)], axis=1)
+    return x + noise * rng.standard_normal(x.shape), y
+
+
+def _gaussians(n, noise, rng):
+    y = np.arange(n) % 8
+    t = 2 * np.pi * y / 8
+    x = 2.0 * np.stack([np.cos(t), np.sin(t)], axis=1)
+    return x + noise * rng.standard_normal(x.shape), y
+
+
+def _line(n, noise, rng):
+    t = rng.uniform(-1, 1, n)
+    x = t[:, None] * np.array([[2.0, 1.0]])
+    return x + noise * rng.standard_normal(x.shape), t > 0
+
+
+def _swiss_roll(n, noise, rng):
+    u = rng.uniform(0, 1, n)
+    t = 1.5 * np.pi * (1 + 2 * u)
+    x = np.stack([t * np.cos(t), 21 * rng.uniform(0, 1, n), t * np.sin(t)], 1)
+    return x + noise * rng.standard_normal(x.shape), np.floor(5 * u)
+
+
+def _subspace(n, noise, rng):
+    basis, _ = np.linalg.qr(rng.standard_normal((20, 5)))
+    codes = rng.standard_normal((n, 5)) * np.array([3.0, 2.5, 2.0, 1.6, 1.3])
+    x = codes @ basis.T
+    return x + noise * rng.standard_normal(x.shape), np.zeros(n)
+
+
+TOY_MAKERS = {
+    "moons": (_moons, 0.08),
+    "rings": (_rings, 0.08),
+    "gaussians": (_gaussians, 0.1),
+    "line": (_line, 0.1),
+    "swiss_roll": (_swiss_roll, 0.0),
+    "subspace": (_subspace, 0.3),
+}

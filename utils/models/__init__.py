@@ -1,0 +1,65 @@
+"""The families of models, one file each: ``from utils.models import VAE``.
+
+Every file reads from top to bottom with ``base`` and the parts of
+``utils.nn`` beside it. Where one family is built on another it imports its
+file: ``autoencoders``, ``_variational``, ``_latent_models``, ``vaes``,
+``clustering``, ``pretext``, ``motifs``, ``compression``,
+``vector_quantized`` and ``recommenders`` are autoencoders with something
+added (``recommenders`` also a VAE), ``contrastive`` is a pretext,
+``translation`` plays a game.
+"""
+
+from utils.models.autoencoders import (
+    Autoencoder,
+    ContractiveAutoencoder,
+    DenoisingAutoencoder,
+    SparseAutoencoder,
+)
+from utils.models.clustering import DeepEmbeddedClustering, NeighborClustering
+from utils.models.compression import Compressor, EntropyCoder
+from utils.models.contrastive import SimCLR, VICReg
+from utils.models.gans import GAN, WGANGP, ConditionalGAN, RelativisticGAN
+from utils.models.motifs import MotifAutoencoder
+from utils.models.ngram_mixture import NGramMixture
+from utils.models.pretext import MaskedAutoencoder, RotationPredictor
+from utils.models.recommenders import AutoRec, MatrixFactorization, MultVAE
+from utils.models.text import DenoisingText, LanguageModel, TextClassifier
+from utils.models.translation import Translator, UnpairedTranslator
+from utils.models.vaes import VAE, ConditionalVAE, SemiSupervisedVAE
+from utils.models.vector_quantized import VQVAE
+from utils.models.words import GloVe, SkipGram
+
+__all__ = [
+    "AutoRec",
+    "Autoencoder",
+    "Compressor",
+    "ConditionalGAN",
+    "ConditionalVAE",
+    "ContractiveAutoencoder",
+    "DeepEmbeddedClustering",
+    "DenoisingAutoencoder",
+    "DenoisingText",
+    "EntropyCoder",
+    "GAN",
+    "GloVe",
+    "LanguageModel",
+    "MaskedAutoencoder",
+    "MatrixFactorization",
+    "MotifAutoencoder",
+    "MultVAE",
+    "NGramMixture",
+    "NeighborClustering",
+    "RelativisticGAN",
+    "RotationPredictor",
+    "SemiSupervisedVAE",
+    "SimCLR",
+    "SkipGram",
+    "SparseAutoencoder",
+    "TextClassifier",
+    "Translator",
+    "UnpairedTranslator",
+    "VAE",
+    "VICReg",
+    "VQVAE",
+    "WGANGP",
+]

@@ -1,0 +1,474 @@
+"""Recommenders trained by gradient descent: ratings, and what was used.
+
+For *explicit* ratings the loss runs over observed entries alone; for
+*implicit* feedback a multinomial likelihood lets the items compete.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from utils.models._latent_models import LatentModel
+from utils.models.base import OwnLossModel
+from utils.models.reconstruction import ReconstructionModel
+from utils.nn import losses, networks
+from utils.nn.layers import PACKAGE, Embedding
+from utils.support import validation as check
+from utils.support.batches import in_batches
+
+__all__ = ["AutoRec", "MatrixFactorization", "MultVAE"]
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class MatrixFactorization(OwnLossModel):
+    """Rating of user u for item i: r̂ = offset + b_u + b_i + p_uᵀ q_i.
+
+    Trained on observed pairs alone, with the penalty of Koren, Bell and
+    Volinsky (2009):
+
+        mean over pairs of (r − r̂)² + λ (‖p_u‖² + ‖q_i‖² + b_u² + b_i²).
+
+    ``fit(pairs, ratings)`` takes integers ``(n, 2)``, user and item, and
+    their ratings ``(n,)``. ``call`` and ``predict`` return ``"rating"`` and
+    ``"square"``, the sum of squares in brackets, for each pair.
+
+    Args:
+        num_users: Number of users.
+        num_items: Number of items.
+        latent_dim: Width k of the factors; 0 leaves the biases alone.
+        penalty: Weight λ ≥ 0.
+        offset: First value of the trained constant; pass the mean rating.
+        seed: Integer seed of the initial factors, or ``None``.
+
+    Loss:
+        As above, mean over the batch. Metric ``mse``: without the penalty.
+
+    Raises:
+        ValueError: a hyperparameter out of range; before training, pairs
+            that are not integers in range, ratings missing, of another
+            length or with NaN.
+    """
+
+    def __init__(
+        self,
+        num_users,
+        num_items,
+        latent_dim=8,
+        *,
+        penalty=0.02,
+        offset=0.0,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.num_users = check.check_int(num_users, "num_users")
+        self.num_items = check.check_int(num_items, "num_items")
+        self.latent_dim = check.check_int(latent_dim, "latent_dim", 0)
+        self.l2 = check.check_number(penalty, "penalty", 0.0)
+        self.first_offset = check.check_number(offset, "offset")
+        self.seed = check.check_seed(seed)
+        self.user_table = self._table(self.num_users, "user_table", 0)
+        self.item_table = self._table(self.num_items, "item_table", 1)
+        self.offset = self.add_weight(
+            name="offset",
+            shape=(),
+            initializer=keras.initializers.Constant(self.first_offset),
+        )
+        self.mse_tracker = keras.metrics.Mean(name="mse")
+        self.built = True
+
+    def _table(self, rows, name, index):
+        """Factors and, in the last column, biases."""
+        seed = None if self.seed is None else 2 * self.seed + index
+        table = Embedding(
+            rows,
+            self.latent_dim + 1,
+            embeddings_initializer=keras.initializers.RandomNormal(
+                stddev=0.1, seed=seed
+            ),
+            name=name,
+            dtype=self.dtype_policy,
+        )
+        table.build()
+        return table
+
+    def call(self, inputs, training=False):
+        """Rating and sum of squares of each pair, ``(batch,)`` both."""
+        inputs = ops.cast(inputs, "int32")
+        user = self.user_table(inputs[:, 0])
+        item = self.item_table(inputs[:, 1])
+        product = ops.sum(user[:, :-1] * item[:, :-1], axis=1)
+        rating = self.offset + user[:, -1] + item[:, -1] + product
+        square = ops.sum(ops.square(user) + ops.square(item), axis=1)
+        return {"rating": rating, "square": square}
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        rating = ops.cast(y_pred["rating"], "float32")
+        squared = ops.square(
+            ops.reshape(ops.cast(y, "float32"), (-1,)) - rating
+        )
+        self.mse_tracker.update_state(squared, sample_weight)
+        loss = squared + self.l2 * ops.cast(y_pred["square"], "float32")
+        if sample_weight is not None:
+            loss = loss * ops.cast(sample_weight, "float32")
+        return self.add_losses(ops.mean(loss))
+
+    def _check_pairs(self, x, name="x"):
+        x = np.asarray(x)
+        expected = (
+            f"integers (n, 2): users below {self.num_users}, items below "
+            f"{self.num_items}"
+        )
+        if x.ndim != 2 or x.shape[1] != 2 or not len(x):
+            check.fail(name, expected, f"shape {x.shape}")
+        if x.dtype.kind not in "iu":
+            check.fail(name, expected, f"dtype {x.dtype}")
+        if (
+            x.min() < 0
+            or (x.max(axis=0) >= (self.num_users, self.num_items)).any()
+        ):
+            check.fail(name, expected, f"from {x.min(0)} to {x.max(0)}")
+        return x.astype("int32")
+
+    def _check_both(self, x, y, name="x"):
+        if not check.is_array(x):
+            return x, y
+        x = self._check_pairs(x, name)
+        if y is None:
+            check.fail("y", f"{len(x)} ratings", "None")
+        y = check.check_array(y, "y", ndim=1)
+        if len(y) != len(x):
+            check.fail("y", f"{len(x)} ratings", f"{len(y)}")
+        return x, y
+
+    def fit(self, x=None, y=None, *args, validation_data=None, **kwargs):
+        """As ``keras.Model.fit``, for pairs and ratings, checked first."""
+        x, y = self._check_both(x, y)
+        if check.is_array(validation_data):
+            rows, ratings, *rest = validation_data
+            checked = self._check_both(rows, ratings, "validation_data")
+            validation_data = (*checked, *rest)
+        return super().fit(
+            x, y, *args, validation_data=validation_data, **kwargs
+        )
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """As ``keras.Model.evaluate``, for pairs and ratings."""
+        return super().evaluate(*self._check_both(x, y), *args, **kwargs)
+
+    def rate(self, pairs):
+        """Predicted ratings of pairs ``(n, 2)``: float32 ``(n,)``."""
+        pairs = self._check_pairs(pairs, "pairs")
+        return in_batches(lambda rows: self(rows)["rating"], pairs)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_users": self.num_users,
+            "num_items": self.num_items,
+            "latent_dim": self.latent_dim,
+            "penalty": self.l2,
+            "offset": self.first_offset,
+            "seed": self.seed,
+        }
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class AutoRec(ReconstructionModel):
+    """Autoencoder of rating rows, scored where a rating was observed.
+
+    A row holds the ratings of one user for all items, or of all users for
+    one item, which is the stronger variant (Sedhain et al. 2015): transpose
+    the matrix. Unobserved entries enter as 0 after ``offset`` is subtracted,
+    and leave no trace in the loss:
+
+        Σ_observed (r − r̂)², mean over the batch, + λ/2 Σ ‖W‖²
+
+    over the kernels W. ``fit(x, observed)`` takes the matrix and its mask;
+    ``call`` and ``predict`` take ``{"x", "observed"}`` and return ``"code"``
+    and ``"reconstruction"``, a rating for *every* entry.
+
+    Args:
+        num_columns: Length of a row.
+        latent_dim: Width of the code. It may exceed a row's.
+        widths: Hidden widths before the code, mirrored after it.
+        penalty: Weight λ ≥ 0.
+        offset: Subtracted from ratings and added to predictions; pass the
+            mean rating.
+        dropout: Rate in [0, 1) at which observed entries are hidden from the
+            input while training.
+        seed: Integer seed of initial weights and dropout, or ``None``.
+
+    Loss:
+        As above. Metric ``mse``: mean over *observed* entries.
+
+    Raises:
+        ValueError: a hyperparameter out of range; before training, an array
+            of wrong shape, NaN, a mask missing or not of 0 and 1, a row
+            without any observed entry.
+    """
+
+    def __init__(
+        self,
+        num_columns,
+        latent_dim=64,
+        *,
+        widths=(),
+        penalty=0.1,
+        offset=0.0,
+        dropout=0.0,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.num_columns = check.check_int(num_columns, "num_columns", 2)
+        self.event_shape = (self.num_columns,)
+        self.output_kind = "linear"
+        self.latent_dim = check.check_int(latent_dim, "latent_dim")
+        self.widths = check.check_widths(widths, "widths")
+        self.l2 = check.check_number(penalty, "penalty", 0.0)
+        self.offset = check.check_number(offset, "offset")
+        self.dropout_rate = check.check_number(dropout, "dropout", 0.0, 0.99)
+        self.seed = check.check_seed(seed)
+        build_encoder, build_decoder = networks.BUILDERS["dense"]
+        shared = {
+            "activation": "sigmoid",
+            "seed": self.seed,
+            "dtype": self.dtype_policy,
+        }
+        self.encoder = build_encoder(
+            self.event_shape,
+            self.latent_dim,
+            self.widths,
+            code_activation="sigmoid",
+            **shared,
+        )
+        self.decoder = build_decoder(
+            self.latent_dim, self.event_shape, self.widths[::-1], **shared
+        )
+        self.dropout = keras.layers.Dropout(self.dropout_rate, seed=self.seed)
+        self.built = True
+
+    def _centred(self, inputs):
+        """Ratings minus offset, exactly 0 where nothing was observed."""
+        observed = ops.cast(inputs["observed"], "bool")
+        x = ops.cast(inputs["x"], self.compute_dtype)
+        return ops.where(observed, x - self.offset, ops.zeros_like(x))
+
+    def call(self, inputs, training=False):
+        """Return ``{"code", "reconstruction"}`` of rows and their masks."""
+        hidden = self.dropout(self._centred(inputs), training=training)
+        code = self.encoder(hidden)
+        return {"code": code, **self.decoder_outputs(code)}
+
+    def decoder_outputs(self, code):
+        return {"reconstruction": self.decoder(code) + self.offset}
+
+    def reconstruction_loss(self, x, outputs):
+        """Squared error over observed entries, ``(batch,)``."""
+        return losses.masked_squared_error(
+            x["x"], outputs["reconstruction"], x["observed"]
+        )
+
+    def track_mse(self, x, outputs, sample_weight):
+        count = ops.sum(ops.cast(x["observed"], "float32"), axis=1)
+        squared = self.reconstruction_loss(x, outputs) / count
+        if sample_weight is not None:
+            count = count * ops.cast(sample_weight, "float32")
+        self.mse_tracker.update_state(squared, count)
+
+    def penalty(self, outputs):
+        kernels = [w for w in self.trainable_weights if w.name == "kernel"]
+        squares = (ops.sum(ops.square(ops.cast(w, "float32"))) for w in kernels)
+        return 0.5 * self.l2 * sum(squares)
+
+    # --------------------------------------------------------------- checks
+
+    def _pack(self, x, observed, name="x"):
+        """Arrays as the dict that ``call`` takes; data sets as they are."""
+        if isinstance(x, dict):
+            x, observed = x.get("x"), x.get("observed", observed)
+        elif not check.is_array(x):
+            return x
+        if observed is None:
+            check.fail(
+                "observed",
+                "a mask of 0 and 1, of the shape of x: which ratings exist",
+                "None",
+            )
+        x = check.check_array(x, name, event_shape=self.event_shape)
+        observed = check.check_feedback(observed, "observed", self.num_columns)
+        if len(observed) != len(x):
+            check.fail("observed", f"{len(x)} rows", f"{len(observed)}")
+        # what stands at unobserved entries is no business of the model's
+        return {"x": np.where(observed > 0, x, 0), "observed": observed}
+
+    def fit(self, x=None, y=None, *args, validation_data=None, **kwargs):
+        """As ``keras.Model.fit``, for ratings x and their mask y."""
+        if check.is_array(validation_data):
+            rows, observed, *weight = validation_data
+            packed = self._pack(rows, observed, "validation_data")
+            validation_data = (packed, None, *weight)
+        packed = self._pack(x, y)
+        return super().fit(
+            packed, None, *args, validation_data=validation_data, **kwargs
+        )
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """As ``keras.Model.evaluate``, for ratings x and their mask y."""
+        return super().evaluate(self._pack(x, y), None, *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        """As ``keras.Model.predict``, for ``{"x": x, "observed": mask}``."""
+        if isinstance(x, dict) or check.is_array(x):
+            x = self._pack(x, None)
+        return super().predict(x, *args, **kwargs)
+
+    # --------------------------------------------------------------- verbs
+
+    def _run(self, x, observed, function):
+        packed = self._pack(x, observed)
+        return in_batches(
+            lambda rows, mask: function({"x": rows, "observed": mask}),
+            packed["x"],
+            packed["observed"],
+        )
+
+    def encode(self, x, observed=None):
+        """Codes of rows and their masks: float32 ``(n, latent_dim)``."""
+        return self._run(x, observed, lambda rows: self(rows)["code"])
+
+    def reconstruct(self, x, observed=None):
+        """A rating for every entry: float32 of the shape of x."""
+        return self._run(x, observed, lambda rows: self(rows)["reconstruction"])
+
+    def score(self, x, observed=None):
+        """Squared error over the observed entries of each row, ``(n,)``."""
+        return self._run(
+            x,
+            observed,
+            lambda rows: self.reconstruction_loss(rows, self(rows)),
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_columns": self.num_columns,
+            "latent_dim": self.latent_dim,
+            "widths": list(self.widths),
+            "penalty": self.l2,
+            "offset": self.offset,
+            "dropout": self.dropout_rate,
+            "seed": self.seed,
+        }
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class MultVAE(LatentModel):
+    """Variational autoencoder of implicit feedback (Liang et al. 2018).
+
+    A user is a bag of items, drawn from one distribution over all of them:
+    p(x | z) multinomial with probabilities softmax(g(z)), z ~ N(0, I). The
+    encoder sees the row divided by its length ‖x‖, with dropout. The loss is
+
+        E_q[−Σ_j x_j log π_j(z)] + β · KL(q(z | x) ‖ p(z)),
+
+    in nats per user, without the multinomial coefficient. β is usually below
+    1 and grows over the first ``warmup_steps`` steps.
+
+    ``fit(x)`` takes rows of 0 and 1. ``reconstruct(x)`` gives π at the mean
+    of q, the scores to rank by: each row sums to 1.
+
+    Args:
+        num_items: Number of items.
+        latent_dim: Width k of the code.
+        widths: Hidden widths from input to code, mirrored in the decoder.
+        activation: Activation of the hidden layers.
+        dropout: Rate in [0, 1) on the input while training.
+        beta: Weight β ≥ 0 of the KL term.
+        free_bits, warmup_steps: As for :class:`utils.vaes.VAE`.
+        seed: Integer seed of initial weights, draws and dropout, or ``None``.
+
+    Raises:
+        ValueError: a hyperparameter out of range; from ``fit``, ``evaluate``
+            and the verbs: NaN, entries other than 0 and 1, an empty user.
+    """
+
+    def __init__(
+        self,
+        num_items,
+        latent_dim=32,
+        *,
+        widths=(128,),
+        activation="tanh",
+        dropout=0.5,
+        beta=0.2,
+        free_bits=0.0,
+        warmup_steps=0,
+        seed=None,
+        **kwargs,
+    ):
+        self_items = check.check_int(num_items, "num_items", 2)
+        super().__init__(
+            (self_items,),
+            latent_dim,
+            widths=widths,
+            activation=activation,
+            beta=beta,
+            free_bits=free_bits,
+            warmup_steps=warmup_steps,
+            seed=seed,
+            **kwargs,
+        )
+        self.num_items = self_items
+        self.dropout_rate = check.check_number(dropout, "dropout", 0.0, 0.99)
+        self.dropout = keras.layers.Dropout(self.dropout_rate, seed=self.seed)
+        self.make_networks()
+
+    def posterior(self, x, one_hot=None):
+        """Parameters of q(z | x), the row brought to length 1."""
+        x = ops.convert_to_tensor(x)
+        length = ops.norm(x, axis=1, keepdims=True)
+        return self.encoder(x / ops.maximum(length, 1e-6))
+
+    def call(self, inputs, training=False):
+        """Draw a code and give every item its probability."""
+        # dropout scales what it keeps, which the length takes back
+        heads = self.posterior(self.dropout(inputs, training=training))
+        code = self.sampler((heads["mean"], heads["log_var"]))
+        return {**heads, "code": code, **self.decoder_outputs(code)}
+
+    def decoder_outputs(self, code, one_hot=None):
+        raw = self.decoder(code)
+        return {"reconstruction": ops.softmax(raw, axis=-1), "logits": raw}
+
+    def reconstruction_loss(self, x, outputs):
+        """−Σ_j x_j log π_j of each user, ``(batch,)``, in nats."""
+        return losses.multinomial_nll(x, outputs["logits"])
+
+    def _check(self, x, name="x"):
+        if not check.is_array(x):
+            return x
+        return check.check_feedback(x, name, self.num_items)
+
+    def encode(self, x, labels=None):
+        """Means of q(z | x): float32 ``(n, latent_dim)``; no labels here."""
+        return super().encode(self._check(x), labels)
+
+    def get_config(self):
+        config = super().get_config()
+        for fixed in (
+            "input_shape",
+            "network",
+            "likelihood",
+            "scale",
+            "levels",
+        ):
+            del config[fixed]
+        return {
+            **config,
+            "num_items": self.num_items,
+            "dropout": self.dropout_rate,
+        }

@@ -1,0 +1,4 @@
+"""Parts of models: layers, losses, likelihoods, networks, augmentation.
+
+``networks`` and ``augmentation`` are put together from ``layers``.
+"""

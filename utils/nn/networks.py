@@ -1,0 +1,441 @@
+"""Functional builders of encoders and decoders, generators and critics.
+
+Decoders end *before* their output activation: the model that owns them
+decides whether the values are means, probabilities or logits. A generator
+is a decoder with its output activation; a critic is an encoder whose code
+is one score.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from utils.nn.layers import TiedDense
+from utils.support import validation as check
+
+__all__ = [
+    "conv_decoder",
+    "conv_encoder",
+    "critic",
+    "dense_decoder",
+    "dense_encoder",
+    "generator",
+    "image_to_image",
+    "tied_decoder",
+]
+
+
+class _Initializers:
+    """A fresh, differently seeded initialiser for each layer."""
+
+    def __init__(self, seed):
+        self.seed = seed
+        self.count = 0
+
+    def __call__(self, activation):
+        """He scaling before a ReLU (He et al. 2015), else Glorot."""
+        self.count += 1
+        seed = None if self.seed is None else 1000 * self.seed + self.count
+        if activation in ("relu", "elu", "gelu", "silu", "leaky_relu"):
+            return keras.initializers.HeNormal(seed=seed)
+        return keras.initializers.GlorotUniform(seed=seed)
+
+
+def _dense(units, activation, name, init, dtype):
+    """A dense layer whose initialiser fits its activation."""
+    return keras.layers.Dense(
+        units,
+        activation,
+        kernel_initializer=init(activation),
+        name=name,
+        dtype=dtype,
+    )
+
+
+def dense_encoder(
+    input_shape,
+    latent_dim,
+    widths=(128,),
+    *,
+    activation="relu",
+    code_activation="linear",
+    seed=None,
+    dtype=None,
+):
+    """Flatten, hidden dense layers, then the code.
+
+    Args:
+        input_shape: Shape of one example, such as ``(28, 28, 1)``.
+        latent_dim: Width of the code.
+        widths: Units of the hidden layers, input side first; may be empty.
+        activation: Activation of the hidden layers.
+        code_activation: Activation of the code. A ReLU here can kill units.
+        seed: Integer seed of the initial weights, or ``None``.
+        dtype: Dtype policy of the layers.
+
+    Returns:
+        Functional model ``(batch, *input_shape)`` → ``(batch, latent_dim)``.
+    """
+    init = _Initializers(seed)
+    inputs = keras.Input(input_shape, name="x")
+    hidden = keras.layers.Flatten(name="flatten", dtype=dtype)(inputs)
+    for index, units in enumerate(widths, start=1):
+        layer = _dense(units, activation, f"hidden_{index}", init, dtype)
+        hidden = layer(hidden)
+    code = _dense(latent_dim, code_activation, "code", init, dtype)(hidden)
+    return keras.Model(inputs, code, name="encoder")
+
+
+def dense_decoder(
+    latent_dim,
+    output_shape,
+    widths=(128,),
+    *,
+    activation="relu",
+    seed=None,
+    dtype=None,
+):
+    """Hidden dense layers, then one linear output per entry, reshaped.
+
+    Args:
+        latent_dim: Width of the code.
+        output_shape: Shape of one reconstruction.
+        widths: Units of the hidden layers, *code* side first; may be empty.
+        activation: Activation of the hidden layers.
+        seed: Integer seed of the initial weights, or ``None``.
+        dtype: Dtype policy of the layers.
+
+    Returns:
+        Functional model ``(batch, latent_dim)`` → ``(batch, *output_shape)``,
+        linear in its last layer.
+    """
+    init = _Initializers(None if seed is None else seed + 500)
+    inputs = keras.Input((latent_dim,), name="z")
+    hidden = inputs
+    for index, units in enumerate(widths, start=1):
+        layer = _dense(units, activation, f"hidden_{index}", init, dtype)
+        hidden = layer(hidden)
+    flat = keras.layers.Dense(
+        int(np.prod(output_shape)),
+        kernel_initializer=init("linear"),
+        name="flat_output",
+        dtype=dtype,
+    )(hidden)
+    outputs = keras.layers.Reshape(output_shape, dtype=dtype)(flat)
+    return keras.Model(inputs, outputs, name="decoder")
+
+
+def tied_decoder(encoder, output_shape, *, activation="relu", dtype=None):
+    """Mirror a dense encoder with the transposes of its own kernels.
+
+    Args:
+        encoder: Model from :func:`dense_encoder`.
+        output_shape: Shape of one reconstruction.
+        activation: Activation of the hidden layers.
+        dtype: Dtype policy of the layers.
+
+    Returns:
+        Functional model ``(batch, latent_dim)`` → ``(batch, *output_shape)``
+        whose only weights of its own are biases.
+    """
+    mirrored = [
+        layer
+        for layer in reversed(encoder.layers)
+        if isinstance(layer, keras.layers.Dense)
+    ]
+    inputs = keras.Input((mirrored[0].units,), name="z")
+    hidden = inputs
+    for index, layer in enumerate(mirrored, start=1):
+        last = index == len(mirrored)
+        hidden = TiedDense(
+            layer,
+            None if last else activation,
+            name=f"tied_{index}",
+            dtype=dtype,
+        )(hidden)
+    outputs = keras.layers.Reshape(output_shape, dtype=dtype)(hidden)
+    return keras.Model(inputs, outputs, name="decoder")
+
+
+def _check_image_shape(shape, widths, name):
+    step = 2 ** len(widths)
+    if len(shape) != 3 or shape[0] % step or shape[1] % step:
+        check.fail(
+            name,
+            f"(height, width, channels) with height and width divisible by "
+            f"{step}, as {len(widths)} stages halve them",
+            f"{tuple(shape)}",
+        )
+
+
+def conv_encoder(
+    input_shape,
+    latent_dim,
+    widths=(32, 64),
+    *,
+    activation="relu",
+    code_activation="linear",
+    seed=None,
+    dtype=None,
+):
+    """Convolutions of stride 2, flatten, then the code.
+
+    Args:
+        input_shape: ``(height, width, channels)``, both sides divisible by
+            ``2 ** len(widths)``.
+        latent_dim: Width of the code.
+        widths: Filters of the stages, image side first.
+        activation: Activation of the stages.
+        code_activation: Activation of the code.
+        seed: Integer seed of the initial weights, or ``None``.
+        dtype: Dtype policy of the layers.
+
+    Returns:
+        Functional model ``(batch, h, w, c)`` → ``(batch, latent_dim)``.
+
+    Raises:
+        ValueError: an image whose sides cannot be halved that often.
+    """
+    _check_image_shape(input_shape, widths, "input_shape")
+    init = _Initializers(seed)
+    inputs = keras.Input(input_shape, name="x")
+    hidden = inputs
+    for index, filters in enumerate(widths, start=1):
+        hidden = keras.layers.Conv2D(
+            filters,
+            kernel_size=3,
+            strides=2,
+            padding="same",
+            activation=activation,
+            kernel_initializer=init(activation),
+            name=f"conv_{index}",
+            dtype=dtype,
+        )(hidden)  # (batch, h / 2**index, w / 2**index, filters)
+    hidden = keras.layers.Flatten(name="flatten", dtype=dtype)(hidden)
+    code = _dense(latent_dim, code_activation, "code", init, dtype)(hidden)
+    return keras.Model(inputs, code, name="encoder")
+
+
+def conv_decoder(
+    latent_dim,
+    output_shape,
+    widths=(64, 32),
+    *,
+    activation="relu",
+    seed=None,
+    dtype=None,
+):
+    """Dense to the smallest map, then transposed convolutions of stride 2.
+
+    The kernel size 4 is a multiple of the stride, so that every output pixel
+    is covered equally often (Odena et al. 2016): no checkerboard.
+
+    Args:
+        latent_dim: Width of the code.
+        output_shape: ``(height, width, channels)``, both sides divisible by
+            ``2 ** len(widths)``.
+        widths: Filters of the stages, *code* side first.
+        activation: Activation of the stages.
+        seed: Integer seed of the initial weights, or ``None``.
+        dtype: Dtype policy of the layers.
+
+    Returns:
+        Functional model ``(batch, latent_dim)`` → ``(batch, h, w, c)``,
+        linear in its last layer.
+
+    Raises:
+        ValueError: an image whose sides cannot be halved that often.
+    """
+    _check_image_shape(output_shape, widths, "output_shape")
+    init = _Initializers(None if seed is None else seed + 500)
+    step = 2 ** len(widths)
+    height, width, channels = output_shape
+    small = (height // step, width // step, widths[0])
+    inputs = keras.Input((latent_dim,), name="z")
+    size = int(np.prod(small))
+    hidden = _dense(size, activation, "small_map", init, dtype)(inputs)
+    hidden = keras.layers.Reshape(small, dtype=dtype)(hidden)
+    filters_out = [*widths[1:], channels]
+    for index, filters in enumerate(filters_out, start=1):
+        last = index == len(filters_out)
+        stage_activation = "linear" if last else activation
+        hidden = keras.layers.Conv2DTranspose(
+            filters,
+            kernel_size=4,
+            strides=2,
+            padding="same",
+            activation=stage_activation,
+            kernel_initializer=init(stage_activation),
+            name="output_map" if last else f"conv_{index}",
+            dtype=dtype,
+        )(hidden)  # (batch, small * 2**index, small * 2**index, filters)
+    return keras.Model(inputs, hidden, name="decoder")
+
+
+# encoder and decoder of each kind of network
+BUILDERS = {
+    "dense": (dense_encoder, dense_decoder),
+    "conv": (conv_encoder, conv_decoder),
+}
+
+
+def generator(
+    latent_dim,
+    output_shape,
+    widths=(128,),
+    *,
+    network="dense",
+    num_classes=None,
+    output="sigmoid",
+    activation="relu",
+    seed=None,
+    dtype=None,
+):
+    """Map noise, and a label if there are classes, to an example.
+
+    Args:
+        latent_dim: Entries of the noise vector z.
+        output_shape: Shape of one generated example.
+        widths: Hidden widths, noise side first: units for ``"dense"``,
+            filters for ``"conv"``.
+        network: ``"dense"`` or ``"conv"``.
+        num_classes: Number of classes of a conditional generator, whose
+            label joins the noise as a one-hot vector; ``None`` for none.
+        output: Activation of the output: ``"sigmoid"`` for data in [0, 1],
+            ``"tanh"`` for [−1, 1], ``"linear"`` for any.
+        activation: Activation of the hidden layers.
+        seed: Integer seed of the initial weights, or ``None``.
+        dtype: Dtype policy of the layers.
+
+    Returns:
+        Functional model ``(batch, latent_dim)`` → ``(batch,
+        *output_shape)``. With classes its input is a dict ``{"z",
+        "labels"}``, labels ``(batch,)`` integers.
+    """
+    _, build = BUILDERS[network]
+    decoder = build(
+        latent_dim + (num_classes or 0),
+        output_shape,
+        widths,
+        activation=activation,
+        seed=seed,
+        dtype=dtype,
+    )
+    inputs = z = keras.Input((latent_dim,), name="z")
+    if num_classes:
+        labels = keras.Input((), name="labels", dtype="int32")
+        inputs = {"z": z, "labels": labels}
+        one_hot = ops.one_hot(labels, num_classes)
+        z = keras.layers.Concatenate(dtype=dtype)([z, one_hot])
+    outputs = keras.layers.Activation(output, dtype=dtype)(decoder(z))
+    return keras.Model(inputs, outputs, name="generator")
+
+
+def critic(
+    input_shape,
+    widths=(128,),
+    *,
+    network="dense",
+    num_classes=None,
+    activation="leaky_relu",
+    seed=None,
+    dtype=None,
+):
+    """Map an example, and its label if there are classes, to one score.
+
+    With classes the last layer has one score for each class and the label
+    picks its own, which is the projection of Miyato and Koyama (2018) with
+    the class-free part written into every class. A ReLU passes no gradient
+    to the generator where it is off, hence the leaky default.
+
+    Args:
+        input_shape: Shape of one example.
+        widths: Hidden widths, data side first: units for ``"dense"``,
+            filters for ``"conv"``.
+        network: ``"dense"`` or ``"conv"``.
+        num_classes: Number of classes, or ``None``.
+        activation: Activation of the hidden layers.
+        seed: Integer seed of the initial weights, or ``None``.
+        dtype: Dtype policy of the layers.
+
+    Returns:
+        Functional model ``(batch, *input_shape)`` → ``(batch,)``, any real
+        number: the logit of "real" for a discriminator. With classes its
+        input is a dict ``{"x", "labels"}``.
+    """
+    build, _ = BUILDERS[network]
+    encoder = build(
+        input_shape,
+        num_classes or 1,
+        widths,
+        activation=activation,
+        seed=None if seed is None else seed + 250,
+        dtype=dtype,
+    )
+    inputs = x = keras.Input(input_shape, name="x")
+    scores = encoder(x)  # (batch, num_classes or 1)
+    if num_classes:
+        labels = keras.Input((), name="labels", dtype="int32")
+        inputs = {"x": x, "labels": labels}
+        one_hot = ops.one_hot(labels, num_classes)
+        scores = keras.layers.Multiply(dtype=dtype)([scores, one_hot])
+    return keras.Model(inputs, ops.sum(scores, axis=-1), name="critic")
+
+
+def image_to_image(
+    channels,
+    out_channels,
+    widths=(32, 32),
+    *,
+    stride=2,
+    activation="leaky_relu",
+    seed=None,
+    dtype=None,
+):
+    """Convolutions that correct an image of any size.
+
+    The first layer shrinks the image by ``stride``, the hidden layers work
+    there, the last layer enlarges again, and the result is *added* to the
+    first channels of the input. The last layer starts at zero: untrained,
+    the network hands its input on. No code in between, no bottleneck.
+
+    Args:
+        channels: Channels of the input.
+        out_channels: Channels of the output, at most those of the input.
+        widths: Filters of the layers but the last, image side first.
+        stride: Factor by which sides shrink inside; it must divide them.
+        activation: Activation of the hidden layers. A ReLU may be off
+            everywhere at the start, and then the copy stays a copy.
+        seed: Integer seed of the initial weights, or ``None``.
+        dtype: Dtype policy of the layers.
+
+    Returns:
+        Functional model ``(batch, h, w, channels)`` → ``(batch, h, w,
+        out_channels)``, linear at its end.
+    """
+    init = _Initializers(seed)
+    inputs = keras.Input((None, None, channels), name="x")
+    hidden = inputs
+    for index, filters in enumerate(widths, start=1):
+        hidden = keras.layers.Conv2D(
+            filters,
+            kernel_size=max(3, 2 * stride) if index == 1 else 3,
+            strides=stride if index == 1 else 1,
+            padding="same",
+            activation=activation,
+            kernel_initializer=init(activation),
+            name=f"conv_{index}",
+            dtype=dtype,
+        )(hidden)  # (batch, h / stride, w / stride, filters)
+    correction = keras.layers.Conv2DTranspose(
+        out_channels,
+        kernel_size=max(3, 2 * stride),
+        strides=stride,
+        padding="same",
+        kernel_initializer="zeros",
+        name="correction",
+        dtype=dtype,
+    )(hidden)
+    kept = inputs[..., :out_channels]
+    outputs = keras.layers.Add(name="y", dtype=dtype)([kept, correction])
+    return keras.Model(inputs, outputs, name="image_to_image")

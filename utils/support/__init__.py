@@ -1,0 +1,1 @@
+"""Validation, files, batches: what any room may use."""

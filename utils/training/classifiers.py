@@ -1,0 +1,160 @@
+"""Heads on codes: standardised, compiled, trained for a number of updates."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from utils.nn.layers import PACKAGE
+from utils.support import validation as check
+from utils.support.batches import in_batches
+
+__all__ = [
+    "Standardize",
+    "check_labelled",
+    "check_rows",
+    "compile_classifier",
+    "cross_entropy",
+    "fit_head",
+    "fit_updates",
+    "input_dtype",
+    "jit_compile",
+    "steps_per_execution",
+    "update_rows",
+]
+
+
+def steps_per_execution():
+    """Batches handed to the backend at once; one where it gains nothing."""
+    return 32 if keras.backend.backend() == "tensorflow" else 1
+
+
+def jit_compile():
+    """Compiling costs TensorFlow more than it saves on few small steps."""
+    return "auto" if keras.backend.backend() == "jax" else False
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class Standardize(keras.layers.Layer):
+    """Subtracts a mean vector and divides by one number; neither is trained.
+
+    A head's learning rate means the same for every encoder only if their
+    codes have the same size. One number for all entries keeps their
+    proportions, which per-entry scaling would level.
+
+    Before :meth:`adapt` it is the identity.
+    """
+
+    def build(self, input_shape):
+        width = input_shape[-1]
+        self.mean = self.add_weight(
+            name="mean", shape=(width,), initializer="zeros", trainable=False
+        )
+        self.scale = self.add_weight(
+            name="scale", shape=(), initializer="ones", trainable=False
+        )
+
+    def adapt(self, codes):
+        """Take mean and root mean square deviation from codes ``(n, k)``."""
+        codes = check.check_array(codes, "codes", ndim=2, min_rows=2)
+        if not self.built:
+            self.build(codes.shape)
+        mean = codes.mean(axis=0)
+        self.mean.assign(mean)
+        self.scale.assign(max(float((codes - mean).std()), 1e-6))
+
+    def call(self, inputs):
+        return (inputs - ops.cast(self.mean, inputs.dtype)) / ops.cast(
+            self.scale, inputs.dtype
+        )
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+def check_rows(model, x):
+    """Rows that fit a model's input, in its dtype: token ids stay whole."""
+    x = check.check_array(x, "x", event_shape=model.input_shape[1:])
+    return x.astype(input_dtype(model), copy=False)
+
+
+def input_dtype(model):
+    """Name of the dtype of a functional model's first input."""
+    return keras.backend.standardize_dtype(model.inputs[0].dtype)
+
+
+def check_labelled(classifier, x, y):
+    """Rows and labels that fit a classifier."""
+    x = check_rows(classifier, x)
+    classes = classifier.output_shape[-1]
+    return x, check.check_labels(y, "y", len(x), num_classes=classes)
+
+
+def compile_classifier(classifier, rate):
+    """Adam and the cross-entropy of logits, with the accuracy."""
+    classifier.compile(
+        keras.optimizers.Adam(rate),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        steps_per_execution=steps_per_execution(),
+        jit_compile=jit_compile(),
+    )
+    # Variables made while TensorFlow traces a step have it trace it twice:
+    # hence a metric instead of its name, and the optimizer's moments here.
+    classifier.optimizer.build(classifier.trainable_variables)
+
+
+def update_rows(num_rows, updates, batch_size, rng):
+    """Row numbers of a given number of batches: passes, each shuffled."""
+    needed = updates * batch_size
+    passes = -(-needed // num_rows)
+    rows = [rng.permutation(num_rows) for _ in range(passes)]
+    return np.concatenate(rows)[:needed]
+
+
+def fit_updates(classifier, x, y, updates, batch_size, rng):
+    """Exactly ``updates`` steps of a compiled classifier."""
+    if not updates:
+        return
+    rows = update_rows(len(x), updates, batch_size, rng)
+    classifier.fit(
+        x[rows], y[rows], batch_size=batch_size, shuffle=False, verbose=0
+    )
+
+
+def cross_entropy(classifier, x, y):
+    """Mean −log p(y|x) in nats over all rows, a float."""
+    logits = in_batches(lambda rows: classifier(rows, training=False), x)
+    logits = logits.astype("float64")
+    logits -= logits.max(axis=1, keepdims=True)
+    log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    return float(-log_p[np.arange(len(y)), y].mean())
+
+
+def fit_head(codes, labels, classes, batch_size, rate):
+    """Softmax layers trained by Adam on batches in the given order.
+
+    Args:
+        codes: Array ``(updates · batch_size, k)``.
+        labels: Their labels.
+        classes: Number of outputs.
+        batch_size: Rows a step.
+        rate: Adam's learning rate; other settings are Keras's.
+
+    Returns:
+        Kernel ``(k, classes)`` and bias, from a start at zero.
+    """
+    weights = np.zeros((codes.shape[1] + 1, classes))
+    first, second = np.zeros_like(weights), np.zeros_like(weights)
+    codes = np.concatenate([codes, np.ones((len(codes), 1))], axis=1)
+    targets = np.eye(classes)[labels]
+    for step in range(1, len(codes) // batch_size + 1):
+        here = slice((step - 1) * batch_size, step * batch_size)
+        logits = codes[here] @ weights
+        p = np.exp(logits - logits.max(axis=1, keepdims=True))
+        p /= p.sum(axis=1, keepdims=True)
+        slope = codes[here].T @ (p - targets[here]) / batch_size
+        first += 0.1 * (slope - first)
+        second += 0.001 * (slope**2 - second)
+        size = rate * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+        weights -= size * first / (np.sqrt(second) + 1e-7)
+    return weights[:-1], weights[-1]

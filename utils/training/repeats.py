@@ -1,0 +1,56 @@
+"""Several seeds of one experiment: start again, say mean and spread."""
+
+import numpy as np
+
+from utils.support import validation as check
+
+__all__ = ["restart", "with_spread"]
+
+
+def restart(model, seed=None, **changes):
+    """Give a compiled model the initial weights of another seed.
+
+    Compiling and tracing a small model takes longer than training it, so
+    experiments over several seeds reuse one. The optimiser starts afresh
+    (moments and step count 0); states of seed generators go on.
+
+    Args:
+        model: Compiled ``keras.Model`` with a ``get_config`` of its own.
+        seed: Integer ≥ 0; ``None`` for the model's own.
+        **changes: Other constructor arguments to change. Only what they do
+            to the initial *weights* takes effect, and shapes have to stay.
+
+    Raises:
+        ValueError: the model does not know the arguments, or is not
+            compiled.
+    """
+    if seed is not None:
+        changes["seed"] = check.check_seed(seed)
+    config = model.get_config()
+    unknown = sorted(set(changes) - set(config))
+    if unknown:
+        names = ", ".join(unknown)
+        check.fail("model", f"one with {names}", type(model).__name__)
+    if getattr(model, "optimizer", None) is None:
+        check.fail("model", "a compiled one", "one without an optimiser")
+    fresh = type(model).from_config({**config, **changes})
+    model.set_weights(fresh.get_weights())
+    for variable in model.optimizer.variables:
+        if not variable.path.endswith("learning_rate"):
+            variable.assign(np.zeros(variable.shape))
+
+
+def with_spread(values, digits):
+    """Text "mean ± standard deviation"; of a single value, the value.
+
+    Example:
+
+    >>> with_spread([1.0, 2.0, 3.0], 2)
+    '2.00 ± 0.82'
+    >>> with_spread([0.25], 2)
+    '0.25'
+    """
+    text = f"{np.mean(values):.{digits}f}"
+    if len(values) > 1:
+        text += f" ± {np.std(values):.{digits}f}"
+    return text
