@@ -1,4 +1,5 @@
 """Parts of models: layers, losses, likelihoods, networks, augmentation.
 
-``networks`` and ``augmentation`` are put together from ``layers``.
+``networks`` and ``augmentation`` are put together from ``layers``, and
+``likelihoods`` from ``losses``.
 """
