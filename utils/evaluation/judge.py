@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from utils.models.base import CourseModel
+from utils.models._old_base import CourseModel
 from utils.nn import networks
 from utils.nn.layers import PACKAGE, Corruption
 from utils.support import validation as check

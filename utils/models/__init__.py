@@ -14,6 +14,7 @@ from utils.models.autoencoders import (
     ContractiveAutoencoder,
     DenoisingAutoencoder,
     SparseAutoencoder,
+    TiedAutoencoder,
 )
 from utils.models.clustering import DeepEmbeddedClustering, NeighborClustering
 from utils.models.compression import Compressor, EntropyCoder
@@ -55,6 +56,7 @@ __all__ = [
     "SimCLR",
     "SkipGram",
     "SparseAutoencoder",
+    "TiedAutoencoder",
     "TextClassifier",
     "Translator",
     "UnpairedTranslator",

@@ -1,7 +1,7 @@
 """Autoencoders: learn to copy the input through a constrained code.
 
-One class holds what all share; three add an objective. The objective lives
-in ``compute_loss``, so ``fit``, ``evaluate``, ``predict``, ``save`` and
+One class holds what all share; the others add a constraint. The objective
+lives in ``compute_loss``, so ``fit``, ``evaluate``, ``predict``, ``save`` and
 ``load_model`` are Keras's own and work on every backend.
 """
 
@@ -9,100 +9,152 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.models.reconstruction import OUTPUTS, ReconstructionModel
-from utils.nn import losses, networks
+from utils.models.base import CourseModel, builds, shapes_of, weighted_mean
+from utils.nn import likelihoods, losses, networks
 from utils.nn.layers import PACKAGE, Corruption
 from utils.support import validation as check
+from utils.support.batches import in_batches
 
 __all__ = [
     "Autoencoder",
     "ContractiveAutoencoder",
     "DenoisingAutoencoder",
     "SparseAutoencoder",
+    "TiedAutoencoder",
 ]
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class Autoencoder(ReconstructionModel):
+class Autoencoder(CourseModel):
     """Encoder f, code z = f(x), decoder g, reconstruction x̂ = g(z).
 
     The target is the input, so ``fit(x)`` takes no labels. ``predict`` and
     ``call`` return a dict that names both products: ``"code"`` and
-    ``"reconstruction"``. With ``widths=()`` and the defaults the model is
-    linear and its best solution spans the PCA subspace (Baldi and Hornik
-    1989).
-
-    Args:
-        input_shape: Shape of one example, such as ``(64,)`` or ``(8, 8, 1)``.
-        latent_dim: Width of the code, smaller than the example unless
-            ``overcomplete=True``.
-        widths: Hidden widths from input to code, mirrored in the decoder:
-            units for ``"dense"``, filters for ``"conv"``. May be empty for
-            ``"dense"``.
-        network: ``"dense"`` or ``"conv"``.
-        tied: Use the encoder's transposed kernels in the decoder (dense).
-        activation: Activation of the hidden layers.
-        code_activation: Activation of the code; linear by default, since a
-            ReLU code cannot be negative and its units can die.
-        output: Which values the reconstruction can take, and the loss:
-
-            - ``"linear"``: any real number; ‖x − x̂‖².
-            - ``"sigmoid"``: (0, 1); ‖x − x̂‖². Data must lie in [0, 1].
-            - ``"bernoulli"``: (0, 1); cross-entropy in nats. Data must lie
-              in [0, 1].
-        overcomplete: Allow a code at least as wide as the example.
-        seed: Integer seed of initial weights and noise, or ``None``.
-
-    Loss:
-        Sum over the event axes, mean over the batch, plus ``self.losses``.
-        The metric ``mse`` is the mean over both, per pixel.
-
-    Raises:
-        ValueError: a hyperparameter out of range; from the verbs below, an
-            array of wrong shape or with NaN; from ``fit``, ``evaluate`` and
-            ``score`` also one out of the output's range, a target, or a loss
-            given to ``compile``, before any training step.
+    ``"reconstruction"``. A linear one, ``Autoencoder.dense(…, widths=())``,
+    has its best solution in the PCA subspace (Baldi and Hornik 1989).
 
     Example:
 
-    >>> model = Autoencoder((64,), latent_dim=8, widths=(32,), seed=0)
+    Networks of your own, of any kind, as long as their shapes meet:
+
+    >>> encoder = keras.Sequential(
+    ...     [keras.Input((64,)), keras.layers.Dense(8, "tanh")]
+    ... )
+    >>> decoder = keras.Sequential([keras.Input((8,)), keras.layers.Dense(64)])
+    >>> model = Autoencoder(encoder, decoder)
     >>> model.encode(np.zeros((5, 64))).shape
     (5, 8)
+
+    The course's own, in one call:
+
+    >>> model = Autoencoder.dense((64,), latent_dim=8, widths=(32,), seed=0)
     >>> model.reconstruct(np.zeros((5, 64))).shape
     (5, 64)
+
+    Args:
+        encoder: Keras model from ``(batch, *input_shape)`` to codes.
+        decoder: Keras model from codes to what the likelihood takes,
+            linear at its end.
+        likelihood: Object of :mod:`utils.nn.likelihoods`: what the decoder's
+            numbers mean, the loss, and which data it allows. The default is
+            ``SquaredError()``: ‖x − x̂‖², x̂ any real number.
+        overcomplete: Allow a code at least as wide as the example.
+
+    Loss:
+        Sum over the event axes, mean over the batch, plus :meth:`penalty`
+        and ``self.losses``. The metric ``mse`` is the mean over both axes.
+
+    Raises:
+        ValueError: networks whose shapes do not meet; from ``fit`` and
+            ``evaluate``, before any step, rows of wrong shape, with NaN or
+            outside the likelihood's range, a target, a loss given to
+            ``compile``; from the verbs, rows of wrong shape or with NaN.
     """
 
     def __init__(
-        self,
+        self, encoder, decoder, *, likelihood=None, overcomplete=False, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.encoder, self.decoder = encoder, decoder
+        self.likelihood = likelihoods.get(
+            likelihoods.SquaredError() if likelihood is None else likelihood
+        )
+        self.overcomplete = bool(overcomplete)
+        self._check_networks()
+        self.mse_tracker = keras.metrics.Mean(name="mse")
+        self.built = True
+
+    @builds("encoder", "decoder")
+    def dense(
         input_shape,
         latent_dim,
         *,
         widths=(128,),
-        network="dense",
-        tied=False,
         activation="relu",
         code_activation="linear",
-        output="linear",
-        overcomplete=False,
         seed=None,
-        **kwargs,
+        dtype=None,
     ):
-        super().__init__(**kwargs)
-        self.event_shape = check.check_shape(input_shape, "input_shape")
-        self.latent_dim = check.check_int(latent_dim, "latent_dim")
-        self.widths = check.check_widths(widths, "widths")
-        self.network = check.check_choice(network, "network", ("dense", "conv"))
-        self.tied = bool(tied)
-        self.activation = activation
-        self.code_activation = code_activation
-        self.output_kind = check.check_choice(output, "output", OUTPUTS)
-        self.overcomplete = bool(overcomplete)
-        self.seed = check.check_seed(seed)
-        self._check_architecture()
-        self.encoder, self.decoder = self._build_networks()
-        self.built = True
+        """An autoencoder of dense layers.
 
-    def _check_architecture(self):
+        Args:
+            input_shape: Shape of one example, such as ``(64,)``.
+            latent_dim: Width of the code.
+            widths: Hidden units from input to code, mirrored in the decoder;
+                may be empty.
+            activation: Activation of the hidden layers.
+            code_activation: Activation of the code; linear, since a ReLU
+                code cannot be negative and its units can die.
+            seed: Integer seed of initial weights and noise, or ``None``.
+            dtype: Dtype policy of networks and model.
+            **objective: As for the class.
+        """
+        return networks.dense_pair(
+            input_shape,
+            latent_dim,
+            widths,
+            activation=activation,
+            code_activation=code_activation,
+            seed=seed,
+            dtype=dtype,
+        )
+
+    @builds("encoder", "decoder")
+    def conv(
+        input_shape,
+        latent_dim,
+        *,
+        widths=(32, 64),
+        activation="relu",
+        code_activation="linear",
+        seed=None,
+        dtype=None,
+    ):
+        """As :meth:`dense`, of convolutions of stride 2.
+
+        ``widths`` are filters, at least one; each halves the sides.
+        """
+        return networks.conv_pair(
+            input_shape,
+            latent_dim,
+            widths,
+            activation=activation,
+            code_activation=code_activation,
+            seed=seed,
+            dtype=dtype,
+        )
+
+    def _check_networks(self):
+        self.event_shape, self.code_shape = shapes_of(self.encoder, "encoder")
+        taken, made = shapes_of(self.decoder, "decoder")
+        if taken != self.code_shape:
+            check.fail(
+                "decoder",
+                f"inputs of shape {self.code_shape}, the encoder's codes",
+                f"{taken}",
+            )
+        self.likelihood.check_decoder(made, self.event_shape)
+        self.latent_dim = int(np.prod(self.code_shape))
         size = int(np.prod(self.event_shape))
         if self.latent_dim >= size and not self.overcomplete:
             check.fail(
@@ -111,33 +163,8 @@ class Autoencoder(ReconstructionModel):
                 "overcomplete=True)",
                 f"{self.latent_dim}",
             )
-        if self.network == "conv" and not self.widths:
-            check.fail("widths", "at least one stage for 'conv'", "()")
-        if self.network == "conv" and self.tied:
-            check.fail("tied", "False for network='conv'", "True")
 
-    def _build_networks(self):
-        build_encoder, build_decoder = networks.BUILDERS[self.network]
-        shared = {"activation": self.activation, "dtype": self.dtype_policy}
-        encoder = build_encoder(
-            self.event_shape,
-            self.latent_dim,
-            self.widths,
-            code_activation=self.code_activation,
-            seed=self.seed,
-            **shared,
-        )
-        if self.tied:
-            return encoder, networks.tied_decoder(
-                encoder, self.event_shape, **shared
-            )
-        return encoder, build_decoder(
-            self.latent_dim,
-            self.event_shape,
-            self.widths[::-1],
-            seed=self.seed,
-            **shared,
-        )
+    # ----------------------------------------------------------- objective
 
     def corrupt_input(self, x, training):
         """What the encoder sees; a subclass may damage it while training."""
@@ -145,23 +172,143 @@ class Autoencoder(ReconstructionModel):
 
     def call(self, inputs, training=False):
         """Return ``{"code", "reconstruction"}``, and ``"logits"`` if any."""
-        code = self.encoder(self.corrupt_input(inputs, training))
-        return {"code": code, **self.decoder_outputs(code)}
+        code = self.encoder(
+            self.corrupt_input(inputs, training), training=training
+        )
+        raw = self.decoder(code, training=training)
+        return {"code": code, **self.likelihood.outputs(raw)}
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "input_shape": list(self.event_shape),
-            "latent_dim": self.latent_dim,
-            "widths": list(self.widths),
-            "network": self.network,
-            "tied": self.tied,
-            "activation": self.activation,
-            "code_activation": self.code_activation,
-            "output": self.output_kind,
-            "overcomplete": self.overcomplete,
-            "seed": self.seed,
-        }
+    def penalty(self, outputs, sample_weight=None):
+        """Scalar added to the mean reconstruction loss."""
+        return 0.0
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        error = self.likelihood.negative_log_likelihood(x, y_pred)  # (batch,)
+        self.track_mse(x, y_pred, sample_weight)
+        loss = weighted_mean(error, sample_weight)
+        return self.add_losses(loss + self.penalty(y_pred, sample_weight))
+
+    def track_mse(self, x, outputs, sample_weight):
+        """Update the metric ``mse``: per pixel, mean over the batch."""
+        squared = losses.squared_error(x, outputs["reconstruction"])
+        size = float(np.prod(self.event_shape))
+        self.mse_tracker.update_state(squared / size, sample_weight)
+
+    # -------------------------------------------------------------- checks
+
+    def check_data(self, x, y=None, name="x"):
+        if y is not None:
+            check.fail(
+                "y",
+                "no target: an autoencoder's target is its input, fit(x)",
+                type(y).__name__,
+            )
+        x = self.likelihood.check_data(
+            x, name, event_shape=self.event_shape, fitting=True
+        )
+        return x, None
+
+    def check_input(self, x, name="x"):
+        return check.check_array(x, name, event_shape=self.event_shape)
+
+    # --------------------------------------------------------------- verbs
+
+    def encode(self, x):
+        """Codes of x, of any range: float32 array ``(n, latent_dim)``."""
+        return in_batches(self.encoder, self.check_input(x))
+
+    def decode(self, z):
+        """Reconstructions from codes: float32 array ``(n, *input_shape)``."""
+        z = check.check_array(z, "z", event_shape=self.code_shape)
+        return in_batches(
+            lambda batch: self.likelihood.outputs(self.decoder(batch))[
+                "reconstruction"
+            ],
+            z,
+        )
+
+    def reconstruct(self, x):
+        """``decode(encode(x))``: float32 array of the shape of x."""
+        return self.decode(self.encode(x))
+
+    def example_losses(self, x):
+        """Reconstruction loss of each example, ``(n,)``, no penalties."""
+        x, _ = self.check_data(x)
+        return in_batches(
+            lambda batch: self.likelihood.negative_log_likelihood(
+                batch, self(batch)
+            ),
+            x,
+        )
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class TiedAutoencoder(Autoencoder):
+    """Decodes with the transposes of the encoder's own kernels.
+
+    The decoder has no weights but its biases. With linear layers the tie
+    leaves PCA's subspace and takes away the freedom of scale.
+
+    Args:
+        encoder: Sequence of dense layers, such as
+            :func:`utils.nn.networks.dense_encoder` makes.
+        activation: Activation of the decoder's hidden layers.
+        likelihood: As for :class:`Autoencoder`.
+        overcomplete: As for :class:`Autoencoder`.
+
+    Example:
+
+    >>> model = TiedAutoencoder.dense((64,), latent_dim=8, widths=(), seed=0)
+    >>> len(model.trainable_weights)  # kernel, bias, and the decoder's bias
+    3
+    """
+
+    def __init__(
+        self,
+        encoder,
+        *,
+        activation="relu",
+        likelihood=None,
+        overcomplete=False,
+        **kwargs,
+    ):
+        event_shape, _ = shapes_of(encoder, "encoder")
+        dtype = kwargs.get("dtype")
+        decoder = networks.tied_decoder(
+            encoder, event_shape, activation=activation, dtype=dtype
+        )
+        super().__init__(
+            encoder,
+            decoder,
+            likelihood=likelihood,
+            overcomplete=overcomplete,
+            **kwargs,
+        )
+        self.activation = activation
+
+    @builds("encoder")
+    def dense(
+        input_shape,
+        latent_dim,
+        *,
+        widths=(128,),
+        activation="relu",
+        code_activation="linear",
+        seed=None,
+        dtype=None,
+    ):
+        """As :meth:`Autoencoder.dense`."""
+        return networks.dense_encoder(
+            input_shape,
+            latent_dim,
+            widths,
+            activation=activation,
+            code_activation=code_activation,
+            seed=seed,
+            dtype=dtype,
+        )
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -174,13 +321,16 @@ class DenoisingAutoencoder(Autoencoder):
     denoises.
 
     Args:
-        input_shape: Shape of one example.
-        latent_dim: Width of the code. It may exceed the example's: the
-            damage, not the width, keeps the map from being the identity.
-        corruption: ``"gaussian"`` or ``"masking"``.
-        amount: Standard deviation ≥ 0, or masking probability in [0, 1].
-        overcomplete: Allow a wide code; true here.
-        **kwargs: As for :class:`Autoencoder`.
+        encoder: As for :class:`Autoencoder`.
+        decoder: As for :class:`Autoencoder`.
+        likelihood: As for :class:`Autoencoder`.
+        corruption: ``"gaussian"``, ``"masking"``, or any Keras layer that
+            damages rows when called with ``training=True``.
+        amount: Standard deviation ≥ 0, or masking probability in [0, 1];
+            for the first two.
+        overcomplete: Allow a wide code; true here, as the damage, not the
+            width, keeps the map from being the identity.
+        seed: Integer seed of the damage, or ``None``.
 
     ``fit`` and ``evaluate`` take clean data and check its range; ``encode``
     and ``reconstruct`` accept damaged inputs that leave it.
@@ -188,26 +338,30 @@ class DenoisingAutoencoder(Autoencoder):
 
     def __init__(
         self,
-        input_shape,
-        latent_dim,
+        encoder,
+        decoder,
         *,
+        likelihood=None,
         corruption="gaussian",
         amount=0.3,
         overcomplete=True,
+        seed=None,
         **kwargs,
     ):
         super().__init__(
-            input_shape, latent_dim, overcomplete=overcomplete, **kwargs
+            encoder,
+            decoder,
+            likelihood=likelihood,
+            overcomplete=overcomplete,
+            **kwargs,
         )
-        self.corruption = Corruption(corruption, amount, seed=self.seed)
+        self.seed = check.check_seed(seed)
+        if not isinstance(corruption, keras.layers.Layer):
+            corruption = Corruption(corruption, amount, seed=seed)
+        self.corruption, self.amount = corruption, amount
 
     def corrupt_input(self, x, training):
         return self.corruption(x, training=training)
-
-    def get_config(self):
-        damage = self.corruption
-        own = {"corruption": damage.kind, "amount": damage.amount}
-        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -215,62 +369,119 @@ class SparseAutoencoder(Autoencoder):
     """Constrains how often code units are active instead of their number.
 
     Args:
-        input_shape: Shape of one example.
-        latent_dim: Width of the code; usually overcomplete.
+        encoder: As for :class:`Autoencoder`; for ``"kl"`` it ends in a
+            sigmoid, whose activations are rates.
+        decoder: As for :class:`Autoencoder`.
+        likelihood: As for :class:`Autoencoder`.
         sparsity: ``"kl"`` adds weight · Σ_j KL(target ‖ mean activation of
             unit j over the batch), in nats, for sigmoid codes (Ng 2011).
             ``"l1"`` adds weight · Σ_j |z_j|, mean over the batch.
         weight: Factor ≥ 0 of the penalty, against a summed loss.
         target: Wanted mean activation in (0, 1), for ``"kl"``.
-        code_activation: ``None`` takes sigmoid for ``"kl"``, relu for
-            ``"l1"``. ``"kl"`` needs sigmoid.
         overcomplete: Allow a wide code; true here.
-        **kwargs: As for :class:`Autoencoder`.
     """
 
     def __init__(
         self,
-        input_shape,
-        latent_dim,
+        encoder,
+        decoder,
         *,
+        likelihood=None,
         sparsity="kl",
         weight=0.1,
         target=0.05,
-        code_activation=None,
         overcomplete=True,
         **kwargs,
     ):
-        check.check_choice(sparsity, "sparsity", ("kl", "l1"))
-        if code_activation is None:
-            code_activation = "sigmoid" if sparsity == "kl" else "relu"
-        if sparsity == "kl" and code_activation != "sigmoid":
-            check.fail(
-                "code_activation",
-                "'sigmoid' for sparsity='kl', whose activations are rates",
-                repr(code_activation),
-            )
         super().__init__(
-            input_shape,
-            latent_dim,
-            code_activation=code_activation,
+            encoder,
+            decoder,
+            likelihood=likelihood,
             overcomplete=overcomplete,
             **kwargs,
         )
-        self.sparsity = sparsity
+        self.sparsity = check.check_choice(sparsity, "sparsity", ("kl", "l1"))
         self.weight = check.check_number(weight, "weight", 0.0)
         self.target = check.check_number(target, "target", 1e-6, 1.0 - 1e-6)
+        last = getattr(encoder.layers[-1], "activation", None)
+        if sparsity == "kl" and last is not keras.activations.sigmoid:
+            check.fail(
+                "encoder",
+                "one that ends in a sigmoid for sparsity='kl', whose "
+                "activations are rates",
+                getattr(last, "__name__", repr(last)),
+            )
 
-    def penalty(self, outputs):
+    @builds("encoder", "decoder")
+    def dense(
+        input_shape,
+        latent_dim,
+        *,
+        widths=(128,),
+        activation="relu",
+        code_activation=None,
+        sparsity="kl",
+        seed=None,
+        dtype=None,
+    ):
+        """As :meth:`Autoencoder.dense`.
+
+        Without ``code_activation`` codes are sigmoid for ``"kl"``, ReLU for
+        ``"l1"``.
+        """
+        return networks.dense_pair(
+            input_shape,
+            latent_dim,
+            widths,
+            activation=activation,
+            code_activation=_sparse_code(code_activation, sparsity),
+            seed=seed,
+            dtype=dtype,
+        )
+
+    @builds("encoder", "decoder")
+    def conv(
+        input_shape,
+        latent_dim,
+        *,
+        widths=(32, 64),
+        activation="relu",
+        code_activation=None,
+        sparsity="kl",
+        seed=None,
+        dtype=None,
+    ):
+        """As :meth:`Autoencoder.conv`, with the codes of :meth:`dense`."""
+        return networks.conv_pair(
+            input_shape,
+            latent_dim,
+            widths,
+            activation=activation,
+            code_activation=_sparse_code(code_activation, sparsity),
+            seed=seed,
+            dtype=dtype,
+        )
+
+    def penalty(self, outputs, sample_weight=None):
         code = ops.cast(outputs["code"], "float32")
         if self.sparsity == "l1":
-            return self.weight * ops.mean(ops.sum(ops.abs(code), axis=1))
+            size = ops.sum(ops.abs(code), axis=1)
+            return self.weight * weighted_mean(size, sample_weight)
+        share = 1.0
         rate = ops.mean(code, axis=0)  # (latent_dim,)
-        return self.weight * ops.sum(losses.bernoulli_kl(self.target, rate))
+        if sample_weight is not None:
+            weight = ops.cast(sample_weight, "float32")
+            share = ops.mean(weight)
+            total = ops.maximum(ops.sum(weight), 1e-9)
+            rate = ops.sum(code * weight[:, None], axis=0) / total
+        kl = ops.sum(losses.bernoulli_kl(self.target, rate))
+        return self.weight * share * kl
 
-    def get_config(self):
-        names = ("sparsity", "weight", "target")
-        own = {name: getattr(self, name) for name in names}
-        return {**super().get_config(), **own}
+
+def _sparse_code(activation, sparsity):
+    if activation is not None:
+        return activation
+    return "sigmoid" if sparsity == "kl" else "relu"
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -282,46 +493,64 @@ class ContractiveAutoencoder(Autoencoder):
     Σ_j (z_j (1 − z_j))² Σ_i W_ij².
 
     Args:
-        input_shape: Shape of one example.
-        latent_dim: Width of the code; may be overcomplete.
+        encoder: One dense sigmoid layer, after a ``Flatten`` if need be.
+        decoder: As for :class:`Autoencoder`.
+        likelihood: As for :class:`Autoencoder`.
         weight: Factor ≥ 0 of the penalty, against a summed loss.
         overcomplete: Allow a wide code; true here.
-        **kwargs: As for :class:`Autoencoder`, without ``network``,
-            ``widths`` and ``code_activation``, which the formula fixes.
     """
 
     def __init__(
         self,
-        input_shape,
-        latent_dim,
+        encoder,
+        decoder,
         *,
+        likelihood=None,
         weight=0.1,
         overcomplete=True,
         **kwargs,
     ):
-        fixed = {"network": "dense", "widths": (), "code_activation": "sigmoid"}
-        for name, value in fixed.items():
-            given = kwargs.pop(name, value)
-            if given != value and list(given) != list(value):
-                check.fail(name, f"{value!r}, as in the paper", repr(given))
         super().__init__(
-            input_shape,
-            latent_dim,
+            encoder,
+            decoder,
+            likelihood=likelihood,
             overcomplete=overcomplete,
-            **fixed,
             **kwargs,
         )
         self.weight = check.check_number(weight, "weight", 0.0)
+        found = [layer for layer in encoder.layers if layer.weights]
+        sigmoid = keras.activations.sigmoid
+        if (
+            len(found) != 1
+            or not isinstance(found[0], keras.layers.Dense)
+            or found[0].activation is not sigmoid
+        ):
+            check.fail(
+                "encoder",
+                "one dense sigmoid layer, as in the paper",
+                ", ".join(layer.name for layer in found) or "no weights",
+            )
 
-    def penalty(self, outputs):
-        return self.weight * ops.mean(self.jacobian_norm(outputs["code"]))
+    @builds("encoder", "decoder")
+    def dense(input_shape, latent_dim, *, seed=None, dtype=None):
+        """The paper's: one sigmoid layer and a linear decoder."""
+        return networks.dense_pair(
+            input_shape,
+            latent_dim,
+            (),
+            code_activation="sigmoid",
+            seed=seed,
+            dtype=dtype,
+        )
+
+    def penalty(self, outputs, sample_weight=None):
+        norm = self.jacobian_norm(outputs["code"])
+        return self.weight * weighted_mean(norm, sample_weight)
 
     def jacobian_norm(self, code):
         """‖∂z/∂x‖²_F of each example, ``(batch,)``, from its code."""
         code = ops.cast(code, "float32")
-        kernel = ops.cast(self.encoder.get_layer("code").kernel, "float32")
+        layer = next(layer for layer in self.encoder.layers if layer.weights)
+        kernel = ops.cast(layer.kernel, "float32")
         slope = ops.square(code * (1.0 - code))  # (batch, latent_dim)
         return ops.matmul(slope, ops.sum(ops.square(kernel), axis=0))
-
-    def get_config(self):
-        return {**super().get_config(), "weight": self.weight}

@@ -9,8 +9,8 @@ import numpy as np
 from keras import ops
 from sklearn.cluster import KMeans
 
+from utils.models._old_base import OwnLossModel
 from utils.models.autoencoders import Autoencoder
-from utils.models.base import OwnLossModel
 from utils.nn import networks
 from utils.nn.layers import PACKAGE, RandomAffine
 from utils.support import validation as check

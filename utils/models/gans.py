@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.models.base import OwnLossModel
+from utils.models._old_base import OwnLossModel
 from utils.nn import networks
 from utils.nn.backend import input_gradient
 from utils.nn.layers import PACKAGE

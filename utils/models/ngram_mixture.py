@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.models.base import OwnLossModel
+from utils.models._old_base import OwnLossModel
 from utils.nn.layers import PACKAGE, Embedding
 from utils.support import validation as check
 from utils.support.batches import in_batches

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from utils.models._old_base import OwnLossModel
 from utils.models.autoencoders import Autoencoder
-from utils.models.base import OwnLossModel
 from utils.nn import losses, networks
 from utils.nn.layers import PACKAGE
 from utils.support import validation as check

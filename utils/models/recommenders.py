@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from utils.models._latent_models import LatentModel
-from utils.models.base import OwnLossModel
+from utils.models._old_base import OwnLossModel
 from utils.models.reconstruction import ReconstructionModel
 from utils.nn import losses, networks
 from utils.nn.layers import PACKAGE, Embedding

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.models.base import OwnLossModel
+from utils.models._old_base import OwnLossModel
 from utils.models.gans import one_once_known, pure_scores
 from utils.nn import losses, networks
 from utils.nn.layers import PACKAGE

@@ -16,9 +16,11 @@ from utils.support import validation as check
 __all__ = [
     "conv_decoder",
     "conv_encoder",
+    "conv_pair",
     "critic",
     "dense_decoder",
     "dense_encoder",
+    "dense_pair",
     "generator",
     "image_to_image",
     "tied_decoder",
@@ -270,6 +272,68 @@ def conv_decoder(
             dtype=dtype,
         )(hidden)  # (batch, small * 2**index, small * 2**index, filters)
     return keras.Model(inputs, hidden, name="decoder")
+
+
+def dense_pair(
+    input_shape,
+    latent_dim,
+    widths=(128,),
+    *,
+    activation="relu",
+    code_activation="linear",
+    seed=None,
+    dtype=None,
+):
+    """A dense encoder and the decoder that mirrors it.
+
+    Args:
+        input_shape: Shape of one example.
+        latent_dim: Width of the code.
+        widths: Hidden units, input side first; mirrored in the decoder.
+        activation: Activation of the hidden layers.
+        code_activation: Activation of the code.
+        seed: Integer seed of the initial weights, or ``None``.
+        dtype: Dtype policy of the layers.
+
+    Returns:
+        ``(encoder, decoder)``; see :func:`dense_encoder`.
+    """
+    shape, latent_dim, widths = _checked(input_shape, latent_dim, widths, seed)
+    shared = {"activation": activation, "seed": seed, "dtype": dtype}
+    encoder = dense_encoder(
+        shape, latent_dim, widths, code_activation=code_activation, **shared
+    )
+    return encoder, dense_decoder(latent_dim, shape, widths[::-1], **shared)
+
+
+def conv_pair(
+    input_shape,
+    latent_dim,
+    widths=(32, 64),
+    *,
+    activation="relu",
+    code_activation="linear",
+    seed=None,
+    dtype=None,
+):
+    """As :func:`dense_pair`, of convolutions; see :func:`conv_encoder`."""
+    shape, latent_dim, widths = _checked(input_shape, latent_dim, widths, seed)
+    if not widths:
+        check.fail("widths", "at least one stage for 'conv'", "()")
+    shared = {"activation": activation, "seed": seed, "dtype": dtype}
+    encoder = conv_encoder(
+        shape, latent_dim, widths, code_activation=code_activation, **shared
+    )
+    return encoder, conv_decoder(latent_dim, shape, widths[::-1], **shared)
+
+
+def _checked(input_shape, latent_dim, widths, seed):
+    check.check_seed(seed)
+    return (
+        check.check_shape(input_shape, "input_shape"),
+        check.check_int(latent_dim, "latent_dim"),
+        check.check_widths(widths, "widths"),
+    )
 
 
 # encoder and decoder of each kind of network

@@ -1,11 +1,14 @@
-"""Apply a tensor function to large arrays piece by piece."""
+"""Batches: long arrays piece by piece, and containers that are checked."""
 
+import functools
+
+import keras
 import numpy as np
 from keras import ops
 
-__all__ = [
-    "in_batches",
-]
+from utils.support import validation as check
+
+__all__ = ["CheckedBatches", "checked_generator", "in_batches"]
 
 
 def in_batches(function, *arrays, batch_size=1024):
@@ -17,3 +20,105 @@ def in_batches(function, *arrays, batch_size=1024):
         for start in range(0, len(arrays[0]), batch_size)
     ]
     return np.concatenate(pieces).astype("float32", copy=False)
+
+
+class CheckedBatches(keras.utils.PyDataset):
+    """Batches of a ``tf.data`` set, ``PyDataset`` or torch ``DataLoader``.
+
+    Each is checked on its way to Keras. What has no numbered batches is gone
+    through in its own order and, at its end, from the start again.
+
+    Args:
+        source: Batches ``x``, ``(x,)``, ``(x, y)`` or ``(x, y,
+            sample_weight)``.
+        check_batch: Function of those parts and ``name=`` that returns
+            ``(x, y, sample_weight)``, or raises.
+        steps: Batches an epoch; ``None`` takes all. A source that does not
+            know its length is then counted, by going through it once.
+        name: What to call the rows in a message.
+
+    Attributes:
+        first: Rows of the first batch, checked.
+
+    Raises:
+        ValueError: no iterable; no batches; no end and no ``steps``; what
+            ``check_batch`` refuses, with the number of the batch.
+    """
+
+    def __init__(self, source, check_batch, steps=None, name="x"):
+        options = ("workers", "use_multiprocessing", "max_queue_size")
+        super().__init__(
+            **{o: getattr(source, o) for o in options if hasattr(source, o)}
+        )
+        self.source, self.check_batch, self.name = source, check_batch, name
+        self.numbered = isinstance(source, keras.utils.PyDataset)
+        if not self.numbered and not hasattr(source, "__iter__"):
+            expected = "rows, or batches of rows"
+            check.fail(name, expected, type(source).__name__)
+        self.size = self._count(steps)
+        if self.size == 0:
+            check.fail(name, "at least one batch", "none")
+        self.batches = iter(())
+        self.taken = 0
+
+    def _count(self, steps):
+        """Batches an epoch; ``None`` for a ``PyDataset`` without an end."""
+        if self.numbered:
+            return self.source.num_batches
+        if steps is not None:
+            return steps
+        try:
+            return len(self.source)
+        except TypeError:
+            endless = getattr(self.source, "cardinality", lambda: 0)() == -1
+        if endless:
+            check.fail("steps_per_epoch", "a number for endless data", "None")
+        return sum(1 for _ in self.source)
+
+    @property
+    def num_batches(self):
+        """Batches an epoch."""
+        return self.size
+
+    @functools.cached_property
+    def first(self):
+        """Rows of the first batch, checked, for what looks at data once."""
+        head = self.source[0] if self.numbered else next(iter(self.source))
+        return self.checked(head, 1)[0]
+
+    def __getitem__(self, index):
+        if self.numbered:
+            return self.checked(self.source[index], index + 1)
+        batch = next(self.batches, None)
+        if batch is None:
+            self.batches, self.taken = iter(self.source), 0
+            batch = next(self.batches)
+        self.taken += 1
+        return self.checked(batch, self.taken)
+
+    def checked(self, batch, number):
+        """A batch as Keras takes it, or the error with its number."""
+        parts = tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
+        name = f"{self.name}, batch {number}"
+        if not 1 <= len(parts) <= 3:
+            expected = "(x,), (x, y) or (x, y, sample_weight)"
+            check.fail(name, expected, f"{len(parts)} parts")
+        x, y, weight = self.check_batch(*parts, name=name)
+        if y is None:
+            return (x,)
+        return (x, y) if weight is None else (x, y, weight)
+
+    def on_epoch_begin(self):
+        if self.numbered:
+            self.source.on_epoch_begin()
+
+    def on_epoch_end(self):
+        if self.numbered:
+            self.source.on_epoch_end()
+
+
+def checked_generator(source, check_batch, name="x"):
+    """As :class:`CheckedBatches`, for what can be gone through only once."""
+    check_one = CheckedBatches((), check_batch, steps=1, name=name).checked
+    for number, batch in enumerate(source, start=1):
+        yield check_one(batch, number)
