@@ -417,15 +417,15 @@ def shapes_of(network, name):
     if not isinstance(network, keras.Model):
         check.fail(name, "a Keras model", type(network).__name__)
     try:
-        shapes = network.input_shape, network.output_shape
-    except AttributeError:
+        ends = network.input, network.output
+    except (AttributeError, ValueError):
         check.fail(
             name,
             "a network that knows its shapes; wrap it: keras.Sequential(["
             "keras.Input(shape), network])",
             f"{type(network).__name__} without an Input",
         )
-    return keras.tree.map_shape_structure(lambda s: tuple(s[1:]), shapes)
+    return keras.tree.map_structure(lambda end: tuple(end.shape[1:]), ends)
 
 
 def weighted_mean(values, sample_weight):
