@@ -8,6 +8,7 @@ from keras import ops
 from utils import data
 from utils.checks import chapter_02
 from utils.models.autoencoders import Autoencoder, DenoisingAutoencoder
+from utils.nn.likelihoods import SquaredError
 
 checks = Watched(chapter_02)
 
@@ -261,8 +262,13 @@ def test_check_2_6_trained_model_passes():
 @pytest.mark.slow
 def test_check_2_6_flat_denoising_model_passes():
     x = data.load("digits").flat().x_train
-    model = DenoisingAutoencoder(
-        (64,), 8, amount=0.05, widths=(256,), output="sigmoid", seed=1
+    model = DenoisingAutoencoder.dense(
+        (64,),
+        8,
+        amount=0.05,
+        widths=(256,),
+        seed=1,
+        likelihood=SquaredError("sigmoid"),
     )
     model.compile("adam")
     model.fit(x, epochs=25, batch_size=16, verbose=0)
@@ -290,7 +296,7 @@ def test_check_2_6_training_on_test_rows_is_named():
 
 
 def test_check_2_6_other_shape_or_type_is_named():
-    rejects(checks.check_2_6, Autoencoder((10,), 8), match="8 × 8")
+    rejects(checks.check_2_6, Autoencoder.dense((10,), 8), match="8 × 8")
     rejects(checks.check_2_6, None, match="trained model itself")
 
 

@@ -14,6 +14,7 @@ from utils.models.autoencoders import Autoencoder
 from utils.models.vaes import VAE
 from utils.nn import losses
 from utils.nn.layers import Sampling
+from utils.nn.likelihoods import Bernoulli
 
 checks = Watched(chapter_04)
 
@@ -332,9 +333,9 @@ def _subclassed(latent_dim, shape):
         _network(),
         _network(draw=Sampling),
         _subclassed,
-        lambda k, s: VAE(s, k, widths=(16,), seed=0),
+        lambda k, s: VAE.dense(s, k, widths=(16,), seed=0),
         _network(activation="tanh"),
-        lambda k, s: VAE(s, k, widths=(256, 256, 256), seed=1),
+        lambda k, s: VAE.dense(s, k, widths=(256, 256, 256), seed=1),
     ],
     ids=["plain", "own layer", "subclassed", "library", "tanh", "deep"],
 )
@@ -759,7 +760,7 @@ def test_check_4_5_wrong_bound_is_named(name):
 
 def _vae(active=8, steps=228, beta=64.0, shape=(8, 8, 1), width=8, **options):
     """A VAE with so many active units, without training."""
-    model = VAE(shape, width, widths=(8,), beta=beta, seed=0, **options)
+    model = VAE.dense(shape, width, widths=(8,), beta=beta, seed=0, **options)
     head = model.encoder.get_layer("code")
     kernel, bias = head.get_weights()
     kernel = np.random.default_rng(0).normal(0, 1, kernel.shape)
@@ -846,7 +847,7 @@ def test_check_4_6_wrong_run_is_named(runs, name, options, match):
 
 
 def test_check_4_6_another_model_is_named(runs):
-    other = {**runs, "summed": Autoencoder((8, 8, 1), 4, seed=0)}
+    other = {**runs, "summed": Autoencoder.dense((8, 8, 1), 4, seed=0)}
     rejects(checks.check_4_6, other, RUNS_4_6, [], match="should be a VAE")
 
 
@@ -959,8 +960,8 @@ def test_check_4_7_wrong_model_is_named(numbers, autoencoder, vae, match):
 
 def test_check_4_7_two_models_of_one_kind_are_named(numbers):
     shape = (8, 8, 1)
-    plain = Autoencoder(shape, 4, output="bernoulli", seed=0)
-    drawn = VAE(shape, 4, widths=(8,), seed=0)
+    plain = Autoencoder.dense(shape, 4, seed=0, likelihood=Bernoulli())
+    drawn = VAE.dense(shape, 4, widths=(8,), seed=0)
     for pair, match in (
         ((drawn, VAE_LIKE), "that is a VAE"),
         ((AUTOENCODER, plain), "no prior"),

@@ -12,7 +12,7 @@ from utils.training import callbacks
 
 @pytest.fixture(scope="module")
 def model():
-    model = autoencoders.Autoencoder((6,), 2, widths=(), seed=0)
+    model = autoencoders.Autoencoder.dense((6,), 2, widths=(), seed=0)
     model.compile("sgd")
     return model
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from utils.models.autoencoders import Autoencoder, DenoisingAutoencoder
+from utils.nn.likelihoods import SquaredError
 from utils.support import validation as check
 from utils.support.batches import in_batches
 from utils.training.classifiers import (
@@ -76,15 +77,15 @@ def greedy_stack(
     keras.utils.set_random_seed(check.check_int(seed, "seed", minimum=0))
     stages, errors, codes = [], [], x
     for index, width in enumerate(widths):
-        stage = DenoisingAutoencoder(
+        stage = DenoisingAutoencoder.dense(
             codes.shape[1:],
             width,
             widths=(),
             code_activation="sigmoid",
-            output="sigmoid",
             corruption="masking",
             amount=masking,
             seed=seed + index,
+            likelihood=SquaredError("sigmoid"),
         )
         stage.compile(
             keras.optimizers.Adam(learning_rate),
@@ -102,15 +103,15 @@ def greedy_stack(
 
 def _unroll(stages, input_shape, widths, seed):
     """One deep autoencoder with the weights of the shallow ones."""
-    model = Autoencoder(
+    model = Autoencoder.dense(
         input_shape,
         widths[-1],
         widths=widths[:-1],
         activation="sigmoid",
         code_activation="sigmoid",
-        output="sigmoid",
         overcomplete=True,
         seed=seed,
+        likelihood=SquaredError("sigmoid"),
     )
     model.encoder.set_weights(
         [w for stage in stages for w in stage.encoder.get_weights()]
