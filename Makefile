@@ -29,7 +29,7 @@ NBVAL_LAX := --nbval-lax --nbval-cell-timeout 300 -o filterwarnings=default
 .DEFAULT_GOAL := help
 .PHONY: help setup run lab test unit test-notebooks test-backends \
         unit-backends test-chapters-jax pythons \
-        notebooks full bench mutation lint format lock clean
+        notebooks full bench lint format lock clean
 
 help:
 	@echo "make run            execute every chapter (quick profile) into build/"
@@ -39,7 +39,6 @@ help:
 	@echo "make pythons        unit tests and a chapter on Python 3.11, 3.12 and 3.13"
 	@echo "make notebooks      rebuild chapters/ and solutions/ from source/"
 	@echo "make full           execute every chapter in both profiles, rewrite docs/results.md"
-	@echo "make mutation       wrong lines in utils: which ones does no test notice?"
 	@echo "make bench          training speed on every backend, rewrite docs/benchmarks.md"
 	@echo "make lint           style of code and notebooks"
 	@echo "make clean          remove .venv, caches and build/"
@@ -103,25 +102,19 @@ full: $(STAMP)
 	$(BIN)/python tools/run_course.py --record
 	$(BIN)/python tools/run_course.py --full --record
 
-# Minutes, so not in CI; docs/mutation.md says what came out. Runs on PyTorch.
-# make mutation MUTATION="--sample 50 vaes" for a part of it.
-MUTATION ?=
-mutation: $(BACKENDS_STAMP)
-	$(BACKENDS_BIN)/python -m pip install --quiet --disable-pip-version-check mutmut==3.8.1 coverage
-	$(BACKENDS_BIN)/python tools/mutation.py $(MUTATION)
-
 # Also beside a plain PyTorch loop, hence the second environment.
 bench: $(BACKENDS_STAMP)
-	$(BACKENDS_BIN)/python tools/bench.py
+	$(BACKENDS_BIN)/python benchmarks/bench.py
 
+PYTHON_FILES := conftest.py utils tests tools benchmarks source
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .
-	$(BIN)/python -m ruff format --check utils tests tools source
+	$(BIN)/python -m ruff format --check $(PYTHON_FILES)
 	$(BIN)/python tools/build_notebooks.py --check
 
 format: $(STAMP)
-	$(BIN)/python -m ruff check --fix utils tests tools source
-	$(BIN)/python -m ruff format utils tests tools source
+	$(BIN)/python -m ruff check --fix $(PYTHON_FILES)
+	$(BIN)/python -m ruff format $(PYTHON_FILES)
 
 # Rewrites requirements.lock for all supported Pythons and systems.
 lock: $(STAMP)
