@@ -67,6 +67,7 @@ from utils.models.vector_quantized import VQVAE
 from utils.nn import losses
 from utils.nn.backend import input_gradient
 from utils.nn.layers import Sampling
+from utils.nn.likelihoods import Bernoulli, DiscretizedLogistic, Gaussian
 from utils.training import callbacks
 from utils.training.repeats import restart, with_spread
 
