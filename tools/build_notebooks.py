@@ -18,8 +18,9 @@ tag                chapter  solutions  meaning
 =================  =======  =========  ====================================
 
 In the chapter the code of ``exercise`` and ``check`` cells is neither run
-nor compared; in the solutions it is both. nbval's own tags, such as
-``nbval-ignore-output``, are kept.
+nor compared; in the solutions it is both. In JupyterLab *Run All* goes on
+after a check that still waits (``raises-exception``). nbval's own tags, such
+as ``nbval-ignore-output``, are kept.
 """
 
 import argparse
@@ -28,6 +29,7 @@ import base64
 import copy
 import os
 import pathlib
+import re
 import sys
 import time
 
@@ -41,7 +43,8 @@ from utils._files import write_whole
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 KINDS = ("chapters", "solutions")
-STUB = "# your answer here\nraise NotImplementedError"
+WAITS = "# your answer here"
+STUB = f"{WAITS}\nraise NotImplementedError"
 CELL_TIMEOUT = 600  # seconds; the full profile trains for minutes
 
 
@@ -80,8 +83,12 @@ def make_chapter(cells):
     chapter, _ = hidden.preprocess(chapter, {})
     for cell in chapter.cells:
         if cell.cell_type == "code" and tags(cell) & {"exercise", "check"}:
-            skip = {"nbval-skip", "skip-execution"}
-            cell.metadata["tags"] = sorted(tags(cell) | skip)
+            more = {"nbval-skip", "skip-execution"}
+            if "check" in tags(cell):
+                more.add("raises-exception")
+            cell.metadata["tags"] = sorted(tags(cell) | more)
+            # outside a function the name is None already, and that waits
+            cell.source = cell.source.replace(f"\n{STUB}", f"\n{WAITS}")
     chapter.metadata.pop("celltoolbar", None)
     return chapter
 
@@ -126,8 +133,36 @@ def execute(notebook, folder, **environment):
     )
     start = time.perf_counter()
     client.execute(env={**os.environ, **environment})
+    seconds = time.perf_counter() - start
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = joined(cell.outputs)
     notebook.metadata["language_info"] = {"name": "python"}
-    return time.perf_counter() - start
+    return seconds
+
+
+def settled(text):
+    """What is left of printed text when lines were written over."""
+    return re.sub(r"[^\n]*\r(?=[^\n])", "", text)
+
+
+def joined(outputs):
+    """Outputs of a cell; streams that follow each other are one, settled."""
+    merged = []
+    for output in outputs:
+        last = merged[-1] if merged else None
+        if (
+            last is not None
+            and output.output_type == last.output_type == "stream"
+            and output.name == last.name
+        ):
+            last.text += output.text
+        else:
+            merged.append(output)
+    for output in merged:
+        if output.output_type == "stream":
+            output.text = settled(output.text)
+    return merged
 
 
 def count_asserts(notebook):
