@@ -54,8 +54,10 @@ $(STAMP): requirements.lock pyproject.toml
 run: $(STAMP)
 	$(BIN)/python tools/run_course.py
 
+# LAB holds options of JupyterLab: make lab LAB="--port=9000 --no-browser"
+LAB ?=
 lab: $(STAMP)
-	$(BIN)/python -m jupyter lab chapters
+	$(BIN)/python tools/lab.py $(LAB)
 
 test: unit test-notebooks
 

@@ -19,8 +19,9 @@ tag                chapter  solutions  meaning
 =================  =======  =========  ====================================
 
 In the chapter the code of ``exercise`` and ``check`` cells is neither run
-nor compared; in the solutions it is both. nbval's own tags, such as
-``nbval-ignore-output``, are kept.
+nor compared; in the solutions it is both. In JupyterLab *Run All* goes on
+after a check that still waits (``raises-exception``). nbval's own tags, such
+as ``nbval-ignore-output``, are kept.
 """
 
 import argparse
@@ -39,7 +40,8 @@ from utils.support.files import write_whole
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 KINDS = ("chapters", "solutions")
-STUB = "# your answer here\nraise NotImplementedError"
+WAITS = "# your answer here"
+STUB = f"{WAITS}\nraise NotImplementedError"
 
 
 def sources(pattern=""):
@@ -72,8 +74,12 @@ def make_chapter(cells):
     chapter, _ = hidden.preprocess(chapter, {})
     for cell in chapter.cells:
         if cell.cell_type == "code" and tags(cell) & {"exercise", "check"}:
-            skip = {"nbval-skip", SKIP}
-            cell.metadata["tags"] = sorted(tags(cell) | skip)
+            more = {"nbval-skip", SKIP}
+            if "check" in tags(cell):
+                more.add("raises-exception")
+            cell.metadata["tags"] = sorted(tags(cell) | more)
+            # outside a function the name is None already, and that waits
+            cell.source = cell.source.replace(f"\n{STUB}", f"\n{WAITS}")
     chapter.metadata.pop("celltoolbar", None)
     return chapter
 

@@ -96,6 +96,9 @@ class Sitting:
         except RuntimeError as error:  # it does not start, or has died
             self._fail(f"{error}; is there enough memory?")
         self.seconds = time.perf_counter() - start
+        for cell in self.notebook.cells:
+            if cell.cell_type == "code":
+                cell.outputs = joined(cell.outputs)
         self.notebook.metadata["language_info"] = {"name": "python"}
 
     def stop(self):
@@ -123,6 +126,30 @@ class Sitting:
         where = f"in cell [{self.cell}]" if self.cell else "at the start"
         self.error = f"{where}: {message}"
         self.details = re.sub(r"\x1b\[[\d;]*m", "", details)
+
+
+def settled(text):
+    """What is left of printed text when lines were written over."""
+    return re.sub(r"[^\n]*\r(?=[^\n])", "", text)
+
+
+def joined(outputs):
+    """Outputs of a cell; streams that follow each other are one, settled."""
+    merged = []
+    for output in outputs:
+        last = merged[-1] if merged else None
+        if (
+            last is not None
+            and output.output_type == last.output_type == "stream"
+            and output.name == last.name
+        ):
+            last.text += output.text
+        else:
+            merged.append(output)
+    for output in merged:
+        if output.output_type == "stream":
+            output.text = settled(output.text)
+    return merged
 
 
 def peak_memory(process):

@@ -26,7 +26,7 @@ BACKEND = keras.backend.backend()
     [checks.check_4_2, checks.check_4_3, checks.check_4_4, checks.check_4_5],
 )
 def test_checks_name_the_unanswered_stub_and_the_missing_return(check):
-    rejects(check, stub, match="no answer yet")
+    rejects(check, stub, match="waits for your answer")
     rejects(check, lambda *arguments: None, match="return")
     rejects(check, 1.0, match="expects the function itself")
 
@@ -95,7 +95,7 @@ def test_check_4_1_wrong_number_is_named(place, value, match):
 
 def test_check_4_1_bad_form_is_named():
     rejects(checks.check_4_1, [2.318], match="list of five")
-    rejects(checks.check_4_1, None, match="None")
+    rejects(checks.check_4_1, None, match="waits for your answer")
     rejects(checks.check_4_1, [np.nan] * 5, match="NaN")
 
 
@@ -811,9 +811,10 @@ def test_check_4_6_right_experiment_passes(runs, capsys):
         (RUNS_4_6, [], "cures are \\['free bits'\\]"),
         (RUNS_4_6, ["free bits", "warm-up"], "optimum itself"),
         (RUNS_4_6, ["summed"], "lists names"),
-        (RUNS_4_6, None, "lists names"),
+        (RUNS_4_6, 2, "lists names"),
+        (RUNS_4_6, None, r"waits for your answer \(cures\)"),
         ({"summed": 7}, [], "with the keys"),
-        (None, [], "with the keys"),
+        ("", [], "with the keys"),
     ],
 )
 def test_check_4_6_wrong_count_is_named(runs, active, cures, match):
@@ -920,7 +921,9 @@ def test_check_4_7_right_judgement_passes(numbers, capsys):
         ("BDFG", "Sentence G is not"),
         ("BDFH", "Sentence H is not justified. A Bernoulli cross-entropy"),
         ("BDX", "letters from A to H"),
-        (None, "letters from A to H"),
+        ("Z", "letters from A to H"),
+        (3, "letters from A to H"),
+        (None, r"waits for your answer \(justified\)"),
     ],
 )
 def test_check_4_7_wrong_sentence_is_named(numbers, justified, match):
@@ -937,7 +940,7 @@ def test_check_4_7_wrong_sentence_is_named(numbers, justified, match):
 @pytest.mark.parametrize(
     "autoencoder, vae, match",
     [
-        (None, VAE_LIKE, "encode and decode"),
+        ("model", VAE_LIKE, "encode and decode"),
         (AUTOENCODER, Decoder(0.0, 0.9), "collapsed or hardly trained"),
         (VAE_LIKE, AUTOENCODER, "train the VAE longer"),
         (

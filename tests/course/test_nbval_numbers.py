@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbval_numbers import Printed, same_print
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
