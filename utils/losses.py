@@ -13,6 +13,7 @@ from utils import _validation as check
 __all__ = [
     "bernoulli_kl",
     "bernoulli_nll",
+    "categorical_nll",
     "discretized_nll",
     "gaussian_kl",
     "gaussian_nll",
@@ -32,6 +33,23 @@ def _sum_event(values):
     return ops.sum(_flat(values), axis=1)
 
 
+def _agree(sizes, others):
+    """Whether two shapes are one; ``None`` is a size not known yet."""
+    return len(sizes) == len(others) and all(
+        None in pair or pair[0] == pair[1]
+        for pair in zip(sizes, others, strict=True)
+    )
+
+
+def _check_pair(x, other, name="x"):
+    """Refuse shapes that differ: broadcasting would hide the mistake."""
+    shape, expected = tuple(x.shape), tuple(other.shape)
+    if not _agree(shape[1:], expected[1:]):
+        check.fail(name, f"examples of shape {expected[1:]}", f"{shape[1:]}")
+    if not _agree(shape[:1], expected[:1]):
+        check.fail(name, f"{expected[0]} examples", f"{shape[0]}")
+
+
 def _flat_pair(x, other):
     """Both as rows ``(batch, d)`` in float32; their shapes must agree.
 
@@ -39,9 +57,7 @@ def _flat_pair(x, other):
     of length 1, such as the channel of a grey image.
     """
     x, other = ops.cast(x, "float32"), ops.cast(other, "float32")
-    event, expected = tuple(x.shape[1:]), tuple(other.shape[1:])
-    if event != expected:
-        check.fail("x", f"examples of shape {expected}", f"{event}")
+    _check_pair(x, other)
     return _flat(x), _flat(other)
 
 
@@ -174,6 +190,33 @@ def discretized_nll(x, mean, scale, levels=256):
     inside = ops.logical_and(x >= half, x <= 1.0 - half)
     width = -ops.log(-ops.expm1(-2.0 * half / scale))
     return _sum_event(below + above + ops.where(inside, width, 0.0))
+
+
+def categorical_nll(x, logits):
+    """−log P(x) of grey levels with a probability each, in nats.
+
+    Level k of K stands for x = k / (K − 1), π = softmax(logits) over the last
+    axis: −Σ log π_k(x).
+
+    Args:
+        x: Tensor ``(batch, …)`` of multiples of 1 / (K − 1) in [0, 1].
+        logits: Tensor ``(batch, …, K)``.
+
+    Returns:
+        Tensor ``(batch,)``, nats per example, ≥ 0.
+
+    Raises:
+        ValueError: examples of two shapes.
+    """
+    logits = ops.cast(logits, "float32")
+    levels = logits.shape[-1]
+    steps = ops.round(ops.cast(x, "float32") * (levels - 1))
+    _check_pair(steps, logits[..., 0])
+    return _sum_event(
+        ops.sparse_categorical_crossentropy(
+            ops.cast(steps, "int32"), logits, from_logits=True
+        )
+    )
 
 
 def gaussian_kl(mean, log_var, *, per_unit=False):
