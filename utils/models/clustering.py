@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 from sklearn.cluster import KMeans
+from sklearn.neighbors import NearestNeighbors
 
 from utils.models.autoencoders import Autoencoder
 from utils.models.base import (
@@ -227,9 +228,11 @@ def target_distribution(assignment, sample_weight=None):
         Tensor ``(batch, K)``, rows sum to 1.
     """
     assignment = ops.cast(assignment, "float32")
-    # as f_k up to a factor, which the rows' sums take out again
-    frequency = batch_average(assignment, sample_weight)
-    weight = ops.square(assignment) / ops.maximum(frequency, TINY)
+    counted = assignment
+    if sample_weight is not None:
+        counted = assignment * ops.cast(sample_weight, "float32")[:, None]
+    frequency = ops.maximum(ops.sum(counted, axis=0), TINY)
+    weight = ops.square(assignment) / frequency
     return weight / ops.sum(weight, axis=1, keepdims=True)
 
 
@@ -370,11 +373,12 @@ class NeighborClustering(CourseModel):
         agreement = ops.sum(y_pred * other, axis=1)
         average = batch_average(0.5 * (y_pred + other), sample_weight)
         entropy = -ops.sum(average * ops.log(average + TINY))
-        surprise = -ops.log(agreement + TINY)
-        loss = surprise - self.balance * entropy
+        surprise = weighted_mean(-ops.log(agreement + TINY), sample_weight)
+        share = weighted_mean(ops.ones_like(agreement), sample_weight)
+        loss = surprise - self.balance * share * entropy
         self.agreement_tracker.update_state(agreement, sample_weight)
         self.entropy_tracker.update_state(entropy)
-        return self.add_losses(weighted_mean(loss, sample_weight))
+        return self.add_losses(loss)
 
     # -------------------------------------------------------------- checks
 
@@ -468,8 +472,6 @@ class NeighborPairs(keras.utils.PyDataset):
 
 
 def _nearest(codes, num_neighbors):
-    from sklearn.neighbors import NearestNeighbors
-
     codes = codes.reshape(len(codes), -1)
     search = NearestNeighbors(n_neighbors=num_neighbors).fit(codes)
     # without an argument a row is no neighbour of itself

@@ -162,7 +162,9 @@ class Compressor(Autoencoder):
         weights = ops.softmax(self.mixture_logit, axis=-1)
         probability = ops.sum(weights * mass, axis=-1)
         nats = -ops.log(ops.maximum(probability, 1e-9))
-        return ops.sum(nats, axis=range(1, nats.ndim)) / np.log(2.0)
+        return ops.sum(nats, axis=tuple(range(1, len(nats.shape)))) / np.log(
+            2.0
+        )
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
@@ -194,8 +196,9 @@ class Compressor(Autoencoder):
         centre = x.mean(axis=0)
         _, directions = np.linalg.eigh(np.atleast_2d(np.cov(x.T, bias=True)))
         directions = directions[:, ::-1][:, : self.latent_dim]  # (d, k)
-        codes = (x - centre) @ directions / self.step
-        offset = centre / self.step
+        delta = float(ops.convert_to_numpy(self.delta))
+        codes = (x - centre) @ directions / delta
+        offset = centre / delta
         encoder.set_weights([directions, -offset @ directions])
         decoder.set_weights([directions.T, offset])
         # a logistic of scale s has standard deviation 1.81 s
