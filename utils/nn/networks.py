@@ -23,6 +23,7 @@ __all__ = [
     "dense_encoder",
     "dense_pair",
     "generator",
+    "grid_pair",
     "image_to_image",
     "tied_decoder",
     "variational_pair",
@@ -628,3 +629,66 @@ def image_to_image(
     kept = inputs[..., :out_channels]
     outputs = keras.layers.Add(name="y", dtype=dtype)([kept, correction])
     return keras.Model(inputs, outputs, name="image_to_image")
+
+
+def grid_pair(
+    input_shape,
+    code_dim,
+    widths=(32, 64),
+    *,
+    activation="relu",
+    seed=None,
+    dtype=None,
+):
+    """As :func:`conv_pair`, around a grid of vectors in place of one.
+
+    The stages are those of :func:`conv_encoder` and :func:`conv_decoder`; a
+    convolution at each side of the grid takes the place of their dense
+    layers.
+
+    Args:
+        input_shape: ``(height, width, channels)``, both sides divisible by
+            ``2 ** len(widths)``.
+        code_dim: Width of a vector.
+        widths: Filters of the stages, image side first; at least one.
+        activation: Activation of the stages.
+        seed: Integer seed of the initial weights, or ``None``.
+        dtype: Dtype policy of the layers.
+
+    Returns:
+        ``(encoder, decoder)``: ``(batch, height, width, channels)`` →
+        ``(batch, h, w, code_dim)`` and back, linear at both ends.
+    """
+    trunk, fan = conv_pair(
+        input_shape,
+        check.check_int(code_dim, "code_dim"),
+        widths,
+        activation=activation,
+        seed=seed,
+        dtype=dtype,
+    )
+
+    def convolution(filters, name, offset, activation):
+        start = None if seed is None else 1000 * seed + offset
+        return keras.layers.Conv2D(
+            filters,
+            kernel_size=3,
+            padding="same",
+            activation=activation,
+            kernel_initializer=keras.initializers.GlorotUniform(seed=start),
+            name=name,
+            dtype=dtype,
+        )
+
+    stages = trunk.get_layer("flatten").input  # (batch, h, w, filters)
+    vectors = convolution(code_dim, "vectors", 900, "linear")(stages)
+    grid = keras.Input(vectors.shape[1:], name="chosen")
+    hidden = convolution(widths[-1], "from_grid", 901, activation)(grid)
+    names = [layer.name for layer in fan.layers]
+    # what follows the dense layer and its reshape
+    for layer in fan.layers[names.index("small_map") + 2 :]:
+        hidden = layer(hidden)
+    return (
+        keras.Model(trunk.input, vectors, name="encoder"),
+        keras.Model(grid, hidden, name="decoder"),
+    )
