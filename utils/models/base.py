@@ -6,6 +6,7 @@ any container that Keras accepts are checked before a step is taken, sample
 weights are used or refused, files are saved whole.
 """
 
+import copy
 import functools
 import inspect
 
@@ -334,7 +335,8 @@ class CourseModel(keras.Model):
             name: keras.saving.deserialize_keras_object(value, custom_objects)
             if isinstance(value, dict) and "class_name" in value
             else value
-            for name, value in config.items()
+            # Keras empties the config of a network as it reads it
+            for name, value in copy.deepcopy(config).items()
         }
         return cls(**config)
 

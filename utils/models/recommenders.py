@@ -9,10 +9,10 @@ import numpy as np
 from keras import ops
 
 from utils.models._latent_models import LatentModel
-from utils.models._old_base import OwnLossModel
+from utils.models.base import CourseModel, builds, weighted_mean
 from utils.models.reconstruction import ReconstructionModel
 from utils.nn import losses, networks
-from utils.nn.layers import PACKAGE, Embedding
+from utils.nn.layers import PACKAGE, Embedding, table_shape
 from utils.support import validation as check
 from utils.support.batches import in_batches
 
@@ -20,8 +20,8 @@ __all__ = ["AutoRec", "MatrixFactorization", "MultVAE"]
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class MatrixFactorization(OwnLossModel):
-    """Rating of user u for item i: r̂ = offset + b_u + b_i + p_uᵀ q_i.
+class MatrixFactorization(CourseModel):
+    """Rating of user u for item i: r̂ = c + b_u + b_i + p_uᵀ q_i.
 
     Trained on observed pairs alone, with the penalty of Koren, Bell and
     Volinsky (2009):
@@ -29,68 +29,98 @@ class MatrixFactorization(OwnLossModel):
         mean over pairs of (r − r̂)² + λ (‖p_u‖² + ‖q_i‖² + b_u² + b_i²).
 
     ``fit(pairs, ratings)`` takes integers ``(n, 2)``, user and item, and
-    their ratings ``(n,)``. ``call`` and ``predict`` return ``"rating"`` and
-    ``"square"``, the sum of squares in brackets, for each pair.
+    their ratings ``(n,)``; or ``fit(matrix)`` a scipy sparse matrix (users,
+    items) whose stored entries, zeros too, are the ratings. ``call`` and
+    ``predict`` return ``"rating"`` and ``"square"``, the sum of squares in
+    brackets, for each pair.
+
+    Example:
+
+    >>> model = MatrixFactorization.tables(30, 12, latent_dim=4, offset=3.5)
+    >>> model.rate([[0, 3], [29, 11]]).shape
+    (2,)
+
+    The same of tables of your own, here without a random start:
+
+    >>> users, items = (
+    ...     Embedding(rows, 5, embeddings_initializer="zeros")
+    ...     for rows in (30, 12)
+    ... )
+    >>> model = MatrixFactorization(users, items, offset=3.5)
+    >>> model.rate([[0, 3]]).tolist()
+    [3.5]
 
     Args:
-        num_users: Number of users.
-        num_items: Number of items.
-        latent_dim: Width k of the factors; 0 leaves the biases alone.
+        user_table: Embedding layer of one row a user: the factors p_u and,
+            in the last column, the bias b_u;
+            :class:`utils.nn.layers.Embedding` learns alike on all backends.
+        item_table: Embedding layer of the same width: q_i and b_i.
         penalty: Weight λ ≥ 0.
-        offset: First value of the trained constant; pass the mean rating.
-        seed: Integer seed of the initial factors, or ``None``.
+        offset: First value of the trained constant c; pass the mean rating.
 
     Loss:
-        As above, mean over the batch. Metric ``mse``: without the penalty.
+        As above, mean over the batch; ``sample_weight`` weighs pairs, their
+        penalty included. Metric ``mse``: without the penalty.
 
     Raises:
-        ValueError: a hyperparameter out of range; before training, pairs
-            that are not integers in range, ratings missing, of another
-            length or with NaN.
+        ValueError: a hyperparameter out of range, no tables, or of different
+            widths; before training, pairs that are not integers in range, a
+            matrix of another shape, ratings missing, of another length or
+            with NaN.
     """
 
     def __init__(
-        self,
-        num_users,
-        num_items,
-        latent_dim=8,
-        *,
-        penalty=0.02,
-        offset=0.0,
-        seed=None,
-        **kwargs,
+        self, user_table, item_table, *, penalty=0.02, offset=0.0, **kwargs
     ):
         super().__init__(**kwargs)
-        self.num_users = check.check_int(num_users, "num_users")
-        self.num_items = check.check_int(num_items, "num_items")
-        self.latent_dim = check.check_int(latent_dim, "latent_dim", 0)
-        self.l2 = check.check_number(penalty, "penalty", 0.0)
-        self.first_offset = check.check_number(offset, "offset")
-        self.seed = check.check_seed(seed)
-        self.user_table = self._table(self.num_users, "user_table", 0)
-        self.item_table = self._table(self.num_items, "item_table", 1)
-        self.offset = self.add_weight(
-            name="offset",
+        self.user_table, self.item_table = user_table, item_table
+        self.num_users, width = table_shape(user_table, "user_table")
+        self.num_items, other = table_shape(item_table, "item_table")
+        if width != other:
+            expected = f"rows of width {width}, as the user table's"
+            check.fail("item_table", expected, f"{other}")
+        self.latent_dim = width - 1
+        self.penalty = check.check_number(penalty, "penalty", 0.0)
+        self.offset = check.check_number(offset, "offset")
+        self.constant = self.add_weight(
+            name="constant",
             shape=(),
-            initializer=keras.initializers.Constant(self.first_offset),
+            initializer=keras.initializers.Constant(self.offset),
         )
         self.mse_tracker = keras.metrics.Mean(name="mse")
         self.built = True
 
-    def _table(self, rows, name, index):
-        """Factors and, in the last column, biases."""
-        seed = None if self.seed is None else 2 * self.seed + index
-        table = Embedding(
-            rows,
-            self.latent_dim + 1,
-            embeddings_initializer=keras.initializers.RandomNormal(
-                stddev=0.1, seed=seed
-            ),
-            name=name,
-            dtype=self.dtype_policy,
+    @builds("user_table", "item_table")
+    def tables(num_users, num_items, latent_dim=8, *, seed=None, dtype=None):
+        """Factors and biases drawn from N(0, 0.1²).
+
+        Args:
+            num_users: Number of users.
+            num_items: Number of items.
+            latent_dim: Width k of the factors; 0 leaves the biases alone.
+            seed: Integer seed of the initial factors, or ``None``.
+            dtype: Dtype policy of tables and model.
+            **objective: As for the class.
+        """
+        width = 1 + check.check_int(latent_dim, "latent_dim", 0)
+        check.check_seed(seed)
+        rows = {
+            "user_table": check.check_int(num_users, "num_users"),
+            "item_table": check.check_int(num_items, "num_items"),
+        }
+        return tuple(
+            Embedding(
+                rows[name],
+                width,
+                embeddings_initializer=keras.initializers.RandomNormal(
+                    stddev=0.1,
+                    seed=None if seed is None else 2 * seed + index,
+                ),
+                name=name,
+                dtype=dtype,
+            )
+            for index, name in enumerate(rows)
         )
-        table.build()
-        return table
 
     def call(self, inputs, training=False):
         """Rating and sum of squares of each pair, ``(batch,)`` both."""
@@ -98,7 +128,7 @@ class MatrixFactorization(OwnLossModel):
         user = self.user_table(inputs[:, 0])
         item = self.item_table(inputs[:, 1])
         product = ops.sum(user[:, :-1] * item[:, :-1], axis=1)
-        rating = self.offset + user[:, -1] + item[:, -1] + product
+        rating = self.constant + user[:, -1] + item[:, -1] + product
         square = ops.sum(ops.square(user) + ops.square(item), axis=1)
         return {"rating": rating, "square": square}
 
@@ -106,16 +136,34 @@ class MatrixFactorization(OwnLossModel):
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         rating = ops.cast(y_pred["rating"], "float32")
-        squared = ops.square(
-            ops.reshape(ops.cast(y, "float32"), (-1,)) - rating
-        )
+        y = ops.reshape(ops.cast(y, "float32"), (-1,))
+        squared = ops.square(y - rating)
         self.mse_tracker.update_state(squared, sample_weight)
-        loss = squared + self.l2 * ops.cast(y_pred["square"], "float32")
-        if sample_weight is not None:
-            loss = loss * ops.cast(sample_weight, "float32")
-        return self.add_losses(ops.mean(loss))
+        loss = squared + self.penalty * ops.cast(y_pred["square"], "float32")
+        return self.add_losses(weighted_mean(loss, sample_weight))
 
-    def _check_pairs(self, x, name="x"):
+    def check_data(self, x, y=None, name="x"):
+        if hasattr(x, "tocoo"):
+            x, y = self._entries(x, y, name)
+        x = self.check_input(x, name)
+        if y is None:
+            check.fail("y", f"{len(x)} ratings", "None")
+        y = check.check_array(y, "y", ndim=1)
+        if len(y) != len(x):
+            check.fail("y", f"{len(x)} ratings", f"{len(y)}")
+        return x, y
+
+    def _entries(self, matrix, y, name):
+        """Pairs and ratings: the stored entries of a sparse matrix."""
+        if y is not None:
+            check.fail("y", "none beside a matrix of ratings", "some")
+        shape = (self.num_users, self.num_items)
+        if matrix.shape != shape:
+            check.fail(name, f"a matrix {shape}", f"shape {matrix.shape}")
+        stored = matrix.tocoo()
+        return np.stack([stored.row, stored.col], axis=1), stored.data
+
+    def check_input(self, x, name="x"):
         x = np.asarray(x)
         expected = (
             f"integers (n, 2): users below {self.num_users}, items below "
@@ -132,47 +180,10 @@ class MatrixFactorization(OwnLossModel):
             check.fail(name, expected, f"from {x.min(0)} to {x.max(0)}")
         return x.astype("int32")
 
-    def _check_both(self, x, y, name="x"):
-        if not check.is_array(x):
-            return x, y
-        x = self._check_pairs(x, name)
-        if y is None:
-            check.fail("y", f"{len(x)} ratings", "None")
-        y = check.check_array(y, "y", ndim=1)
-        if len(y) != len(x):
-            check.fail("y", f"{len(x)} ratings", f"{len(y)}")
-        return x, y
-
-    def fit(self, x=None, y=None, *args, validation_data=None, **kwargs):
-        """As ``keras.Model.fit``, for pairs and ratings, checked first."""
-        x, y = self._check_both(x, y)
-        if check.is_array(validation_data):
-            rows, ratings, *rest = validation_data
-            checked = self._check_both(rows, ratings, "validation_data")
-            validation_data = (*checked, *rest)
-        return super().fit(
-            x, y, *args, validation_data=validation_data, **kwargs
-        )
-
-    def evaluate(self, x=None, y=None, *args, **kwargs):
-        """As ``keras.Model.evaluate``, for pairs and ratings."""
-        return super().evaluate(*self._check_both(x, y), *args, **kwargs)
-
     def rate(self, pairs):
         """Predicted ratings of pairs ``(n, 2)``: float32 ``(n,)``."""
-        pairs = self._check_pairs(pairs, "pairs")
+        pairs = self.check_input(pairs, "pairs")
         return in_batches(lambda rows: self(rows)["rating"], pairs)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "num_users": self.num_users,
-            "num_items": self.num_items,
-            "latent_dim": self.latent_dim,
-            "penalty": self.l2,
-            "offset": self.first_offset,
-            "seed": self.seed,
-        }
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
