@@ -450,6 +450,26 @@ class SquaredError(Likelihood):
         return {**super().get_config(), "activation": self.activation}
 
 
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class Multinomial(Likelihood):
+    """Counts of items that compete: −Σ_j x_j log π_j, π = softmax(logits).
+
+    Without the multinomial coefficient, which no parameter changes: the
+    number ranks models of the same rows and sums to 1 over single draws.
+
+    Outputs: ``"reconstruction"``, the shares π; ``"logits"``.
+    """
+
+    normalized = False
+    low = 0.0
+
+    def outputs(self, raw):
+        return {"reconstruction": ops.softmax(raw, axis=-1), "logits": raw}
+
+    def negative_log_likelihood(self, x, outputs):
+        return losses.multinomial_nll(x, outputs["logits"])
+
+
 # what people write in other libraries, for the message alone
 _WRITTEN = {
     "bernoulli": "Bernoulli()",
