@@ -23,8 +23,25 @@ __all__ = [
     "dense_pair",
     "generator",
     "image_to_image",
+    "last_activation",
+    "shapes_meet",
     "tied_decoder",
 ]
+
+# steps that only rearrange or average what the step before them made
+REARRANGING = (
+    "ActivityRegularization",
+    "Flatten",
+    "GetItem",
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "Identity",
+    "Mean",
+    "Permute",
+    "Reshape",
+    "Squeeze",
+    "Transpose",
+)
 
 
 class _Initializers:
@@ -503,3 +520,41 @@ def image_to_image(
     kept = inputs[..., :out_channels]
     outputs = keras.layers.Add(name="y", dtype=dtype)([kept, correction])
     return keras.Model(inputs, outputs, name="image_to_image")
+
+
+def last_activation(network):
+    """Name of the activation a network ends in, ``None`` if there is none.
+
+    Steps after it that only rearrange or average its values are passed over.
+
+    Example:
+
+    >>> layers = [keras.layers.Dense(6, "tanh"), keras.layers.Reshape((2, 3))]
+    >>> last_activation(keras.Sequential([keras.Input((4,)), *layers]))
+    'tanh'
+    """
+    steps = getattr(network, "operations", None) or network.layers
+    for step in reversed(steps):
+        if isinstance(step, keras.Model):
+            return last_activation(step)
+        kind = type(step).__name__
+        if kind in ("Sigmoid", "Softmax", "Tanh"):  # not in another layer
+            return kind.lower()
+        if kind not in REARRANGING:
+            found = getattr(step, "activation", None)
+            return getattr(found, "__name__", None)
+    return None
+
+
+def shapes_meet(one, other):
+    """Whether two shapes agree, where ``None`` agrees with any size.
+
+    Example:
+
+    >>> shapes_meet((None, None, 3), (8, 8, 3)), shapes_meet((4,), (4, 1))
+    (True, False)
+    """
+    return len(one) == len(other) and all(
+        None in pair or pair[0] == pair[1]
+        for pair in zip(one, other, strict=True)
+    )
