@@ -25,9 +25,26 @@ __all__ = [
     "generator",
     "grid_pair",
     "image_to_image",
+    "last_activation",
+    "shapes_meet",
     "tied_decoder",
     "variational_pair",
 ]
+
+# steps that only rearrange or average what the step before them made
+REARRANGING = (
+    "ActivityRegularization",
+    "Flatten",
+    "GetItem",
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "Identity",
+    "Mean",
+    "Permute",
+    "Reshape",
+    "Squeeze",
+    "Transpose",
+)
 
 
 class _Initializers:
@@ -691,4 +708,42 @@ def grid_pair(
     return (
         keras.Model(trunk.input, vectors, name="encoder"),
         keras.Model(grid, hidden, name="decoder"),
+    )
+
+
+def last_activation(network):
+    """Name of the activation a network ends in, ``None`` if there is none.
+
+    Steps after it that only rearrange or average its values are passed over.
+
+    Example:
+
+    >>> layers = [keras.layers.Dense(6, "tanh"), keras.layers.Reshape((2, 3))]
+    >>> last_activation(keras.Sequential([keras.Input((4,)), *layers]))
+    'tanh'
+    """
+    steps = getattr(network, "operations", None) or network.layers
+    for step in reversed(steps):
+        if isinstance(step, keras.Model):
+            return last_activation(step)
+        kind = type(step).__name__
+        if kind in ("Sigmoid", "Softmax", "Tanh"):  # not in another layer
+            return kind.lower()
+        if kind not in REARRANGING:
+            found = getattr(step, "activation", None)
+            return getattr(found, "__name__", None)
+    return None
+
+
+def shapes_meet(one, other):
+    """Whether two shapes agree, where ``None`` agrees with any size.
+
+    Example:
+
+    >>> shapes_meet((None, None, 3), (8, 8, 3)), shapes_meet((4,), (4, 1))
+    (True, False)
+    """
+    return len(one) == len(other) and all(
+        None in pair or pair[0] == pair[1]
+        for pair in zip(one, other, strict=True)
     )
