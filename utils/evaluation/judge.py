@@ -192,8 +192,9 @@ class Judge(CourseModel):
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         logits, y = ops.cast(y_pred, "float32"), ops.cast(y, "int32")
-        log_p = ops.log_softmax(logits, axis=-1)
-        error = -ops.take_along_axis(log_p, y[:, None], axis=1)[:, 0]
+        error = keras.losses.sparse_categorical_crossentropy(
+            y, logits, from_logits=True
+        )  # (batch,)
         guess = ops.cast(ops.argmax(logits, axis=-1), "int32")
         right = ops.cast(ops.equal(guess, y), "float32")
         self.accuracy_tracker.update_state(right, sample_weight)
