@@ -65,6 +65,7 @@ from utils.data import genomes, sounds
 from utils.models.autoencoders import Autoencoder, DenoisingAutoencoder
 from utils.models.motifs import MotifAutoencoder
 from utils.models.vaes import VAE
+from utils.nn.likelihoods import Gaussian, SquaredError
 
 plotting.use_style()
 
@@ -443,8 +444,10 @@ assert (np.diff(errors) < 0).all() and errors[-1] < 0.25
 
 # %% tags=["nbval-ignore-output"]
 shape = x_sound.shape[1:]
-coder = Autoencoder(shape, 12, widths=(128,), output="sigmoid", seed=0)
-vae = VAE(shape, 12, widths=(128,), likelihood="gaussian", scale=0.1, seed=0)
+coder = Autoencoder.dense(
+    shape, 12, widths=(128,), seed=0, likelihood=SquaredError("sigmoid")
+)
+vae = VAE.dense(shape, 12, widths=(128,), seed=0, likelihood=Gaussian(0.1))
 for model in (coder, vae):
     model.compile(keras.optimizers.Adam(2e-3), steps_per_execution=STEPS)
     model.fit(x_sound, epochs=SOUND_EPOCHS, batch_size=32, verbose=0)
@@ -673,7 +676,7 @@ for name, settings in candidates.items():
 # %% tags=["nbval-ignore-output"]
 denoisers = []
 for seed in SEEDS:
-    model = DenoisingAutoencoder(
+    model = DenoisingAutoencoder.dense(
         (SPAN,), 16, widths=(128,), amount=SIGMA, seed=seed
     )
     model.compile(keras.optimizers.Adam(2e-3), steps_per_execution=STEPS)

@@ -69,6 +69,7 @@ from utils.evaluation import clusters
 from utils.models import clustering
 from utils.models.autoencoders import Autoencoder
 from utils.models.clustering import DeepEmbeddedClustering, NeighborClustering
+from utils.nn.likelihoods import SquaredError
 
 plotting.use_style()
 
@@ -699,7 +700,9 @@ print("frames a film:", *(len(frames) for frames, _ in films))
 
 # %% tags=["nbval-ignore-output"]
 every_frame = np.concatenate([frames for frames, _ in films])
-coder = Autoencoder((16, 16, 1), 12, widths=(128,), output="sigmoid", seed=0)
+coder = Autoencoder.dense(
+    (16, 16, 1), 12, widths=(128,), seed=0, likelihood=SquaredError("sigmoid")
+)
 coder.compile(keras.optimizers.Adam(2e-3), steps_per_execution=STEPS)
 coder.fit(every_frame, epochs=30, batch_size=32, verbose=0)
 

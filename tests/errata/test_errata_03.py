@@ -314,7 +314,7 @@ def test_e014_noise_is_no_activation():
 
 def test_e015_two_networks_not_one():
     renamed = stack(100, 32, 100, last="sigmoid")
-    autoencoder = Autoencoder((100,), 32, widths=())
+    autoencoder = Autoencoder.dense((100,), 32, widths=())
     assert renamed.count_params() == autoencoder.count_params() == 6532
 
     gan = GAN((100,), 16)

@@ -52,7 +52,7 @@ def test_e025_a_language_model_needs_no_slope_through_its_choice():
 def test_e085_an_autoencoder_returns_its_input_not_a_shorter_one():
     # the claim: autoencoders summarise; their output has the input's shape,
     # and their loss is 0 where the output repeats the input
-    model = Autoencoder((6,), 6, widths=(), overcomplete=True, seed=0)
+    model = Autoencoder.dense((6,), 6, widths=(), overcomplete=True, seed=0)
     for layer in (model.encoder, model.decoder):
         weights = [np.eye(6), np.zeros(6)][: len(layer.get_weights())]
         layer.set_weights(weights)

@@ -33,8 +33,8 @@ CHANCES = {
 
 
 MODELS = {
-    "autoencoder": (lambda: Autoencoder((16,), 2, widths=(4,)), (ROWS,)),
-    "vae": (lambda: VAE((16,), 2, widths=(4,)), (ROWS,)),
+    "autoencoder": (lambda: Autoencoder.dense((16,), 2, widths=(4,)), (ROWS,)),
+    "vae": (lambda: VAE.dense((16,), 2, widths=(4,)), (ROWS,)),
     "gan": (
         lambda: gans.WGANGP(
             (16,), 2, generator_widths=(4,), critic_widths=(4,)
@@ -89,7 +89,7 @@ def test_first_step_is_traced_once(name):
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="as TensorFlow traces")
 def test_classifier_s_first_step_is_traced_once():
-    classifier = transfer(Autoencoder((16,), 2, widths=(4,)).encoder, 3)
+    classifier = transfer(Autoencoder.dense((16,), 2, widths=(4,)).encoder, 3)
     compile_classifier(classifier, 0.01)
     calls = count_traces(classifier)
     classifier.fit(ROWS, np.arange(8) % 3, batch_size=4, verbose=0)
@@ -97,7 +97,7 @@ def test_classifier_s_first_step_is_traced_once():
 
 
 def test_train_function_comes_after_the_optimizer_s_variables():
-    model = Autoencoder((16,), 2, widths=(4,), seed=0)
+    model = Autoencoder.dense((16,), 2, widths=(4,), seed=0)
     model.compile(keras.optimizers.Adam(0.01))
     assert not model.optimizer.built
     model.make_train_function()
@@ -110,7 +110,7 @@ def test_train_function_comes_after_the_optimizer_s_variables():
 
 
 def test_optimizer_is_built_for_what_is_trainable_when_training_starts():
-    model = Autoencoder((16,), 2, widths=(4,), seed=0)
+    model = Autoencoder.dense((16,), 2, widths=(4,), seed=0)
     model.compile(keras.optimizers.Adam(0.01))
     model.encoder.trainable = False  # after compile, before fit
     before = model.encoder.get_weights()
@@ -147,7 +147,7 @@ def saver(request, monkeypatch, tmp_path):
 
     monkeypatch.setattr(keras.Model, name, record)
     whole, own, kwargs = SAVERS[name]
-    model = Autoencoder((16,), 2, widths=(4,), seed=0)
+    model = Autoencoder.dense((16,), 2, widths=(4,), seed=0)
     return SimpleNamespace(
         save=getattr(model, name),
         calls=calls,
@@ -184,7 +184,7 @@ def test_saving_that_asks_first_or_in_another_format_is_keras_s(saver):
 
 
 def test_model_without_optimizer_only_evaluates():
-    model = Autoencoder((16,), 2, widths=(4,), seed=0)
+    model = Autoencoder.dense((16,), 2, widths=(4,), seed=0)
     model.compile(optimizer=None)
     model.make_train_function()  # nothing to prepare, nothing to fail on
     assert model.evaluate(ROWS, verbose=0, return_dict=True)["loss"] > 0

@@ -10,7 +10,7 @@ from utils.training.repeats import restart, with_spread
 
 
 def model(seed=0):
-    return Autoencoder((4,), 2, output="linear", seed=seed)
+    return Autoencoder.dense((4,), 2, seed=seed)
 
 
 def test_restarted_model_trains_as_a_new_one():

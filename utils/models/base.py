@@ -6,6 +6,7 @@ any container that Keras accepts are checked before a step is taken, sample
 weights are used or refused, files are saved whole.
 """
 
+import copy
 import functools
 import inspect
 
@@ -325,7 +326,10 @@ class CourseModel(keras.Model):
     def from_config(cls, config, custom_objects=None):
         """The model of a config: the inverse of ``get_config``."""
         config = {
-            name: keras.saving.deserialize_keras_object(value, custom_objects)
+            # a copy: Keras takes the config of a network apart
+            name: keras.saving.deserialize_keras_object(
+                copy.deepcopy(value), custom_objects
+            )
             if isinstance(value, dict) and "class_name" in value
             else value
             for name, value in config.items()
@@ -417,15 +421,15 @@ def shapes_of(network, name):
     if not isinstance(network, keras.Model):
         check.fail(name, "a Keras model", type(network).__name__)
     try:
-        shapes = network.input_shape, network.output_shape
-    except AttributeError:
+        ends = network.input, network.output
+    except (AttributeError, ValueError):
         check.fail(
             name,
             "a network that knows its shapes; wrap it: keras.Sequential(["
             "keras.Input(shape), network])",
             f"{type(network).__name__} without an Input",
         )
-    return keras.tree.map_shape_structure(lambda s: tuple(s[1:]), shapes)
+    return keras.tree.map_structure(lambda end: tuple(end.shape[1:]), ends)
 
 
 def weighted_mean(values, sample_weight):

@@ -14,6 +14,7 @@ from utils.nn.layers import TiedDense
 from utils.support import validation as check
 
 __all__ = [
+    "classifier",
     "conv_decoder",
     "conv_encoder",
     "conv_pair",
@@ -24,6 +25,7 @@ __all__ = [
     "generator",
     "image_to_image",
     "tied_decoder",
+    "variational_pair",
 ]
 
 
@@ -325,6 +327,129 @@ def conv_pair(
         shape, latent_dim, widths, code_activation=code_activation, **shared
     )
     return encoder, conv_decoder(latent_dim, shape, widths[::-1], **shared)
+
+
+def variational_pair(
+    kind,
+    input_shape,
+    latent_dim,
+    widths,
+    *,
+    num_classes=None,
+    activation="relu",
+    seed=None,
+    dtype=None,
+):
+    """Encoder with two heads, mean and log variance, and its decoder.
+
+    Where there are classes both also take ``"labels"``, which enter as
+    one-hot rows with entries of mean square 1 (in a convolutional encoder as
+    constant planes). Entries of a code drawn from N(0, I) are as large: with
+    plain ones the decoder learns to hear the code long before it hears the
+    class, and the code keeps the class for good.
+
+    Args:
+        kind: ``"dense"`` or ``"conv"``.
+        input_shape: Shape of one example.
+        latent_dim: Width of the code.
+        widths: Hidden units or filters, input side first.
+        num_classes: Number of classes ≥ 2, or ``None``.
+        activation: Activation of the hidden layers.
+        seed: Integer seed of the initial weights, or ``None``.
+        dtype: Dtype policy of the layers.
+
+    Returns:
+        ``(encoder, decoder)``: from ``(batch, *input_shape)`` to ``{"mean",
+        "log_var"}``, each ``(batch, latent_dim)``, and from there to
+        ``(batch, *input_shape)``, linear at its end. With classes the inputs
+        are dicts ``{"x", "labels"}`` and ``{"z", "labels"}``.
+    """
+    shape, latent_dim, widths = _checked(input_shape, latent_dim, widths, seed)
+    if kind == "conv" and not widths:
+        check.fail("widths", "at least one stage for 'conv'", "()")
+    shared = {"activation": activation, "seed": seed, "dtype": dtype}
+    build_encoder, build_decoder = BUILDERS[kind]
+    if num_classes is None:
+        encoder = _two_heads(
+            build_encoder(shape, latent_dim, widths, **shared), seed, dtype
+        )
+        return encoder, build_decoder(latent_dim, shape, widths[::-1], **shared)
+    num_classes = check.check_int(num_classes, "num_classes", minimum=2)
+    x, z = keras.Input(shape, name="x"), keras.Input((latent_dim,), name="z")
+    labels = keras.Input((), name="labels", dtype="int32")
+    one_hot = ops.one_hot(labels, num_classes, dtype=z.dtype)
+    one_hot = one_hot * num_classes**0.5
+    if kind == "dense":
+        flat = keras.layers.Flatten(dtype=dtype)(x)
+        joined = ops.concatenate([flat, one_hot], axis=1)
+    else:
+        planes = ops.ones_like(x[..., :1]) * one_hot[:, None, None, :]
+        joined = ops.concatenate([x, planes], axis=-1)
+    inner = build_encoder(joined.shape[1:], latent_dim, widths, **shared)
+    heads = _two_heads(inner, seed, dtype)(joined)
+    encoder = keras.Model({"x": x, "labels": labels}, heads, name="encoder")
+    inner = build_decoder(
+        latent_dim + num_classes, shape, widths[::-1], **shared
+    )
+    raw = inner(ops.concatenate([z, one_hot], axis=1))
+    return encoder, keras.Model({"z": z, "labels": labels}, raw, name="decoder")
+
+
+def _two_heads(encoder, seed, dtype):
+    """A second head beside the code: the code is μ, its twin log σ²."""
+    hidden = encoder.get_layer("code").input
+    seed = None if seed is None else 1000 * seed + 900
+    log_var = keras.layers.Dense(
+        encoder.output.shape[-1],
+        kernel_initializer=keras.initializers.GlorotUniform(seed=seed),
+        name="log_var",
+        dtype=dtype,
+    )(hidden)
+    heads = {"mean": encoder.output, "log_var": log_var}
+    return keras.Model(encoder.input, heads, name="encoder")
+
+
+def classifier(
+    kind,
+    input_shape,
+    num_classes,
+    widths,
+    *,
+    dropout=0.0,
+    activation="relu",
+    seed=None,
+    dtype=None,
+):
+    """Logits of classes: an encoder with dropout before its last layer.
+
+    Args:
+        kind: ``"dense"`` or ``"conv"``.
+        input_shape: Shape of one example.
+        num_classes: Number of classes.
+        widths: Hidden units or filters, input side first.
+        dropout: Rate in [0, 1) on the last hidden layer.
+        activation: Activation of the hidden layers.
+        seed: Integer seed of weights and dropout, or ``None``.
+        dtype: Dtype policy of the layers.
+
+    Returns:
+        Functional model ``(batch, *input_shape)`` → ``(batch, num_classes)``.
+    """
+    shape, num_classes, widths = _checked(
+        input_shape, num_classes, widths, seed
+    )
+    rate = check.check_number(dropout, "dropout", 0.0, 0.99)
+    body = BUILDERS[kind][0](
+        shape,
+        num_classes,
+        widths,
+        activation=activation,
+        seed=None if seed is None else seed + 7000,
+        dtype=dtype,
+    )
+    head = body.get_layer("code")
+    hidden = keras.layers.Dropout(rate, seed=seed, dtype=dtype)(head.input)
+    return keras.Model(body.input, head(hidden), name="classifier")
 
 
 def _checked(input_shape, latent_dim, widths, seed):

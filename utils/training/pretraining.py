@@ -81,10 +81,10 @@ def greedy_stack(
             width,
             widths=(),
             code_activation="sigmoid",
-            likelihood=SquaredError("sigmoid"),
             corruption="masking",
             amount=masking,
             seed=seed + index,
+            likelihood=SquaredError("sigmoid"),
         )
         recipes.compile(stage, learning_rate)
         history = stage.fit(
@@ -104,9 +104,9 @@ def _unroll(stages, input_shape, widths, seed):
         widths=widths[:-1],
         activation="sigmoid",
         code_activation="sigmoid",
-        likelihood=SquaredError("sigmoid"),
         overcomplete=True,
         seed=seed,
+        likelihood=SquaredError("sigmoid"),
     )
     model.encoder.set_weights(
         [w for stage in stages for w in stage.encoder.get_weights()]
