@@ -191,6 +191,10 @@ class Autoencoder(CourseModel):
         code = self.encoded(inputs, training)
         return {"code": code, **self.decoded(code, training)}
 
+    def reconstruction_loss(self, x, outputs):
+        """Loss of each example, ``(batch,)``, summed over the event axes."""
+        return self.likelihood.negative_log_likelihood(x, outputs)
+
     def penalty(self, outputs, sample_weight=None):
         """Scalar added to the mean reconstruction loss."""
         return 0.0
@@ -198,7 +202,7 @@ class Autoencoder(CourseModel):
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        error = self.likelihood.negative_log_likelihood(x, y_pred)  # (batch,)
+        error = self.reconstruction_loss(x, y_pred)  # (batch,)
         self.track_mse(x, y_pred, sample_weight)
         loss = weighted_mean(error, sample_weight)
         return self.add_losses(loss + self.penalty(y_pred, sample_weight))
@@ -251,10 +255,7 @@ class Autoencoder(CourseModel):
         """Reconstruction loss of each example, ``(n,)``, no penalties."""
         x, _ = self.check_data(x)
         return in_batches(
-            lambda batch: self.likelihood.negative_log_likelihood(
-                batch, self(batch)
-            ),
-            x,
+            lambda batch: self.reconstruction_loss(batch, self(batch)), x
         )
 
 

@@ -13,6 +13,7 @@ from utils.models.autoencoders import Autoencoder, DenoisingAutoencoder
 from utils.nn.likelihoods import SquaredError
 from utils.support import validation as check
 from utils.support.batches import in_batches
+from utils.training import recipes
 from utils.training.classifiers import (
     Standardize,
     check_labelled,
@@ -21,8 +22,6 @@ from utils.training.classifiers import (
     cross_entropy,
     fit_updates,
     input_dtype,
-    jit_compile,
-    steps_per_execution,
 )
 
 __all__ = ["fine_tune", "greedy_stack", "transfer"]
@@ -87,11 +86,7 @@ def greedy_stack(
             seed=seed + index,
             likelihood=SquaredError("sigmoid"),
         )
-        stage.compile(
-            keras.optimizers.Adam(learning_rate),
-            steps_per_execution=steps_per_execution(),
-            jit_compile=jit_compile(),
-        )
+        recipes.compile(stage, learning_rate)
         history = stage.fit(
             codes, batch_size=batch_size, epochs=epochs, verbose=0
         )
@@ -129,7 +124,9 @@ def transfer(encoder, head, *, x=None, seed=None):
     """A classifier on a copy of a pretrained encoder, with a new head.
 
     θ starts at θ*, the encoder's weights; the head ω starts afresh. The
-    given encoder is not touched by whatever is done with the classifier.
+    given encoder is not touched by whatever is done with the classifier. If
+    it is frozen as a whole its copy is not; single layers of it that are
+    frozen stay so.
 
     Args:
         encoder: Built Keras model, examples → codes ``(batch, k)``. A
@@ -156,7 +153,8 @@ def transfer(encoder, head, *, x=None, seed=None):
     copied = keras.models.clone_model(encoder)
     copied.set_weights(encoder.get_weights())
     copied.name = "encoder"
-    copied.trainable = True
+    if not encoder.trainable:
+        copied.trainable = True
     inputs = keras.Input(encoder.input_shape[1:], dtype=input_dtype(encoder))
     codes = copied(inputs)
     if x is not None:
@@ -220,7 +218,8 @@ def fine_tune(
 
     A new head's first gradients are large and meaningless; through an
     encoder that is not frozen they spoil what it has learned. Keras reads
-    ``trainable`` when it compiles, so each stage compiles again.
+    ``trainable`` when it compiles, so each stage compiles again. What you
+    froze by hand, layers or single weights, stays frozen in both.
 
     Args:
         classifier: From :func:`transfer`.
@@ -229,7 +228,8 @@ def fine_tune(
         frozen_updates: Steps of the first stage, ≥ 0.
         tuned_updates: Steps of the second stage, ≥ 0.
         rate: Adam's learning rate for the head alone.
-        tuned_rate: Adam's learning rate for everything, at most ``rate``.
+        tuned_rate: Adam's learning rate for everything that is not frozen,
+            at most ``rate``.
         batch_size: Rows a step, drawn in passes over the shuffled rows.
         seed: Integer ≥ 0 of the order of the rows.
 
@@ -253,13 +253,24 @@ def fine_tune(
     encoder = classifier.get_layer("encoder")
     rng = np.random.default_rng(check.check_int(seed, "seed", minimum=0))
     losses = [cross_entropy(classifier, x, y)]
+    as_found = _trainable_flags(encoder)
     try:
         encoder.trainable = False
         compile_classifier(classifier, rate)
         fit_updates(classifier, x, y, frozen_updates, batch_size, rng)
     finally:
-        encoder.trainable = True
+        for part, trainable in as_found:
+            part.trainable = trainable
     losses.append(cross_entropy(classifier, x, y))
     compile_classifier(classifier, tuned_rate)
     fit_updates(classifier, x, y, tuned_updates, batch_size, rng)
     return Stages(*losses, cross_entropy(classifier, x, y))
+
+
+def _trainable_flags(encoder):
+    """Layers, then weights, each with its ``trainable`` as it stands.
+
+    Outer layers come first: setting theirs sets that of all inside.
+    """
+    parts = [*encoder._flatten_layers(), *encoder.weights]
+    return [(part, part.trainable) for part in parts]
