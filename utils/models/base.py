@@ -428,8 +428,11 @@ def shapes_of(network, name):
     if not isinstance(network, keras.Model):
         check.fail(name, "a Keras model", type(network).__name__)
     try:
-        ends = network.input, network.output
-    except (AttributeError, ValueError):
+        if isinstance(network, keras.Sequential):
+            ends = network.inputs[0], network.outputs[0]
+        else:
+            ends = network.input, network.output
+    except (AttributeError, TypeError, ValueError):
         check.fail(
             name,
             "a network that knows its shapes; wrap it: keras.Sequential(["
