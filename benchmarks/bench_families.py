@@ -146,10 +146,9 @@ def gan(x):
     """Chapter 3, full profile, without penalties."""
     from utils.models.gans import GAN
 
-    return GAN(
+    return GAN.conv(
         SHAPE,
         32,
-        network="conv",
         generator_widths=(64, 32),
         critic_widths=(32, 64),
         seed=0,
@@ -161,7 +160,7 @@ def wgan_gp(x):
     from utils.models.gans import WGANGP
 
     widths = {"generator_widths": (256, 256), "critic_widths": (256, 256)}
-    return WGANGP(SHAPE, 32, **widths, seed=0)
+    return WGANGP.dense(SHAPE, 32, **widths, seed=0)
 
 
 def simclr(x):

@@ -36,7 +36,7 @@ MODELS = {
     "autoencoder": (lambda: Autoencoder.dense((16,), 2, widths=(4,)), (ROWS,)),
     "vae": (lambda: VAE.dense((16,), 2, widths=(4,)), (ROWS,)),
     "gan": (
-        lambda: gans.WGANGP(
+        lambda: gans.WGANGP.dense(
             (16,), 2, generator_widths=(4,), critic_widths=(4,)
         ),
         (ROWS,),
