@@ -198,14 +198,14 @@ def language_model(x):
     """Chapter 6d: characters, by a convolution."""
     from utils.models.text import LanguageModel
 
-    return LanguageModel(CHARACTERS, 24, 128, trunk="conv", window=10, seed=0)
+    return LanguageModel.conv(CHARACTERS, 24, 128, window=10, seed=0)
 
 
 def denoising_text(x):
     """Chapter 5, full profile: bags of words."""
     from utils.models.text import DenoisingText
 
-    return DenoisingText(WORDS, 64, rate=0.3, seed=0)
+    return DenoisingText.bag(WORDS, 64, rate=0.3, seed=0)
 
 
 CALM = (0.0, 0.9)  # Adam's decay rates in a game, see chapter 3
