@@ -137,7 +137,9 @@ def vqvae(x):
     """Chapter 4, full profile, its code book placed on the data."""
     from utils.models.vector_quantized import VQVAE
 
-    model = VQVAE(SHAPE, 64, code_dim=8, widths=(16, 32), seed=0)
+    model = VQVAE.conv(
+        SHAPE, codebook_size=64, code_dim=8, widths=(16, 32), seed=0
+    )
     model.before_training(x[:500])
     return model
 
@@ -173,13 +175,14 @@ def simclr(x):
 def embedded_clustering(x):
     """Chapter 6f, full profile, once the clusters have been started."""
     from utils.models.clustering import DeepEmbeddedClustering
+    from utils.nn.likelihoods import Bernoulli
 
-    model = DeepEmbeddedClustering(
+    model = DeepEmbeddedClustering.dense(
         SHAPE,
         10,
-        10,
+        num_clusters=10,
         widths=(500, 250),
-        output="bernoulli",
+        likelihood=Bernoulli(),
         reconstruction_weight=1.0,
         seed=0,
     )

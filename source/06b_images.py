@@ -284,12 +284,13 @@ print(inspect.getsource(Compressor.call))
 #   unit's density is a mixture of two logistic distributions, learned
 #   along.
 #
-# And the model *starts at PCA*: encoder and decoder are a linear map plus a
-# network whose last layer is 0 at first. What it is worth more than PCA in the
-# end, the bending has earned.
+# And the model *starts at PCA*: encoder and decoder of `Compressor.dense` are a
+# linear map plus a network whose last layer is 0 at first, and the first `fit`
+# sets the maps to PCA. What it is worth more than PCA in the end, the bending
+# has earned.
 
 # %%
-compressor = Compressor(
+compressor = Compressor.dense(
     (8, 8, 1),
     latent_dim=64,
     step=STEP_SIZES[0],
