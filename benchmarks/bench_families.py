@@ -192,7 +192,7 @@ def mult_vae(x):
     """Chapter 6c."""
     from utils.models.recommenders import MultVAE
 
-    return MultVAE(ITEMS, 64, widths=(256,), beta=0.2, dropout=0.5, seed=0)
+    return MultVAE.dense(ITEMS, 64, widths=(256,), beta=0.2, dropout=0.5, seed=0)
 
 
 def language_model(x):

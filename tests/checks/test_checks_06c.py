@@ -192,7 +192,7 @@ def test_check_6_5_variational_autoencoder_passes():
     fast = keras.backend.backend() == "tensorflow"
 
     def recommend(seen):
-        model = MultVAE(seen.shape[1], 32, widths=(128,), seed=0)
+        model = MultVAE.dense(seen.shape[1], 32, widths=(128,), seed=0)
         model.compile(
             keras.optimizers.Adam(5e-3),
             steps_per_execution=10 if fast else 1,

@@ -45,7 +45,7 @@ MODELS = {
         (IMAGES,),
     ),
     "recommender": (
-        lambda: recommenders.MultVAE(16, 2, widths=(4,)),
+        lambda: recommenders.MultVAE.dense(16, 2, widths=(4,)),
         (np.round(ROWS) + np.eye(8, 16, dtype="float32") > 0,),
     ),
     "language model": (lambda: text.LanguageModel(9, 4, 4), (IDS,)),

@@ -6,6 +6,7 @@ everything unknown, words or characters begin at 3. NumPy only.
 
 import collections
 import re
+import unicodedata
 
 import numpy as np
 
@@ -23,6 +24,9 @@ UNITS = ("word", "character")
 def split_words(text):
     """Words of a text, lower case: letters with inner hyphens, numbers.
 
+    A letter and its accent are one letter, also where the text spells them
+    as two characters (Unicode's form NFC).
+
     Args:
         text: A string.
 
@@ -39,7 +43,8 @@ def split_words(text):
     """
     if not isinstance(text, str):
         check.fail("text", "a string", type(text).__name__)
-    return re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*|\d+", text.lower())
+    text = unicodedata.normalize("NFC", text.lower())
+    return re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*|\d+", text)
 
 
 class Vocabulary:

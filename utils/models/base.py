@@ -21,7 +21,13 @@ from utils.support.batches import (
 )
 from utils.support.files import replacing
 
-__all__ = ["CourseModel", "builds", "shapes_of", "weighted_mean"]
+__all__ = [
+    "CourseModel",
+    "batch_average",
+    "builds",
+    "shapes_of",
+    "weighted_mean",
+]
 
 
 class CourseModel(keras.Model):
@@ -332,7 +338,8 @@ class CourseModel(keras.Model):
             )
             if isinstance(value, dict) and "class_name" in value
             else value
-            for name, value in config.items()
+            # Keras empties the config of a network as it reads it
+            for name, value in copy.deepcopy(config).items()
         }
         return cls(**config)
 
@@ -441,6 +448,19 @@ def weighted_mean(values, sample_weight):
     if sample_weight is not None:
         values = values * ops.cast(sample_weight, values.dtype)
     return ops.mean(values)
+
+
+def batch_average(rows, sample_weight):
+    """Average row of a batch, ``(batch, k)`` → ``(k,)``, by its weights.
+
+    For terms that look at the whole batch: here weights are normalised, and
+    a row of weight 2 counts as two rows.
+    """
+    if sample_weight is None:
+        return ops.mean(rows, axis=0)
+    weight = ops.cast(sample_weight, rows.dtype)
+    total = ops.maximum(ops.sum(weight), 1e-9)
+    return ops.sum(rows * weight[:, None], axis=0) / total
 
 
 class _StopAtNaN(keras.callbacks.Callback):

@@ -9,11 +9,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.models._old_base import OwnLossModel
+from utils.models.base import CourseModel, builds, shapes_of, weighted_mean
 from utils.nn.layers import PACKAGE, Embedding
 from utils.support import validation as check
 from utils.support.batches import in_batches
-from utils.support.token_ids import PAD, draw_token
+from utils.support.token_ids import PAD, check_ids, draw_token
 
 __all__ = ["NGramMixture", "mixture_inputs"]
 
@@ -22,8 +22,9 @@ def mixture_inputs(ngram, ids, window=8):
     """What a :class:`NGramMixture` reads about each id of a stream.
 
     Args:
-        ngram: A fitted :class:`utils.ngrams.NGram`. For training it must not
-            have counted the same stream: its counts would know the answer.
+        ngram: A fitted :class:`utils.baselines.ngrams.NGram`. For training
+            it must not have counted the same stream: its counts would know
+            the answer.
         ids: Stream of ids ``(n,)``.
         window: Ids before each position that the network sees.
 
@@ -49,131 +50,185 @@ def mixture_inputs(ngram, ids, window=8):
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class NGramMixture(OwnLossModel):
+class NGramMixture(CourseModel):
     """A neural mixture of the predictions of all n-gram orders.
 
-        p(w | h) = Σ_k g_k(h) p_k(w | h),   g = softmax(network(h)),
+        p(w | h) = Σ_k g_k(h) p_k(w | h),   g = softmax(gate(h)),
 
-    with p_k the smoothed n-gram of order k. The network reads the last
+    with p_k the smoothed n-gram of order k. The gate reads the last
     characters and how often each context was seen. Whatever it answers, the
     mixture is a distribution, for it is a weighted mean of distributions.
 
+    Example:
+
+    >>> model = NGramMixture.dense(order=3, vocabulary_size=20, seed=0)
+    >>> model.order, model.window
+    (3, 8)
+
+    A gate of your own, here one that reads the evidence alone:
+
+    >>> inputs = [keras.Input((8,), dtype="int32"), keras.Input((6,))]
+    >>> gate = keras.Model(inputs, keras.layers.Dense(3)(inputs[1]))
+    >>> NGramMixture(gate, vocabulary_size=20).order
+    3
+
     Args:
-        order: Highest order of the n-gram, that is, number of experts.
+        gate: Keras model from a list of two inputs, the context (batch,
+            window) and the evidence (batch, 2 · order) of
+            :func:`mixture_inputs`, to one logit an order, (batch, order).
         vocabulary_size: Number of ids.
-        window: Ids before the position that the network sees.
-        embedding_dim: Width of their vectors.
-        widths: Hidden layers of the network.
-        seed: Integer seed of the weights, or ``None``.
+
+    Attributes:
+        order: Highest order of the n-gram, that is, number of experts.
+        window: Ids before the position that the gate sees.
 
     Call arguments:
         inputs: Dict as from :func:`mixture_inputs`.
 
     Loss:
-        −log p(w | h) in nats, mean over the batch.
+        −log p(w | h) in nats, mean over the batch; ``sample_weight`` weighs
+        positions.
 
     Output:
         Dict with ``"gate"`` (batch, order), rows summing to 1, and
         ``"log_p"`` (batch,).
 
     Raises:
-        ValueError: an argument out of range; in ``fit``, ``score``: arrays of
-            other shapes, probabilities outside [0, 1], a target.
+        ValueError: a gate of other shapes; in ``fit``, ``evaluate``,
+            ``predict`` and ``example_losses``, arrays of other shapes,
+            probabilities outside [0, 1], ids outside the vocabulary; in the
+            first two, a target.
     """
 
-    def __init__(
-        self,
+    def __init__(self, gate, vocabulary_size, **kwargs):
+        super().__init__(**kwargs)
+        self.gate = gate
+        self.vocabulary_size = check.check_int(
+            vocabulary_size, "vocabulary_size", minimum=2
+        )
+        self.order, self.window = self._check_gate()
+        self.built = True
+
+    @builds("gate")
+    def dense(
         order,
         vocabulary_size,
+        *,
         window=8,
         embedding_dim=12,
         widths=(64, 64),
         seed=None,
-        **kwargs,
+        dtype=None,
     ):
-        super().__init__(**kwargs)
-        self.order = check.check_int(order, "order")
-        self.vocabulary_size = check.check_int(
-            vocabulary_size, "vocabulary_size", minimum=2
-        )
-        self.window = check.check_int(window, "window")
-        self.embedding_dim = check.check_int(embedding_dim, "embedding_dim")
-        self.widths = check.check_widths(widths, "widths")
-        self.seed = check.check_seed(seed)
-        self.network = self._network()
-        self.built = True
+        """Vectors of the ids before, beside the evidence; dense layers.
 
-    def _network(self):
-        layers = keras.layers
-        context = keras.Input((self.window,), dtype="int32")
-        evidence = keras.Input((2 * self.order,))
+        Args:
+            order: Highest order of the n-gram, that is, number of experts.
+            vocabulary_size: Number of ids.
+            window: Ids before the position that the gate sees.
+            embedding_dim: Width of their vectors.
+            widths: Hidden layers of the gate.
+            seed: Integer seed of the weights, or ``None``.
+            dtype: Dtype policy of gate and model.
+        """
+        layers, glorot = keras.layers, keras.initializers.GlorotUniform
+        order = check.check_int(order, "order")
+        check.check_int(vocabulary_size, "vocabulary_size", minimum=2)
+        window = check.check_int(window, "window")
+        embedding_dim = check.check_int(embedding_dim, "embedding_dim")
+        widths = check.check_widths(widths, "widths")
+        seed = check.check_seed(seed)
+        context = keras.Input((window,), dtype="int32", name="context")
+        evidence = keras.Input((2 * order,), name="evidence")
         vectors = Embedding(
-            self.vocabulary_size,
-            self.embedding_dim,
+            vocabulary_size,
+            embedding_dim,
             embeddings_initializer=keras.initializers.RandomUniform(
-                -0.1, 0.1, seed=self._number(0)
+                -0.1, 0.1, seed=_seed_of(seed, 0)
             ),
+            dtype=dtype,
         )(context)
-        hidden = layers.Concatenate()(
-            [layers.Flatten()(vectors), 0.2 * evidence]
+        hidden = layers.Concatenate(dtype=dtype)(
+            [
+                layers.Flatten(dtype=dtype)(vectors),
+                layers.Rescaling(0.2, dtype=dtype)(evidence),
+            ]
         )
-        for index, width in enumerate(self.widths):
+        for number, width in enumerate(widths, start=1):
             hidden = layers.Dense(
                 width,
                 activation="relu",
-                kernel_initializer=self._glorot(index + 1),
+                kernel_initializer=glorot(_seed_of(seed, number)),
+                dtype=dtype,
             )(hidden)
-        logits = layers.Dense(self.order, kernel_initializer=self._glorot(99))(
-            hidden
-        )
-        return keras.Model([context, evidence], layers.Softmax()(logits))
+        logits = layers.Dense(
+            order, kernel_initializer=glorot(_seed_of(seed, 99)), dtype=dtype
+        )(hidden)
+        return keras.Model([context, evidence], logits, name="gate")
 
-    def _number(self, index):
-        return None if self.seed is None else 1000 * self.seed + index
-
-    def _glorot(self, index):
-        return keras.initializers.GlorotUniform(seed=self._number(index))
+    def _check_gate(self):
+        """Refuse a gate of other shapes; its order and window."""
+        taken, made = shapes_of(self.gate, "gate")
+        fits = isinstance(taken, list) and len(taken) == 2 and len(made) == 1
+        if not fits or taken[1] != (2 * made[0],) or len(taken[0]) != 1:
+            check.fail(
+                "gate",
+                "inputs of shapes (window,) and (2 · order,), the context and "
+                "the evidence, and outputs (order,)",
+                f"{taken} and {made}",
+            )
+        return made[0], taken[0][0]
 
     def call(self, inputs, training=False):
-        gate = self.network([inputs["context"], inputs["evidence"]])
+        gate = self._shares(inputs["context"], inputs["evidence"], training)
         p = ops.sum(gate * inputs["experts"], axis=-1)
         return {"gate": gate, "log_p": ops.log(ops.maximum(p, 1e-30))}
+
+    def _shares(self, context, evidence, training=False):
+        """What the mixture gives to each order, (batch, order), float32."""
+        logits = self.gate([context, evidence], training=training)
+        return ops.softmax(ops.cast(logits, "float32"))
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        return self.add_losses(-ops.mean(y_pred["log_p"]))
+        return self.add_losses(weighted_mean(-y_pred["log_p"], sample_weight))
 
-    def _check(self, x):
-        if not isinstance(x, dict):
-            return x
-        widths = {
-            "experts": self.order,
-            "evidence": 2 * self.order,
-            "context": self.window,
-        }
-        if set(x) != set(widths):
-            check.fail("x", f"arrays {', '.join(widths)}", ", ".join(x))
-        for name, width in widths.items():
-            check.check_array(x[name], f"x[{name!r}]", event_shape=(width,))
-        check.check_array(x["experts"], "x['experts']", low=0.0, high=1.0)
-        if len({len(value) for value in x.values()}) > 1:
-            check.fail("x", "as many rows in each array", "other numbers")
-        return x
-
-    def fit(self, x=None, y=None, *args, **kwargs):
-        """As ``keras.Model.fit``, for the dict of inputs alone."""
+    def check_data(self, x, y=None, name="x"):
         if y is not None:
             check.fail("y", "no target: x['experts'] has it", "one")
-        self.refuse_loss()
-        return super().fit(self._check(x), None, *args, **kwargs)
+        parts = ("experts", "evidence", "context")
+        if not isinstance(x, dict) or set(x) != set(parts):
+            received = ", ".join(x) if isinstance(x, dict) else type(x).__name__
+            check.fail(name, f"a dict of arrays {', '.join(parts)}", received)
+        experts, evidence, context = (f"{name}[{part!r}]" for part in parts)
+        x = {
+            "experts": check.check_array(
+                x["experts"],
+                experts,
+                event_shape=(self.order,),
+                low=0.0,
+                high=1.0,
+            ),
+            "evidence": check.check_array(
+                x["evidence"], evidence, event_shape=(2 * self.order,)
+            ),
+            "context": check_ids(
+                x["context"], self.vocabulary_size, context, empty=True
+            ),
+        }
+        if x["context"].shape[1] != self.window:
+            shape = x["context"].shape
+            check.fail(context, f"shape (n, {self.window})", f"shape {shape}")
+        if len({len(value) for value in x.values()}) > 1:
+            check.fail(name, "as many rows in each array", "other numbers")
+        return x, None
 
-    def score(self, x):
+    def example_losses(self, x):
         """−log p of each position in nats: ``(n,)``."""
-        x = self._check(x)
-        names = list(x)
+        x, _ = self.check_data(x)
         return in_batches(
-            lambda *parts: -self(dict(zip(names, parts, strict=True)))["log_p"],
+            lambda *parts: -self(dict(zip(x, parts, strict=True)))["log_p"],
             *x.values(),
             batch_size=8192,
         )
@@ -210,16 +265,10 @@ class NGramMixture(OwnLossModel):
         inputs = mixture_inputs(
             ngram, np.array([*recent, 0], "int64"), self.window
         )
-        gate = self.network([inputs["context"][-1:], inputs["evidence"][-1:]])
+        gate = self._shares(inputs["context"][-1:], inputs["evidence"][-1:])
         return ops.convert_to_numpy(gate)[0] @ ngram.distributions(recent)
 
-    def get_config(self):
-        own = {
-            "order": self.order,
-            "vocabulary_size": self.vocabulary_size,
-            "window": self.window,
-            "embedding_dim": self.embedding_dim,
-            "widths": list(self.widths),
-            "seed": self.seed,
-        }
-        return {**super().get_config(), **own}
+
+def _seed_of(seed, number):
+    """The seed of one layer: 0 of the table, 1 to 98 hidden, 99 the last."""
+    return None if seed is None else 1000 * seed + number

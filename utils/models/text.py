@@ -1,20 +1,26 @@
 """Models of token ids: a denoiser, a language model, a classifier.
 
-All three read texts as rows of ids padded with 0 (:mod:`utils.tokens`) and
-share one encoder: an embedding, an optional trunk that looks at the order of
-the tokens, and a mean over the real tokens. Padding never counts: neither in
-a mean, nor in a loss, nor in a prediction.
+All three read texts as rows of ids padded with 0 (:mod:`utils.data.tokens`)
+through a *trunk*: any network from ids to one state a token. The code of a
+text is the mean of the states of its real tokens. Padding never counts:
+neither in a mean, nor in a loss, nor in a prediction.
 """
 
 import keras
 import numpy as np
 from keras import ops
 
-from utils.models._old_base import OwnLossModel
+from utils.models.base import CourseModel, builds, shapes_of, weighted_mean
 from utils.nn.layers import PACKAGE, Embedding
 from utils.support import validation as check
 from utils.support.batches import in_batches
-from utils.support.token_ids import PAD, START, check_ids, draw_token
+from utils.support.token_ids import (
+    PAD,
+    START,
+    UNKNOWN,
+    check_ids,
+    draw_token,
+)
 
 __all__ = [
     "DenoisingText",
@@ -23,9 +29,524 @@ __all__ = [
     "TextClassifier",
     "TextModel",
     "TokenDropout",
+    "text_nats",
 ]
 
-TRUNKS = ("bag", "conv", "gru")
+
+class TextModel(CourseModel):
+    """What the models of texts share: trunk, mean over tokens, head.
+
+    A subclass adds ``call`` and the objective.
+
+    Args:
+        trunk: Keras model from ids ``(batch, length)``, of any length, to
+            states ``(batch, length, units)``. It holds the table of word
+            vectors.
+        vocabulary_size: Number of ids, reserved ones included.
+        head: Keras layer or model from what it reads to ``num_outputs``
+            logits; ``None`` makes a linear one.
+        num_outputs: Logits; ``None`` for one an id.
+        seed: Integer seed of the linear head, or ``None``.
+
+    Attributes:
+        encoder: Keras model from ids to codes ``(batch, latent_dim)``.
+        per_token: Whether the head reads the state of each token, or the
+            code of the text.
+
+    Raises:
+        ValueError: an argument out of range; a trunk or head of other
+            shapes; a trunk whose table has fewer rows than there are ids.
+    """
+
+    per_token = False
+
+    def __init__(
+        self,
+        trunk,
+        vocabulary_size,
+        *,
+        head=None,
+        num_outputs=None,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.vocabulary_size = check.check_int(
+            vocabulary_size, "vocabulary_size", minimum=4
+        )
+        self.seed = check.check_seed(seed)
+        self.trunk = trunk
+        self.latent_dim = self._check_trunk()
+        num_outputs = num_outputs or self.vocabulary_size
+        self.head = head or keras.layers.Dense(
+            num_outputs,
+            kernel_initializer=_glorot(seed, 9),
+            name="head",
+            dtype=self.dtype_policy,
+        )
+        self._check_head(num_outputs)
+        ids = keras.Input((None,), dtype="int32", name="ids")
+        code = MaskedMean(name="mean")(trunk(ids), ids)
+        self.encoder = keras.Model(ids, code, name="encoder")
+        self.built = True
+
+    @builds("trunk")
+    def bag(vocabulary_size, embedding_dim=64, *, seed=None, dtype=None):
+        """A table of word vectors alone: order means nothing.
+
+        Args:
+            vocabulary_size: Number of ids, reserved ones included.
+            embedding_dim: Width of the word vectors.
+            seed: Integer seed of initial weights and noise, or ``None``.
+            dtype: Dtype policy of trunk and model.
+            **objective: As for the class.
+        """
+        ids, vectors = _word_vectors(
+            vocabulary_size, embedding_dim, seed, dtype
+        )
+        return keras.Model(ids, vectors, name="trunk")
+
+    @builds("trunk")
+    def conv(
+        vocabulary_size,
+        embedding_dim=64,
+        units=64,
+        *,
+        window=8,
+        seed=None,
+        dtype=None,
+    ):
+        """As :meth:`bag`, then a causal convolution and a dense layer.
+
+        ``units`` is the width of the states, ``window`` how many tokens the
+        convolution sees, the current one included.
+        """
+        ids, vectors = _word_vectors(
+            vocabulary_size, embedding_dim, seed, dtype
+        )
+        seen = keras.layers.Conv1D(
+            check.check_int(units, "units"),
+            check.check_int(window, "window"),
+            padding="causal",
+            activation="relu",
+            kernel_initializer=_glorot(seed, 2),
+            name="conv",
+            dtype=dtype,
+        )(vectors)
+        inner = keras.layers.Dense(
+            units,
+            activation="relu",
+            kernel_initializer=_glorot(seed, 3),
+            name="dense",
+            dtype=dtype,
+        )(seen)
+        states = keras.layers.Add(name="states", dtype=dtype)([seen, inner])
+        return keras.Model(ids, states, name="trunk")
+
+    @builds("trunk")
+    def gru(
+        vocabulary_size, embedding_dim=64, units=64, *, seed=None, dtype=None
+    ):
+        """As :meth:`bag`, then a gated recurrent unit that skips padding.
+
+        ``units`` is the width of the states, which remember all tokens
+        before.
+        """
+        ids, vectors = _word_vectors(
+            vocabulary_size, embedding_dim, seed, dtype, mask_zero=True
+        )
+        states = keras.layers.GRU(
+            check.check_int(units, "units"),
+            return_sequences=True,
+            kernel_initializer=_glorot(seed, 2),
+            recurrent_initializer=keras.initializers.Orthogonal(
+                seed=_seed_of(seed, 3)
+            ),
+            name="gru",
+            dtype=dtype,
+        )(vectors)
+        return keras.Model(ids, states, name="trunk")
+
+    def _check_trunk(self):
+        """Refuse a trunk of another kind; the width of its states."""
+        taken, made = shapes_of(self.trunk, "trunk")
+        if taken != (None,) or len(made) != 2 or made[1] is None:
+            check.fail(
+                "trunk",
+                "one from ids of any length, (None,), to states (None, units)",
+                f"{taken} to {made}",
+            )
+        rows = [
+            layer.input_dim
+            for layer in self.trunk.layers
+            if isinstance(layer, keras.layers.Embedding)
+        ]
+        if rows and max(rows) < self.vocabulary_size:
+            check.fail(
+                "trunk",
+                f"a table of {self.vocabulary_size} rows, one for each id",
+                f"{max(rows)} rows",
+            )
+        return made[1]
+
+    def _check_head(self, num_outputs):
+        """Build the head, or refuse one of other shapes."""
+        if not isinstance(self.head, keras.layers.Layer):
+            check.fail("head", "a Keras layer", type(self.head).__name__)
+        axes = (None, None) if self.per_token else (None,)
+        shape = (*axes, self.latent_dim)
+        expected = f"a layer from {shape} to {(*axes, num_outputs)}"
+        try:
+            made = self.head(keras.KerasTensor(shape)).shape
+        except ValueError:  # Keras's words stand above ours
+            check.fail("head", expected, "one that takes another shape")
+        if made != (*axes, num_outputs):
+            check.fail("head", expected, f"one to {made}")
+
+    # -------------------------------------------------------------- checks
+
+    def check_data(self, x, y=None, name="x"):
+        if y is not None:
+            check.fail("y", "no target: the text is its own", type(y).__name__)
+        return self.check_input(x, name), None
+
+    def check_input(self, x, name="x"):
+        return check_ids(x, self.vocabulary_size, name)
+
+    # --------------------------------------------------------------- verbs
+
+    def encode(self, x):
+        """Codes of texts: float32 ``(n, latent_dim)``."""
+        return in_batches(self.encoder, self.check_input(x))
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class DenoisingText(TextModel):
+    """Denoising autoencoder of a text as a bag of words.
+
+    Some tokens are removed; the code of what is left has to say which tokens
+    the whole text had. One softmax over the vocabulary predicts all tokens of
+    a text, whatever their order, which makes training cheap:
+
+        L = − Σ over texts and tokens of log p(token | damaged text) / tokens.
+
+    Pennington et al. and Mikolov et al. learn word vectors from neighbours a
+    few words away; here the whole text is the neighbourhood.
+
+    Example:
+
+    A trunk of your own, here of word vectors and one layer above them:
+
+    >>> trunk = keras.Sequential(
+    ...     [
+    ...         keras.Input((None,), dtype="int32"),
+    ...         keras.layers.Embedding(100, 16),
+    ...         keras.layers.Dense(8, "relu"),
+    ...     ]
+    ... )
+    >>> model = DenoisingText(trunk, vocabulary_size=100, rate=0.2)
+    >>> model.encode(np.array([[5, 3, 7], [9, 0, 0]])).shape
+    (2, 8)
+
+    The course's own, in one call:
+
+    >>> model = DenoisingText.bag(100, embedding_dim=16, rate=0.2, seed=0)
+    >>> model.encode(np.array([[5, 3, 7], [9, 0, 0]])).shape
+    (2, 16)
+
+    Args:
+        trunk: Keras model from ids ``(batch, length)`` to states ``(batch,
+            length, units)``.
+        vocabulary_size: Number of ids, reserved ones included.
+        head: Keras layer or model from codes ``(batch, units)`` to logits
+            ``(batch, vocabulary_size)``; ``None`` makes a linear one.
+        rate: Probability in [0, 1) that a token is removed in training.
+        seed: Integer seed of damage and linear head, or ``None``.
+
+    Loss:
+        As above, in nats per real token of the batch; ``sample_weight``
+        weighs texts. The metric ``nats_per_token`` is the mean over all
+        tokens so far, not over batches.
+
+    Call arguments:
+        inputs: Int tensor (batch, t), padded with 0.
+        training: Remove tokens only if true.
+
+    Output:
+        Dict with ``"code"`` (batch, latent_dim), ``"logits"`` (batch,
+        vocabulary_size).
+
+    Raises:
+        ValueError: what :class:`TextModel` refuses; a rate out of range; in
+            ``fit``, ids beyond the vocabulary, floats, empty texts, a
+            target.
+    """
+
+    def __init__(
+        self,
+        trunk,
+        vocabulary_size,
+        *,
+        head=None,
+        rate=0.3,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(trunk, vocabulary_size, head=head, seed=seed, **kwargs)
+        self.rate = check.check_number(rate, "rate", 0.0, 0.99)
+        self.damage = TokenDropout(self.rate, self.seed)
+        self.nats_tracker = keras.metrics.Mean(name="nats_per_token")
+
+    def call(self, inputs, training=False):
+        damaged = self.damage(inputs, training=training)
+        code = self.encoder(damaged, training=training)
+        return {"code": code, "logits": self.head(code, training=training)}
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        nats, count = text_nats(x, y_pred["logits"], sample_weight)
+        return self.add_losses(_per_token(nats, count, self.nats_tracker))
+
+    def example_losses(self, x):
+        """−log p of each text in nats, summed over its tokens: ``(n,)``."""
+        return _losses_of_texts(self, x)
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class LanguageModel(TextModel):
+    """Predicts each token from those before it (Bengio et al. 2003).
+
+    The product of its predictions is a probability of the whole text, so the
+    loss, −log p in nats per real token, is comparable between models with the
+    same tokens; divided by log 2 it is in bits. The text's end is not
+    predicted unless the texts end with a token of their own.
+
+    ``LanguageModel.gru`` remembers all tokens before, ``.conv`` sees the last
+    ``window``, ``.bag`` only the last one.
+
+    Example:
+
+    >>> model = LanguageModel.conv(20, 8, units=16, window=4, seed=0)
+    >>> model.example_losses(np.array([[5, 3, 7], [9, 3, 0]])).shape
+    (2,)
+    >>> model.sample(2, length=6, seed=0).shape
+    (2, 6)
+
+    Args:
+        trunk: Keras model from ids ``(batch, length)`` to states ``(batch,
+            length, units)``, each from its token and those before.
+        vocabulary_size: Number of ids, reserved ones included.
+        head: Keras layer or model from states ``(batch, length, units)`` to
+            logits ``(batch, length, vocabulary_size)``; ``None`` makes a
+            linear one.
+        window: Tokens that a state depends on, its own included, so that
+            sampling need not read more; ``None`` for all.
+        seed: Integer seed of the linear head, or ``None``.
+
+    Loss:
+        Nats per real token, as in :class:`DenoisingText`.
+
+    Call arguments:
+        inputs: Int tensor (batch, t), padded with 0. Position i of the
+            output is computed from positions before i.
+
+    Output:
+        Dict with ``"logits"`` (batch, t, vocabulary_size).
+
+    Raises:
+        ValueError: what :class:`TextModel` refuses; a trunk that reads
+            ahead; in ``fit``, ids beyond the vocabulary, floats, empty
+            texts, a target.
+    """
+
+    per_token = True
+
+    def __init__(
+        self,
+        trunk,
+        vocabulary_size,
+        *,
+        head=None,
+        window=None,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(trunk, vocabulary_size, head=head, seed=seed, **kwargs)
+        self.window = window
+        if window is not None:
+            self.window = check.check_int(window, "window")
+        self._check_order()
+        self.nats_tracker = keras.metrics.Mean(name="nats_per_token")
+
+    def _check_order(self):
+        """Refuse a trunk whose states know the tokens to come."""
+        ids = np.full((2, 5), START, "int32")
+        ids[1, -1] = UNKNOWN  # another end, the same beginning
+        states = self.trunk(ops.convert_to_tensor(ids))
+        first, second = ops.convert_to_numpy(ops.cast(states, "float32"))
+        if np.abs(first - second)[:-1].max() > 1e-6:
+            expected = "states from their token and those before it"
+            check.fail("trunk", expected, "one that reads ahead")
+
+    def call(self, inputs, training=False):
+        start = ops.full_like(inputs[:, :1], START)
+        before = ops.concatenate([start, inputs[:, :-1]], axis=1)
+        states = self.trunk(before, training=training)
+        return {"logits": self.head(states, training=training)}
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        nats, count = text_nats(x, y_pred["logits"], sample_weight)
+        return self.add_losses(_per_token(nats, count, self.nats_tracker))
+
+    def example_losses(self, x):
+        """−log p of each text in nats, summed over its tokens: ``(n,)``."""
+        return _losses_of_texts(self, x)
+
+    def sample(self, n=1, length=100, *, temperature=1.0, prompt=None, seed=0):
+        """Draw texts token by token.
+
+        Args:
+            n: Number of texts.
+            length: Tokens of each, the prompt included.
+            temperature: The logits are divided by it: below 1 likelier
+                tokens gain, at 0 the likeliest is taken.
+            prompt: Ids that every text begins with, or ``None``.
+            seed: Integer seed.
+
+        Returns:
+            Int32 array ``(n, length)`` without reserved ids.
+        """
+        n, length = check.check_int(n, "n"), check.check_int(length, "length")
+        temperature = check.check_number(temperature, "temperature", 0.0)
+        rng = np.random.default_rng(check.check_seed(seed))
+        ids = np.zeros((n, 0), "int32")
+        if prompt is not None:
+            prompt = self.check_input(np.asarray(prompt)[None], "prompt")
+            ids = np.repeat(prompt, n, axis=0)[:, :length]
+        while ids.shape[1] < length:
+            new = draw_token(self.next_logits(ids), temperature, rng)
+            ids = np.concatenate([ids, new[:, None]], axis=1)
+        return ids
+
+    def next_logits(self, ids):
+        """Logits of the token after each row of ids: ``(n, vocabulary)``."""
+        start = np.full((len(ids), 1), START, "int32")
+        context = np.concatenate([start, ids], axis=1)
+        if self.window is not None:
+            context = context[:, -self.window :]
+        states = self.trunk(ops.convert_to_tensor(context))
+        return ops.convert_to_numpy(self.head(states[:, -1:])[:, 0])
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class TextClassifier(TextModel):
+    """The same encoder, and a new layer that tells classes apart.
+
+    Example:
+
+    >>> denoiser = DenoisingText.bag(100, embedding_dim=16, seed=0)
+    >>> model = TextClassifier.bag(100, 16, num_classes=3, seed=1)
+    >>> model.adopt(denoiser)
+    >>> model.classify(np.array([[5, 3, 7], [9, 0, 0]])).shape
+    (2, 3)
+
+    Args:
+        trunk: Keras model from ids ``(batch, length)`` to states ``(batch,
+            length, units)``, as the pretrained model's.
+        vocabulary_size: Number of ids, reserved ones included.
+        num_classes: Number of classes ≥ 2.
+        head: Keras layer or model from codes ``(batch, units)`` to logits
+            ``(batch, num_classes)``; ``None`` makes a linear one.
+        seed: Integer seed of the linear head, or ``None``.
+
+    Loss:
+        Cross-entropy of the class in nats per text. The metric
+        ``accuracy`` is the share of texts whose likeliest class is right.
+
+    Output:
+        Logits (batch, num_classes).
+
+    Raises:
+        ValueError: what :class:`TextModel` refuses; in ``fit``, ids beyond
+            the vocabulary, floats, empty texts, labels of the wrong shape or
+            outside 0 … num_classes − 1; in ``adopt``, another encoder.
+    """
+
+    def __init__(
+        self,
+        trunk,
+        vocabulary_size,
+        num_classes,
+        *,
+        head=None,
+        seed=None,
+        **kwargs,
+    ):
+        num_classes = check.check_int(num_classes, "num_classes", 2)
+        super().__init__(
+            trunk,
+            vocabulary_size,
+            head=head,
+            num_outputs=num_classes,
+            seed=seed,
+            **kwargs,
+        )
+        self.num_classes = num_classes
+        self.accuracy_tracker = keras.metrics.Mean(name="accuracy")
+
+    def call(self, inputs, training=False):
+        code = self.encoder(inputs, training=training)
+        return self.head(code, training=training)
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        logits = ops.cast(y_pred, "float32")
+        y = ops.reshape(y, (-1,))
+        nats = ops.sparse_categorical_crossentropy(y, logits, from_logits=True)
+        best = ops.cast(ops.argmax(logits, axis=-1), "int32")
+        right = ops.equal(best, ops.cast(y, "int32"))
+        self.accuracy_tracker.update_state(right, sample_weight)
+        return self.add_losses(weighted_mean(nats, sample_weight))
+
+    def check_data(self, x, y=None, name="x"):
+        x = self.check_input(x, name)
+        if y is None:
+            check.fail("y", "one label for each text", "None")
+        y = np.asarray(y)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = y[:, 0]
+        return x, check.check_labels(y, "y", len(x), self.num_classes)
+
+    def class_ids(self, data):
+        return data[1]
+
+    def adopt(self, pretrained):
+        """Copy the trunk of a pretrained model; the head stays new.
+
+        Args:
+            pretrained: A model of this module with a trunk of the same
+                shapes. Its own weights are not touched by later training.
+        """
+        ours, theirs = (
+            [tuple(w.shape) for w in model.trunk.weights]
+            for model in (self, pretrained)
+        )
+        if ours != theirs:
+            check.fail("pretrained", f"a trunk of shapes {ours}", theirs)
+        self.trunk.set_weights(pretrained.trunk.get_weights())
+
+    def classify(self, x):
+        """Class probabilities of texts: float32 ``(n, num_classes)``."""
+        return in_batches(
+            lambda ids: ops.softmax(self(ids)), self.check_input(x)
+        )
+
+
+# ------------------------------------------------------------------- layers
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -70,447 +591,72 @@ class TokenDropout(keras.layers.Layer):
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
 
 
-class TextModel(OwnLossModel):
-    """Encoder of token ids, and the checks before Keras.
-
-    A subclass sets ``self.head`` and the objective. Its loss is in nats and
-    comes from ``compute_loss``; ``self.losses`` are added.
-    """
-
-    def __init__(
-        self,
-        vocabulary_size,
-        embedding_dim=64,
-        units=64,
-        trunk="bag",
-        window=8,
-        seed=None,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.vocabulary_size = check.check_int(
-            vocabulary_size, "vocabulary_size", minimum=4
-        )
-        self.embedding_dim = check.check_int(embedding_dim, "embedding_dim")
-        self.units = check.check_int(units, "units")
-        self.trunk = check.check_choice(trunk, "trunk", TRUNKS)
-        self.window = check.check_int(window, "window")
-        self.seed = check.check_seed(seed)
-        self.latent_dim = self.embedding_dim if trunk == "bag" else self.units
-        ids = keras.Input((None,), dtype="int32", name="ids")
-        states = self._states(ids)
-        self.states = keras.Model(ids, states, name="states")
-        code = MaskedMean(name="mean")(states, ids)
-        self.encoder = keras.Model(ids, code, name="encoder")
-
-    def _init(self, number, scale=None):
-        """Seeded initialiser of one layer: uniform in ±scale, or Glorot's."""
-        seed = None if self.seed is None else 1000 * self.seed + number
-        if scale is None:
-            return keras.initializers.GlorotUniform(seed=seed)
-        return keras.initializers.RandomUniform(-scale, scale, seed=seed)
-
-    def _states(self, ids):
-        layers = keras.layers
-        states = Embedding(
-            self.vocabulary_size,
-            self.embedding_dim,
-            embeddings_initializer=self._init(1, 0.1),
-            name="embedding",
-        )(ids)
-        if self.trunk == "conv":
-            states = layers.Conv1D(
-                self.units,
-                self.window,
-                padding="causal",
-                activation="relu",
-                kernel_initializer=self._init(2),
-                name="conv",
-            )(states)
-            inner = layers.Dense(
-                self.units,
-                activation="relu",
-                kernel_initializer=self._init(3),
-                name="dense",
-            )(states)
-            states = states + inner
-        elif self.trunk == "gru":
-            orthogonal = keras.initializers.Orthogonal(
-                seed=None if self.seed is None else 1000 * self.seed + 3
-            )
-            states = layers.GRU(
-                self.units,
-                return_sequences=True,
-                kernel_initializer=self._init(2),
-                recurrent_initializer=orthogonal,
-                name="gru",
-            )(states, mask=ops.not_equal(ids, PAD))
-        return states
-
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
-        return self.add_losses(self.text_loss(x, y, y_pred, sample_weight))
-
-    def _check(self, x, name="x"):
-        if not check.is_array(x):
-            return x
-        return check_ids(x, self.vocabulary_size, name)
-
-    def _check_target(self, x, y):
-        """Target that Keras gets; here: none may be given."""
-        if y is not None:
-            check.fail("y", "no target: the text is its own", type(y).__name__)
-
-    def fit(
-        self,
-        x=None,
-        y=None,
-        *args,
-        validation_data=None,
-        sample_weight=None,
-        **kwargs,
-    ):
-        """As ``keras.Model.fit``; checks token ids and labels first."""
-        self.refuse_loss()
-        x = self._check(x)
-        y = self._check_target(x, y)
-        if check.is_array(validation_data):
-            rows, labels = validation_data, None
-            if isinstance(validation_data, tuple):
-                rows, labels = (*validation_data, None)[:2]
-            rows = self._check(rows, "validation_data")
-            validation_data = (rows, self._check_target(rows, labels))
-        if y is None and sample_weight is not None:
-            y = x  # Keras drops weights in silence if there is no target
-        return super().fit(
-            x,
-            y,
-            *args,
-            validation_data=validation_data,
-            sample_weight=sample_weight,
-            **kwargs,
-        )
-
-    def evaluate(self, x=None, y=None, *args, **kwargs):
-        """As ``keras.Model.evaluate``; checks token ids and labels first."""
-        self.refuse_loss()
-        x = self._check(x)
-        y = self._check_target(x, y)
-        if y is None and kwargs.get("sample_weight") is not None:
-            y = x
-        return super().evaluate(x, y, *args, **kwargs)
-
-    def encode(self, x):
-        """Codes of texts: float32 ``(n, latent_dim)``."""
-        return in_batches(self.encoder, self._check(x))
-
-    def get_config(self):
-        own = {
-            "vocabulary_size": self.vocabulary_size,
-            "embedding_dim": self.embedding_dim,
-            "units": self.units,
-            "trunk": self.trunk,
-            "window": self.window,
-            "seed": self.seed,
-        }
-        return {**super().get_config(), **own}
+# ------------------------------------------------- nats of a text's own tokens
 
 
-class _SelfSupervised(TextModel):
-    """A text model whose targets are the tokens of its input."""
-
-    def __init__(self, vocabulary_size, **kwargs):
-        super().__init__(vocabulary_size, **kwargs)
-        self.head = keras.layers.Dense(
-            self.vocabulary_size, kernel_initializer=self._init(9), name="head"
-        )
-        self.head.build((None, self.latent_dim))
-        self.built = True
-        self.nats_tracker = keras.metrics.Mean(name="nats_per_token")
-
-    def token_nats(self, x, outputs):
-        """−log p of each token, ``(n, t)``, 0 where there is padding."""
-        log_p = ops.log_softmax(ops.cast(outputs["logits"], "float32"))
-        if len(log_p.shape) == 2:  # one distribution for a whole text
-            nats = -ops.take_along_axis(log_p, x, axis=1)
-        else:
-            nats = -ops.take_along_axis(log_p, x[..., None], axis=2)[..., 0]
-        return nats * ops.cast(ops.not_equal(x, PAD), nats.dtype)
-
-    def text_loss(self, x, y, outputs, sample_weight):
-        """Nats per real token of the batch."""
-        nats = ops.sum(self.token_nats(x, outputs), axis=1)
-        count = ops.sum(ops.cast(ops.not_equal(x, PAD), nats.dtype), axis=1)
-        if sample_weight is not None:
-            weight = ops.cast(sample_weight, nats.dtype)
-            nats, count = nats * weight, count * weight
-        # a weighted mean over all tokens so far, not over batches
-        tokens = ops.maximum(count, 1e-9)
-        self.nats_tracker.update_state(nats / tokens, count)
-        return ops.sum(nats) / ops.maximum(ops.sum(count), 1e-9)
-
-    def score(self, x):
-        """−log p of each text in nats, summed over its tokens: ``(n,)``."""
-        return in_batches(
-            lambda ids: ops.sum(self.token_nats(ids, self(ids)), axis=1),
-            self._check(x),
-            batch_size=256,
-        )
-
-
-@keras.saving.register_keras_serializable(package=PACKAGE)
-class DenoisingText(_SelfSupervised):
-    """Denoising autoencoder of a text as a bag of words.
-
-    Some tokens are removed; the code of what is left has to say which tokens
-    the whole text had. One softmax over the vocabulary predicts all tokens of
-    a text, whatever their order, which makes training cheap:
-
-        L = − Σ over texts and tokens of log p(token | damaged text) / tokens.
-
-    Pennington et al. and Mikolov et al. learn word vectors from neighbours a
-    few words away; here the whole text is the neighbourhood.
+def text_nats(x, logits, sample_weight=None):
+    """−log p of each text, and its number of real tokens.
 
     Args:
-        vocabulary_size: Number of ids, reserved ones included.
-        embedding_dim: Width of the word vectors.
-        units: Width of the trunk's states; unused by ``"bag"``.
-        trunk: ``"bag"`` averages the word vectors, ``"conv"`` a causal
-            convolution's outputs, ``"gru"`` a gated recurrent unit's.
-        window: Tokens that the convolution sees, the current one included.
-        rate: Probability in [0, 1) that a token is removed in training.
-        seed: Integer seed of weights and damage, or ``None``.
+        x: Int tensor ``(batch, t)``, padded with 0.
+        logits: Tensor ``(batch, t, vocabulary_size)``, or ``(batch,
+            vocabulary_size)``: one distribution for all tokens of a text.
+        sample_weight: Tensor ``(batch,)`` that multiplies both, or ``None``.
 
-    Call arguments:
-        inputs: Int tensor (batch, t), padded with 0.
-        training: Remove tokens only if true.
-
-    Output:
-        Dict with ``"code"`` (batch, latent_dim), ``"logits"`` (batch,
-        vocabulary_size).
-
-    Raises:
-        ValueError: an argument out of range; in ``fit``, ids beyond the
-            vocabulary, floats, empty texts, a target.
+    Returns:
+        Tensors ``(batch,)``: nats, summed over the real tokens; tokens.
     """
-
-    def __init__(
-        self,
-        vocabulary_size,
-        embedding_dim=64,
-        units=64,
-        trunk="bag",
-        window=8,
-        rate=0.3,
-        seed=None,
-        **kwargs,
-    ):
-        super().__init__(
-            vocabulary_size,
-            embedding_dim=embedding_dim,
-            units=units,
-            trunk=trunk,
-            window=window,
-            seed=seed,
-            **kwargs,
-        )
-        self.rate = check.check_number(rate, "rate", 0.0, 0.99)
-        self.damage = TokenDropout(self.rate, self.seed)
-
-    def call(self, inputs, training=False):
-        code = self.encoder(self.damage(inputs, training=training))
-        return {"code": code, "logits": self.head(code)}
-
-    def get_config(self):
-        return {**super().get_config(), "rate": self.rate}
+    log_p = ops.log_softmax(ops.cast(logits, "float32"))
+    if len(log_p.shape) == 2:
+        nats = -ops.take_along_axis(log_p, x, axis=1)
+    else:
+        nats = -ops.take_along_axis(log_p, x[..., None], axis=2)[..., 0]
+    real = ops.cast(ops.not_equal(x, PAD), nats.dtype)
+    nats, count = ops.sum(nats * real, axis=1), ops.sum(real, axis=1)
+    if sample_weight is not None:
+        weight = ops.cast(sample_weight, nats.dtype)
+        nats, count = nats * weight, count * weight
+    return nats, count
 
 
-@keras.saving.register_keras_serializable(package=PACKAGE)
-class LanguageModel(_SelfSupervised):
-    """Predicts each token from those before it (Bengio et al. 2003).
-
-    The product of its predictions is a probability of the whole text, so the
-    loss, −log p in nats per real token, is comparable between models with the
-    same tokens; divided by log 2 it is in bits. The text's end is not
-    predicted unless the texts end with a token of their own.
-
-    Args:
-        vocabulary_size: Number of ids, reserved ones included.
-        embedding_dim: Width of the token vectors.
-        units: Width of the states.
-        trunk: ``"gru"`` remembers all tokens before; ``"conv"`` sees the last
-            ``window``; ``"bag"`` only the last one.
-        window: Tokens that the convolution sees.
-        seed: Integer seed of the weights, or ``None``.
-
-    Call arguments:
-        inputs: Int tensor (batch, t), padded with 0. Position i of the
-            output is computed from positions before i.
-
-    Output:
-        Dict with ``"logits"`` (batch, t, vocabulary_size).
-
-    Raises:
-        ValueError: an argument out of range; in ``fit``, ids beyond the
-            vocabulary, floats, empty texts, a target.
-    """
-
-    def __init__(
-        self,
-        vocabulary_size,
-        embedding_dim=32,
-        units=128,
-        trunk="gru",
-        window=16,
-        seed=None,
-        **kwargs,
-    ):
-        super().__init__(
-            vocabulary_size,
-            embedding_dim=embedding_dim,
-            units=units,
-            trunk=trunk,
-            window=window,
-            seed=seed,
-            **kwargs,
-        )
-
-    def call(self, inputs, training=False):
-        start = ops.full_like(inputs[:, :1], START)
-        before = ops.concatenate([start, inputs[:, :-1]], axis=1)
-        return {"logits": self.head(self.states(before))}
-
-    def sample(self, n=1, length=100, *, temperature=1.0, prompt=None, seed=0):
-        """Draw texts token by token.
-
-        Args:
-            n: Number of texts.
-            length: Tokens of each, the prompt included.
-            temperature: The logits are divided by it: below 1 likelier
-                tokens gain, at 0 the likeliest is taken.
-            prompt: Ids that every text begins with, or ``None``.
-            seed: Integer seed.
-
-        Returns:
-            Int32 array ``(n, length)`` without reserved ids.
-        """
-        n, length = check.check_int(n, "n"), check.check_int(length, "length")
-        temperature = check.check_number(temperature, "temperature", 0.0)
-        rng = np.random.default_rng(check.check_seed(seed))
-        ids = np.zeros((n, 0), "int32")
-        if prompt is not None:
-            prompt = self._check(np.asarray(prompt)[None], "prompt")
-            ids = np.repeat(prompt, n, axis=0)[:, :length]
-        while ids.shape[1] < length:
-            new = draw_token(self.next_logits(ids), temperature, rng)
-            ids = np.concatenate([ids, new[:, None]], axis=1)
-        return ids
-
-    def next_logits(self, ids):
-        """Logits of the token after each row of ids: ``(n, vocabulary)``."""
-        start = np.full((len(ids), 1), START, "int32")
-        context = np.concatenate([start, ids], axis=1)
-        if self.trunk != "gru":
-            context = context[:, -self.window :]
-        states = self.states(ops.convert_to_tensor(context))
-        return ops.convert_to_numpy(self.head(states[:, -1]))
+def _per_token(nats, count, tracker):
+    """Nats per real token of the batch; updates the mean over all tokens."""
+    tracker.update_state(nats / ops.maximum(count, 1e-9), count)
+    return ops.sum(nats) / ops.maximum(ops.sum(count), 1e-9)
 
 
-@keras.saving.register_keras_serializable(package=PACKAGE)
-class TextClassifier(TextModel):
-    """The same encoder, and a new layer that tells classes apart.
+def _losses_of_texts(model, x):
+    return in_batches(
+        lambda ids: text_nats(ids, model(ids)["logits"])[0],
+        model.check_input(x),
+        batch_size=256,
+    )
 
-    Args:
-        vocabulary_size: Number of ids, reserved ones included.
-        num_classes: Number of classes ≥ 2.
-        embedding_dim, units, trunk, window: As the pretrained model's.
-        seed: Integer seed of the weights, or ``None``.
 
-    Loss:
-        Cross-entropy of the class in nats per text. The metric
-        ``accuracy`` is the share of texts whose likeliest class is right.
+# --------------------------------------------------- parts of the trunks
 
-    Output:
-        Logits (batch, num_classes).
 
-    Raises:
-        ValueError: an argument out of range; in ``fit``, ids beyond the
-            vocabulary, floats, empty texts, labels of the wrong shape or
-            outside 0 … num_classes − 1; in ``adopt``, another encoder.
-    """
+def _word_vectors(vocabulary_size, embedding_dim, seed, dtype, mask_zero=False):
+    """Input of a trunk, and the vectors of its ids."""
+    check.check_seed(seed)
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    table = Embedding(
+        check.check_int(vocabulary_size, "vocabulary_size", minimum=4),
+        check.check_int(embedding_dim, "embedding_dim"),
+        embeddings_initializer=keras.initializers.RandomUniform(
+            -0.1, 0.1, seed=_seed_of(seed, 1)
+        ),
+        mask_zero=mask_zero,
+        name="embedding",
+        dtype=dtype,
+    )
+    return ids, table(ids)
 
-    def __init__(
-        self,
-        vocabulary_size,
-        num_classes,
-        embedding_dim=64,
-        units=64,
-        trunk="bag",
-        window=8,
-        seed=None,
-        **kwargs,
-    ):
-        super().__init__(
-            vocabulary_size,
-            embedding_dim=embedding_dim,
-            units=units,
-            trunk=trunk,
-            window=window,
-            seed=seed,
-            **kwargs,
-        )
-        self.num_classes = check.check_int(num_classes, "num_classes", 2)
-        self.head = keras.layers.Dense(
-            self.num_classes, kernel_initializer=self._init(9), name="head"
-        )
-        self.head.build((None, self.latent_dim))
-        self.built = True
-        self.accuracy_tracker = keras.metrics.Mean(name="accuracy")
 
-    def call(self, inputs, training=False):
-        return self.head(self.encoder(inputs))
+def _seed_of(seed, number):
+    """The seed of one layer's weights; 1 to 3 in a trunk, 9 in the head."""
+    return None if seed is None else 1000 * seed + number
 
-    def text_loss(self, x, y, logits, sample_weight):
-        """Mean cross-entropy of the batch; updates the accuracy."""
-        logits = ops.cast(logits, "float32")
-        y = ops.reshape(y, (-1,))
-        nats = ops.sparse_categorical_crossentropy(y, logits, from_logits=True)
-        best = ops.cast(ops.argmax(logits, axis=-1), "int32")
-        right = ops.equal(best, ops.cast(y, "int32"))
-        self.accuracy_tracker.update_state(right, sample_weight)
-        if sample_weight is not None:
-            nats = nats * ops.cast(sample_weight, nats.dtype)
-        return ops.mean(nats)
 
-    def _check_target(self, x, y):
-        if not check.is_array(x):
-            return y
-        if y is None:
-            check.fail("y", "one label for each text", "None")
-        y = np.asarray(y)
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = y[:, 0]
-        return check.check_labels(y, "y", len(x), self.num_classes)
-
-    def adopt(self, pretrained):
-        """Copy the encoder of a pretrained model; the head stays new.
-
-        Args:
-            pretrained: A model of this module with an encoder of the same
-                shape. Its own weights are not touched by later training.
-        """
-        ours, theirs = (
-            [tuple(w.shape) for w in model.encoder.weights]
-            for model in (self, pretrained)
-        )
-        if ours != theirs:
-            check.fail("pretrained", f"an encoder of shapes {ours}", theirs)
-        self.encoder.set_weights(pretrained.encoder.get_weights())
-
-    def classify(self, x):
-        """Class probabilities of texts: float32 ``(n, num_classes)``."""
-        return in_batches(lambda ids: ops.softmax(self(ids)), self._check(x))
-
-    def get_config(self):
-        return {**super().get_config(), "num_classes": self.num_classes}
+def _glorot(seed, number):
+    return keras.initializers.GlorotUniform(seed=_seed_of(seed, number))

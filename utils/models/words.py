@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.models._old_base import OwnLossModel
-from utils.nn.layers import PACKAGE, Embedding
+from utils.models.base import CourseModel, builds, weighted_mean
+from utils.nn.layers import PACKAGE, Embedding, table_shape
 from utils.support import validation as check
 from utils.support.token_ids import PAD, START, UNKNOWN, check_ids
 
@@ -24,45 +24,8 @@ __all__ = [
 ]
 
 
-class _PairModel(OwnLossModel):
-    """Two tables of vectors, one for words, one for words as context."""
-
-    def __init__(self, vocabulary_size, latent_dim=64, seed=None, **kwargs):
-        super().__init__(**kwargs)
-        self.vocabulary_size = check.check_int(
-            vocabulary_size, "vocabulary_size", minimum=4
-        )
-        self.latent_dim = check.check_int(latent_dim, "latent_dim")
-        self.seed = check.check_seed(seed)
-        self.word_table = self._table("word_table", 1, self.latent_dim)
-        self.context_table = self._table("context_table", 2, self.latent_dim)
-        self.built = True
-
-    def _table(self, name, number, width):
-        seed = None if self.seed is None else 1000 * self.seed + number
-        scale = 0.5 / self.latent_dim**0.5
-        layer = Embedding(
-            self.vocabulary_size,
-            width,
-            embeddings_initializer=keras.initializers.RandomUniform(
-                -scale, scale, seed=seed
-            ),
-            name=name,
-        )
-        layer.build()
-        return layer
-
-    def get_config(self):
-        own = {
-            "vocabulary_size": self.vocabulary_size,
-            "latent_dim": self.latent_dim,
-            "seed": self.seed,
-        }
-        return {**super().get_config(), **own}
-
-
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class SkipGram(_PairModel):
+class SkipGram(CourseModel):
     """Skip-gram with negative sampling (Mikolov et al. 2013).
 
     A word's vector u tells its real contexts, with vectors v, from words
@@ -73,10 +36,25 @@ class SkipGram(_PairModel):
     in nats per pair, mean over the batch. With K random words for each real
     one its optimum is uᵀv = PMI(w, c) − log K (Levy and Goldberg 2014).
 
+    Example:
+
+    >>> model = SkipGram.tables(vocabulary_size=100, latent_dim=8, seed=0)
+    >>> model.vectors().shape
+    (100, 8)
+
+    The same of tables of your own:
+
+    >>> model = SkipGram(Embedding(100, 8), Embedding(100, 8))
+    >>> model.vectors().shape
+    (100, 8)
+
     Args:
-        vocabulary_size: Number of ids.
-        latent_dim: Width of the vectors.
-        seed: Integer seed of the weights, or ``None``.
+        word_table: Embedding layer that holds the vectors u, one row an id;
+            :class:`utils.nn.layers.Embedding` learns alike on all backends.
+        context_table: Embedding layer of the same shape: the vectors v.
+
+    Loss:
+        As above; ``sample_weight`` weighs rows.
 
     Call arguments:
         inputs: Int tensor (batch, 2 + K): a word, a context seen near it, K
@@ -86,9 +64,30 @@ class SkipGram(_PairModel):
         Logits uᵀv (batch, 1 + K).
 
     Raises:
-        ValueError: an argument out of range; in ``fit``, ids outside the
-            vocabulary, fewer than three columns, a target.
+        ValueError: no tables, or of different shapes; in ``fit``,
+            ``evaluate`` and ``predict``, ids outside the vocabulary, fewer
+            than three columns; in the first two, a target.
     """
+
+    def __init__(self, word_table, context_table, **kwargs):
+        super().__init__(**kwargs)
+        self.word_table, self.context_table = word_table, context_table
+        self.vocabulary_size, self.latent_dim = _shape_of_tables(
+            word_table=word_table, context_table=context_table
+        )
+        self.built = True
+
+    @builds("word_table", "context_table")
+    def tables(vocabulary_size, latent_dim=64, *, seed=None, dtype=None):
+        """Skip-gram with small random vectors.
+
+        Args:
+            vocabulary_size: Number of ids, reserved ones included.
+            latent_dim: Width of the vectors.
+            seed: Integer seed of the weights, or ``None``.
+            dtype: Dtype policy of tables and model.
+        """
+        return _two_tables(vocabulary_size, latent_dim, seed, dtype)
 
     def call(self, inputs, training=False):
         word = self.word_table(inputs[:, 0])  # (batch, k)
@@ -101,24 +100,16 @@ class SkipGram(_PairModel):
         y_pred = ops.cast(y_pred, "float32")
         real = ops.softplus(-y_pred[:, 0])
         drawn = ops.sum(ops.softplus(y_pred[:, 1:]), axis=1)
-        return self.add_losses(ops.mean(real + drawn))
+        return self.add_losses(weighted_mean(real + drawn, sample_weight))
 
-    def _check(self, x):
-        if not check.is_array(x):
-            return x
-        x = check_ids(x, self.vocabulary_size, empty=True)
-        if x.shape[1] < 3:
-            check.fail(
-                "x", "columns word, context, random words", f"shape {x.shape}"
-            )
-        return x
-
-    def fit(self, x=None, y=None, *args, **kwargs):
-        """As ``keras.Model.fit``, for rows of ids alone."""
-        self.refuse_loss()
+    def check_data(self, x, y=None, name="x"):
         if y is not None:
             check.fail("y", "no target: real pairs are column 1", "one")
-        return super().fit(self._check(x), None, *args, **kwargs)
+        x = check_ids(x, self.vocabulary_size, name, empty=True)
+        if x.shape[1] < 3:
+            expected = "columns word, context, random words"
+            check.fail(name, expected, f"shape {x.shape}")
+        return x, None
 
     def vectors(self):
         """Word vectors u: float32 ``(vocabulary_size, latent_dim)``."""
@@ -126,7 +117,7 @@ class SkipGram(_PairModel):
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class GloVe(_PairModel):
+class GloVe(CourseModel):
     """Weighted least squares on the logarithm of counts.
 
     Pennington, Socher and Manning (2014), for pairs that occur X > 0 times:
@@ -135,12 +126,22 @@ class GloVe(_PairModel):
 
     mean over the batch.
 
+    Example:
+
+    >>> model = GloVe.tables(100, latent_dim=8, x_max=10.0, seed=0)
+    >>> model.vectors().shape
+    (100, 8)
+
     Args:
-        vocabulary_size: Number of ids.
-        latent_dim: Width of the vectors.
+        word_table: Embedding layer of the vectors u, one row an id.
+        context_table: Embedding layer of the same shape: the vectors v.
+        word_bias: Embedding layer of width 1: the biases b.
+        context_bias: Embedding layer of width 1: the biases a.
         x_max: Count from which on every pair weighs 1, above 0.
         power: Exponent of the weight in [0, 1].
-        seed: Integer seed of the weights, or ``None``.
+
+    Loss:
+        As above; ``sample_weight`` weighs pairs, beside f(X).
 
     Call arguments:
         inputs: Int tensor (batch, 2): word and context. The targets of
@@ -150,24 +151,54 @@ class GloVe(_PairModel):
         uᵀv + b + a (batch,), which approaches log X.
 
     Raises:
-        ValueError: an argument out of range; in ``fit``, ids outside the
+        ValueError: an argument out of range, no tables, or of shapes that do
+            not meet; in ``fit`` and ``evaluate``, ids outside the
             vocabulary, or counts that are missing, zero or not finite.
     """
 
     def __init__(
         self,
-        vocabulary_size,
-        latent_dim=64,
+        word_table,
+        context_table,
+        word_bias,
+        context_bias,
+        *,
         x_max=10.0,
         power=0.75,
-        seed=None,
         **kwargs,
     ):
-        super().__init__(vocabulary_size, latent_dim, seed, **kwargs)
+        super().__init__(**kwargs)
+        self.word_table, self.context_table = word_table, context_table
+        self.word_bias, self.context_bias = word_bias, context_bias
+        self.vocabulary_size, self.latent_dim = _shape_of_tables(
+            word_table=word_table, context_table=context_table
+        )
+        biases = _shape_of_tables(
+            word_bias=word_bias, context_bias=context_bias
+        )
+        if biases != (self.vocabulary_size, 1):
+            expected = f"tables of shape {(self.vocabulary_size, 1)}"
+            check.fail("word_bias and context_bias", expected, f"{biases}")
         self.x_max = check.check_number(x_max, "x_max", 1e-6)
         self.power = check.check_number(power, "power", 0.0, 1.0)
-        self.word_bias = self._table("word_bias", 3, 1)
-        self.context_bias = self._table("context_bias", 4, 1)
+        self.built = True
+
+    @builds("word_table", "context_table", "word_bias", "context_bias")
+    def tables(vocabulary_size, latent_dim=64, *, seed=None, dtype=None):
+        """GloVe with small random vectors and biases.
+
+        Args:
+            vocabulary_size: Number of ids, reserved ones included.
+            latent_dim: Width of the vectors.
+            seed: Integer seed of the weights, or ``None``.
+            dtype: Dtype policy of tables and model.
+            **objective: As for the class.
+        """
+        vectors = _two_tables(vocabulary_size, latent_dim, seed, dtype)
+        scale = 0.5 / latent_dim**0.5
+        shared = (vocabulary_size, 1, scale, seed, dtype)
+        word_bias = _table("word_bias", 3, *shared)
+        return *vectors, word_bias, _table("context_bias", 4, *shared)
 
     def call(self, inputs, training=False):
         word, context = inputs[:, 0], inputs[:, 1]
@@ -181,23 +212,25 @@ class GloVe(_PairModel):
         count = ops.cast(ops.reshape(y, (-1,)), "float32")
         error = ops.cast(y_pred, "float32") - ops.log(count)
         weight = ops.minimum(1.0, (count / self.x_max) ** self.power)
-        return self.add_losses(ops.mean(weight * ops.square(error)))
+        squared = weight * ops.square(error)
+        return self.add_losses(weighted_mean(squared, sample_weight))
 
-    def fit(self, x=None, y=None, *args, **kwargs):
-        """As ``keras.Model.fit``, for pairs x and their counts y."""
-        self.refuse_loss()
-        if check.is_array(x):
-            x = check_ids(x, self.vocabulary_size, empty=True)
-            if x.shape[1] != 2:
-                check.fail("x", "pairs (n, 2)", f"shape {x.shape}")
-            if y is None:
-                check.fail("y", "one count for each pair", "None")
-            y = check.check_array(y, "y", ndim=1)
-            if len(y) != len(x):
-                check.fail("y", f"{len(x)} counts", f"{len(y)}")
-            if y.min() <= 0:
-                check.fail("y", "counts above 0", f"{y.min():g}")
-        return super().fit(x, y, *args, **kwargs)
+    def check_data(self, x, y=None, name="x"):
+        x = self.check_input(x, name)
+        if y is None:
+            check.fail("y", "one count for each pair", "None")
+        y = check.check_array(y, "y", ndim=1)
+        if len(y) != len(x):
+            check.fail("y", f"{len(x)} counts", f"{len(y)}")
+        if y.min() <= 0:
+            check.fail("y", "counts above 0", f"{y.min():g}")
+        return x, y
+
+    def check_input(self, x, name="x"):
+        x = check_ids(x, self.vocabulary_size, name, empty=True)
+        if x.shape[1] != 2:
+            check.fail(name, "pairs (n, 2)", f"shape {x.shape}")
+        return x
 
     def vectors(self):
         """Word vectors u + v, as the paper uses them."""
@@ -205,9 +238,34 @@ class GloVe(_PairModel):
             self.word_table.embeddings + self.context_table.embeddings
         )
 
-    def get_config(self):
-        own = {"x_max": self.x_max, "power": self.power}
-        return {**super().get_config(), **own}
+
+def _two_tables(vocabulary_size, latent_dim, seed, dtype):
+    """Tables of words and of contexts, uniform in ±1 / (2 √latent_dim)."""
+    check.check_int(vocabulary_size, "vocabulary_size", minimum=4)
+    check.check_int(latent_dim, "latent_dim")
+    check.check_seed(seed)
+    scale = 0.5 / latent_dim**0.5
+    shared = (vocabulary_size, latent_dim, scale, seed, dtype)
+    words = _table("word_table", 1, *shared)
+    return words, _table("context_table", 2, *shared)
+
+
+def _table(name, number, rows, width, scale, seed, dtype):
+    """One table; its number keeps its weights from being another's."""
+    seed = None if seed is None else 1000 * seed + number
+    start = keras.initializers.RandomUniform(-scale, scale, seed=seed)
+    return Embedding(
+        rows, width, embeddings_initializer=start, name=name, dtype=dtype
+    )
+
+
+def _shape_of_tables(**tables):
+    """``(rows, width)`` that two tables have in common."""
+    first, second = (table_shape(t, name) for name, t in tables.items())
+    if first != second:
+        name, other = tables
+        check.fail(other, f"the shape {first} of {name}", f"{second}")
+    return first
 
 
 def _pairs(ids, window):

@@ -14,6 +14,7 @@ __all__ = [
     "Sampling",
     "TiedDense",
     "VectorQuantizer",
+    "table_shape",
     "take_rows",
 ]
 
@@ -285,6 +286,19 @@ class Embedding(keras.layers.Embedding):
         ids = ops.cast(inputs, "int32")
         rows = take_rows(self.embeddings, ids)
         return ops.cast(rows, self.compute_dtype)
+
+
+def table_shape(table, name):
+    """``(rows, width)`` of an ``Embedding``, which is built if need be.
+
+    Raises:
+        ValueError: another layer.
+    """
+    if not isinstance(table, keras.layers.Embedding):
+        check.fail(name, "an Embedding layer", type(table).__name__)
+    if not table.built:
+        table.build()
+    return table.input_dim, table.output_dim
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)

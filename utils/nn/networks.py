@@ -23,10 +23,28 @@ __all__ = [
     "dense_encoder",
     "dense_pair",
     "generator",
+    "grid_pair",
     "image_to_image",
+    "last_activation",
+    "shapes_meet",
     "tied_decoder",
     "variational_pair",
 ]
+
+# steps that only rearrange or average what the step before them made
+REARRANGING = (
+    "ActivityRegularization",
+    "Flatten",
+    "GetItem",
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "Identity",
+    "Mean",
+    "Permute",
+    "Reshape",
+    "Squeeze",
+    "Transpose",
+)
 
 
 class _Initializers:
@@ -628,3 +646,104 @@ def image_to_image(
     kept = inputs[..., :out_channels]
     outputs = keras.layers.Add(name="y", dtype=dtype)([kept, correction])
     return keras.Model(inputs, outputs, name="image_to_image")
+
+
+def grid_pair(
+    input_shape,
+    code_dim,
+    widths=(32, 64),
+    *,
+    activation="relu",
+    seed=None,
+    dtype=None,
+):
+    """As :func:`conv_pair`, around a grid of vectors in place of one.
+
+    The stages are those of :func:`conv_encoder` and :func:`conv_decoder`; a
+    convolution at each side of the grid takes the place of their dense
+    layers.
+
+    Args:
+        input_shape: ``(height, width, channels)``, both sides divisible by
+            ``2 ** len(widths)``.
+        code_dim: Width of a vector.
+        widths: Filters of the stages, image side first; at least one.
+        activation: Activation of the stages.
+        seed: Integer seed of the initial weights, or ``None``.
+        dtype: Dtype policy of the layers.
+
+    Returns:
+        ``(encoder, decoder)``: ``(batch, height, width, channels)`` →
+        ``(batch, h, w, code_dim)`` and back, linear at both ends.
+    """
+    trunk, fan = conv_pair(
+        input_shape,
+        check.check_int(code_dim, "code_dim"),
+        widths,
+        activation=activation,
+        seed=seed,
+        dtype=dtype,
+    )
+
+    def convolution(filters, name, offset, activation):
+        start = None if seed is None else 1000 * seed + offset
+        return keras.layers.Conv2D(
+            filters,
+            kernel_size=3,
+            padding="same",
+            activation=activation,
+            kernel_initializer=keras.initializers.GlorotUniform(seed=start),
+            name=name,
+            dtype=dtype,
+        )
+
+    stages = trunk.get_layer("flatten").input  # (batch, h, w, filters)
+    vectors = convolution(code_dim, "vectors", 900, "linear")(stages)
+    grid = keras.Input(vectors.shape[1:], name="chosen")
+    hidden = convolution(widths[-1], "from_grid", 901, activation)(grid)
+    names = [layer.name for layer in fan.layers]
+    # what follows the dense layer and its reshape
+    for layer in fan.layers[names.index("small_map") + 2 :]:
+        hidden = layer(hidden)
+    return (
+        keras.Model(trunk.input, vectors, name="encoder"),
+        keras.Model(grid, hidden, name="decoder"),
+    )
+
+
+def last_activation(network):
+    """Name of the activation a network ends in, ``None`` if there is none.
+
+    Steps after it that only rearrange or average its values are passed over.
+
+    Example:
+
+    >>> layers = [keras.layers.Dense(6, "tanh"), keras.layers.Reshape((2, 3))]
+    >>> last_activation(keras.Sequential([keras.Input((4,)), *layers]))
+    'tanh'
+    """
+    steps = getattr(network, "operations", None) or network.layers
+    for step in reversed(steps):
+        if isinstance(step, keras.Model):
+            return last_activation(step)
+        kind = type(step).__name__
+        if kind in ("Sigmoid", "Softmax", "Tanh"):  # not in another layer
+            return kind.lower()
+        if kind not in REARRANGING:
+            found = getattr(step, "activation", None)
+            return getattr(found, "__name__", None)
+    return None
+
+
+def shapes_meet(one, other):
+    """Whether two shapes agree, where ``None`` agrees with any size.
+
+    Example:
+
+    >>> shapes_meet((None, None, 3), (8, 8, 3)), shapes_meet((4,), (4, 1))
+    (True, False)
+    """
+    return len(one) == len(other) and all(
+        None in pair or pair[0] == pair[1]
+        for pair in zip(one, other, strict=True)
+    )

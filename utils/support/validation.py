@@ -94,8 +94,12 @@ def check_shape(shape, name):
 
 
 def is_array(x):
-    """Tell whether ``x`` is array-like (not a data set or a generator)."""
-    return hasattr(x, "__array__") or isinstance(x, (list, tuple))
+    """Tell whether ``x`` is array-like (not a data set or a generator).
+
+    A sparse matrix of scipy's is.
+    """
+    array = hasattr(x, "__array__") or hasattr(x, "toarray")
+    return array or isinstance(x, (list, tuple))
 
 
 def check_array(
