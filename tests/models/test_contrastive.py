@@ -401,6 +401,15 @@ def test_model_refuses_bad_arguments(make, match):
         make()
 
 
+class OneRow(keras.utils.PyDataset):
+    """A batch that has nothing to compare."""
+
+    num_batches = 1
+
+    def __getitem__(self, index):
+        return (np.zeros((1, *IMAGE), "float32"),)
+
+
 @pytest.mark.parametrize("cls", [SimCLR, VICReg])
 @pytest.mark.parametrize(
     ("arguments", "match"),
@@ -432,7 +441,7 @@ def test_model_refuses_bad_arguments(make, match):
             "batch_size: expected one that leaves no batch",
         ),
         (
-            {"x": iter([(np.zeros((1, *IMAGE)),)]), "steps_per_epoch": 1},
+            {"x": OneRow(), "shuffle": False},
             "x, batch 1: expected at least 2 rows; received 1",
         ),
     ],
@@ -445,7 +454,7 @@ def test_model_refuses_bad_arguments(make, match):
         "target",
         "validation",
         "validation_last_of_one",
-        "generator",
+        "batches",
     ],
 )
 def test_fit_refuses_bad_rows_before_training(cls, arguments, match):
