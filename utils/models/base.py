@@ -128,6 +128,10 @@ class CourseModel(keras.Model):
         if validation_data is not None:
             rows, target, row_weight = validation_data, None, None
             if isinstance(rows, tuple):
+                if not 1 <= len(rows) <= 3:
+                    expected = "(x,), (x, y) or (x, y, sample_weight)"
+                    received = f"{len(rows)} parts"
+                    check.fail("validation_data", expected, received)
                 rows, target, row_weight = (*rows, None, None)[:3]
             rows, target, row_weight = self._prepared(
                 rows,
