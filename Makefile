@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BACKENDS_VENV ?= .venv-backends
-WORKERS ?= 2
+# as many as cores and memory allow, or a number
+WORKERS ?= auto
 
 ifeq ($(OS),Windows_NT)
   BIN := $(VENV)/Scripts
@@ -13,26 +14,33 @@ else
   BACKENDS_BIN := $(BACKENDS_VENV)/bin
 endif
 
+# Packages come by uv, in a fifth of pip's time; by pip if that fails.
+# $(call install,FOLDER OF PROGRAMS,ENVIRONMENT,WHAT)
+PIP := pip install --quiet --disable-pip-version-check
+UV := "uv>=0.9,<1"
+install = ($(1)/python -m $(PIP) $(UV) && $(1)/python -m uv pip install --quiet --python $(2) $(3)) \
+  || (echo "uv could not install the packages. pip tries next and takes minutes." && $(1)/python -m $(PIP) $(3))
+
 STAMP := $(VENV)/.installed
 BACKENDS_STAMP := $(BACKENDS_VENV)/.installed
+PYTEST := -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 NBVAL := --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
-         --nbval-cell-timeout 120 -o filterwarnings=default
-NBVAL_LAX := --nbval-lax --nbval-cell-timeout 300 -o filterwarnings=default
+         --nbval-cell-timeout 120
+NBVAL_LAX := --nbval-lax --nbval-cell-timeout 300
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run lab test unit test-notebooks test-backends \
         unit-backends test-chapters-jax pythons \
-        notebooks full bench mutation lint format lock clean
+        notebooks full bench lint format lock clean
 
 help:
 	@echo "make run            execute every chapter (quick profile) into build/"
 	@echo "make lab            open JupyterLab on the chapters"
-	@echo "make test           unit tests, then every notebook against its committed outputs"
+	@echo "make test           unit tests, and every notebook against its committed outputs"
 	@echo "make test-backends  unit tests on JAX and PyTorch, chapters on JAX"
 	@echo "make pythons        unit tests and a chapter on Python 3.11, 3.12 and 3.13"
 	@echo "make notebooks      rebuild chapters/ and solutions/ from source/"
 	@echo "make full           execute every chapter in both profiles, rewrite docs/results.md"
-	@echo "make mutation       wrong lines in utils: which ones does no test notice?"
 	@echo "make bench          training speed on every backend, rewrite docs/benchmarks.md"
 	@echo "make lint           style of code and notebooks"
 	@echo "make clean          remove .venv, caches and build/"
@@ -42,48 +50,51 @@ setup: $(STAMP)
 $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else 'The course needs Python 3.11, 3.12 or 3.13; this is %d.%d. Try: make PYTHON=python3.12' % v)"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(call install,$(BIN),$(VENV),-r requirements.lock -e .)
 	$(BIN)/python -c "import pathlib; pathlib.Path('$(STAMP)').touch()"
 
 run: $(STAMP)
 	$(BIN)/python tools/run_course.py
 
+# LAB holds options of JupyterLab: make lab LAB="--port=9000 --no-browser"
+LAB ?=
 lab: $(STAMP)
-	$(BIN)/python -m jupyter lab chapters
+	$(BIN)/python tools/lab.py $(LAB)
 
-test: unit test-notebooks
+# One run for both, so that no core waits for the other half.
+test: $(STAMP)
+	$(BIN)/python $(PYTEST) $(NBVAL) chapters solutions tests
 
 unit: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+	$(BIN)/python $(PYTEST)
 
 test-notebooks: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope $(NBVAL) chapters solutions
+	$(BIN)/python $(PYTEST) $(NBVAL) chapters solutions
 
 # A second environment: the two other backends are large and few need them.
-# PIP_TORCH lets you name another build: make test-backends PIP_TORCH="torch==2.13.0 --index-url …"
+# PyTorch comes by pip: uv would look for it on another index, and leaves
+# alone what it finds installed. PIP_TORCH lets you name another build:
+# make test-backends PIP_TORCH="torch==2.13.0 --index-url …"
 PIP_TORCH ?= torch==2.13.0
 $(BACKENDS_STAMP): requirements.lock requirements-backends.txt pyproject.toml
 	$(PYTHON) -m venv $(BACKENDS_VENV)
-	$(BACKENDS_BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_TORCH)
-	$(BACKENDS_BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock -r requirements-backends.txt
-	$(BACKENDS_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(BACKENDS_BIN)/python -m $(PIP) $(PIP_TORCH)
+	$(call install,$(BACKENDS_BIN),$(BACKENDS_VENV),-r requirements.lock -r requirements-backends.txt -e .)
 	$(BACKENDS_BIN)/python -c "import pathlib; pathlib.Path('$(BACKENDS_STAMP)').touch()"
 
 test-backends: unit-backends test-chapters-jax
 
 # XLA's quick way of compiling: most of a test is the compilation of models
-# that take a few steps. For PyTorch one thread for each worker: more would
-# fight over the cores.
+# that take a few steps.
 unit-backends: export KERAS_BACKEND =
 unit-backends: $(BACKENDS_STAMP)
 	XLA_FLAGS="--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false" \
-	KERAS_BACKEND=jax $(BACKENDS_BIN)/python -m pytest -n $(WORKERS) --dist loadscope
-	OMP_NUM_THREADS=1 KERAS_BACKEND=torch $(BACKENDS_BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+	KERAS_BACKEND=jax $(BACKENDS_BIN)/python $(PYTEST)
+	KERAS_BACKEND=torch $(BACKENDS_BIN)/python $(PYTEST)
 
 # Every assert of the chapters has to hold on JAX too; outputs are not compared.
 test-chapters-jax: $(BACKENDS_STAMP)
-	KERAS_BACKEND=jax $(BACKENDS_BIN)/python -m pytest -n $(WORKERS) --dist loadscope $(NBVAL_LAX) chapters
+	KERAS_BACKEND=jax $(BACKENDS_BIN)/python $(PYTEST) $(NBVAL_LAX) chapters
 
 # Those on the PATH, or: make pythons PYTHONS="/opt/3.12/bin/python3 python3.13"
 pythons:
@@ -96,29 +107,23 @@ full: $(STAMP)
 	$(BIN)/python tools/run_course.py --record
 	$(BIN)/python tools/run_course.py --full --record
 
-# Minutes, so not in CI; docs/mutation.md says what came out. Runs on PyTorch.
-# make mutation MUTATION="--sample 50 vaes" for a part of it.
-MUTATION ?=
-mutation: $(BACKENDS_STAMP)
-	$(BACKENDS_BIN)/python -m pip install --quiet --disable-pip-version-check mutmut==3.8.1 coverage
-	$(BACKENDS_BIN)/python tools/mutation.py $(MUTATION)
-
 # Also beside a plain PyTorch loop, hence the second environment.
 bench: $(BACKENDS_STAMP)
-	$(BACKENDS_BIN)/python tools/bench.py
+	$(BACKENDS_BIN)/python benchmarks/bench.py
 
+PYTHON_FILES := conftest.py utils tests tools benchmarks source
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .
-	$(BIN)/python -m ruff format --check utils tests tools source
+	$(BIN)/python -m ruff format --check $(PYTHON_FILES)
 	$(BIN)/python tools/build_notebooks.py --check
 
 format: $(STAMP)
-	$(BIN)/python -m ruff check --fix utils tests tools source
-	$(BIN)/python -m ruff format utils tests tools source
+	$(BIN)/python -m ruff check --fix $(PYTHON_FILES)
+	$(BIN)/python -m ruff format $(PYTHON_FILES)
 
 # Rewrites requirements.lock for all supported Pythons and systems.
 lock: $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/python -m $(PIP) $(UV)
 	$(BIN)/python -m uv pip compile --universal --python-version 3.11 --upgrade \
 	  --no-emit-index-url --no-header --no-annotate --no-emit-package deep-unsupervised-course \
 	  requirements.txt -o requirements.lock

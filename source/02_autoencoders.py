@@ -56,6 +56,7 @@ from utils.models import autoencoders
 from utils.models.autoencoders import Autoencoder
 from utils.nn import losses
 from utils.nn.backend import input_gradient
+from utils.nn.likelihoods import Bernoulli
 from utils.training import callbacks
 
 plotting.use_style()
@@ -142,7 +143,7 @@ for size, latent_dim, widths in [
     (784, 64, (128,)),
     (784, 12, (128, 64)),
 ]:
-    model = Autoencoder((size,), latent_dim, widths=widths)
+    model = Autoencoder.dense((size,), latent_dim, widths=widths)
     chain = (size, *widths, latent_dim, *widths[::-1], size)
     print(" – ".join(map(str, chain)), "|", model.count_params(), "parameters")
 
@@ -179,7 +180,7 @@ x_line, _ = data.make_toy("subspace", n=2000, seed=0)
 pca = PCA(n_components=5).fit(x_line)
 pca_residual = metrics.mse(x_line, pca.inverse_transform(pca.transform(x_line)))
 
-linear = Autoencoder((20,), latent_dim=5, widths=(), seed=0)
+linear = Autoencoder.dense((20,), latent_dim=5, widths=(), seed=0)
 schedule = keras.optimizers.schedules.CosineDecay(0.01, 1500)
 linear.compile(keras.optimizers.Adam(schedule), steps_per_execution=STEPS)
 history = linear.fit(x_line, epochs=38, batch_size=50, verbose=0)
@@ -264,8 +265,8 @@ print(
 # %% tags=["nbval-ignore-output"]
 def deep_autoencoder(seed):
     """The model of this section, untrained."""
-    return Autoencoder(
-        SHAPE, LATENT_DIM, widths=WIDTHS, output="bernoulli", seed=seed
+    return Autoencoder.dense(
+        SHAPE, LATENT_DIM, widths=WIDTHS, seed=seed, likelihood=Bernoulli()
     )
 
 
@@ -369,7 +370,9 @@ sweep = (
     {LATENT_DIM: deep[0]} if SIDE_ROWS is None else {}
 )  # same rows, same seed
 for k in set(SWEEP) - set(sweep):
-    model = Autoencoder(SHAPE, k, widths=WIDTHS, output="bernoulli", seed=0)
+    model = Autoencoder.dense(
+        SHAPE, k, widths=WIDTHS, seed=0, likelihood=Bernoulli()
+    )
     sweep[k] = train(model, side)
 
 # %% tags=["nbval-ignore-output", "gallery-width_against_error"]
@@ -591,7 +594,9 @@ assert naive_mse > 0.75, (
 
 # %%
 try:
-    Autoencoder((20,), 8, output="bernoulli").fit(np.round(x_normal, 1))
+    Autoencoder.dense((20,), 8, likelihood=Bernoulli()).fit(
+        np.round(x_normal, 1)
+    )
 except ValueError as error:
     print(error)
 
@@ -606,13 +611,13 @@ except ValueError as error:
 # %%
 WIDER = 2 * LATENT_DIM
 relu_code = train(
-    Autoencoder(
+    Autoencoder.dense(
         SHAPE,
         WIDER,
         widths=WIDTHS,
-        output="bernoulli",
         code_activation="relu",
         seed=0,
+        likelihood=Bernoulli(),
     ),
     side,
 )
@@ -708,13 +713,12 @@ print(
 # %% tags=["nbval-ignore-output"]
 convolutional = [
     train(
-        Autoencoder(
+        Autoencoder.conv(
             SHAPE,
             LATENT_DIM,
-            network="conv",
             widths=CONV_WIDTHS,
-            output="bernoulli",
             seed=seed,
+            likelihood=Bernoulli(),
         ),
         callbacks=[callbacks.ProgressLine(f"convolutional, seed {seed}")],
     )
@@ -790,13 +794,13 @@ print(f"PCA's best rank on validation rows: {rank}")
 # %% tags=["nbval-ignore-output"]
 denoisers = [
     train(
-        autoencoders.DenoisingAutoencoder(
+        autoencoders.DenoisingAutoencoder.dense(
             SHAPE,
             PIXELS // 2,
             amount=NOISE,
             widths=WIDTHS,
-            output="bernoulli",
             seed=seed,
+            likelihood=Bernoulli(),
         ),
         side,
     )
@@ -907,7 +911,7 @@ assert denoising_curve[3] < 0.7 * plain_curve[3], (
 OVERCOMPLETE = PIXELS + PIXELS // 2
 common = {"output": "sigmoid", "seed": 0}
 regularised = {
-    "none": Autoencoder(
+    "none": Autoencoder.dense(
         SHAPE,
         OVERCOMPLETE,
         widths=(),
@@ -915,10 +919,10 @@ regularised = {
         overcomplete=True,
         **common,
     ),
-    "sparse": autoencoders.SparseAutoencoder(
+    "sparse": autoencoders.SparseAutoencoder.dense(
         SHAPE, OVERCOMPLETE, widths=(), weight=0.3, target=0.05, **common
     ),
-    "contractive": autoencoders.ContractiveAutoencoder(
+    "contractive": autoencoders.ContractiveAutoencoder.dense(
         SHAPE, OVERCOMPLETE, weight=0.1, **common
     ),
 }
@@ -989,7 +993,9 @@ plt.show()
 # separate the ten digits better?
 
 # %%
-drawn = Autoencoder(SHAPE, 2, widths=(*WIDTHS, 128), output="bernoulli", seed=0)
+drawn = Autoencoder.dense(
+    SHAPE, 2, widths=(*WIDTHS, 128), seed=0, likelihood=Bernoulli()
+)
 drawn = train(drawn, side)
 
 # %% tags=["nbval-ignore-output"]
@@ -1371,8 +1377,8 @@ checks.check_2_5(pca_baseline)
 model_2_6 = None
 ### BEGIN SOLUTION
 small = data.load("digits")
-model_2_6 = Autoencoder(
-    (8, 8, 1), latent_dim=8, widths=(256,), output="bernoulli", seed=7
+model_2_6 = Autoencoder.dense(
+    (8, 8, 1), latent_dim=8, widths=(256,), seed=7, likelihood=Bernoulli()
 )
 model_2_6.compile(keras.optimizers.Adam(3e-3))
 model_2_6.fit(small.x_train, batch_size=16, epochs=25, verbose=0)

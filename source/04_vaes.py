@@ -67,6 +67,7 @@ from utils.models.vector_quantized import VQVAE
 from utils.nn import losses
 from utils.nn.backend import input_gradient
 from utils.nn.layers import Sampling
+from utils.nn.likelihoods import Bernoulli, DiscretizedLogistic, Gaussian
 from utils.training import callbacks
 from utils.training.repeats import restart, with_spread
 
@@ -133,8 +134,8 @@ def train(model, x=x_train, y=None, *, epochs=EPOCHS, rate=RATE, **fit):
 # $z\sim\mathcal N(0,I)$ again.
 
 # %% tags=["nbval-ignore-output"]
-plain = Autoencoder(
-    SHAPE, LATENT_DIM, widths=WIDTHS, output="bernoulli", seed=0
+plain = Autoencoder.dense(
+    SHAPE, LATENT_DIM, widths=WIDTHS, seed=0, likelihood=Bernoulli()
 )
 train(
     plain,
@@ -348,7 +349,7 @@ for _ in range(200):  # and no q whatever exceeds log p(x)
 # of the four curves.
 
 # %%
-linear = VAE((6,), 2, widths=(), likelihood="gaussian", scale=SIGMA, seed=0)
+linear = VAE.dense((6,), 2, widths=(), seed=0, likelihood=Gaussian(SIGMA))
 linear.decoder.get_layer("flat_output").set_weights([W.T, b])
 kernel = W / SIGMA**2 * posterior_var
 linear.encoder.get_layer("code").set_weights([kernel, [0.3, -0.2] - b @ kernel])
@@ -594,7 +595,7 @@ def loss_of(model, x):
 
 for beta in (0, 1, 4):
     in_keras, in_numpy = loss_of(
-        VAE(SHAPE, LATENT_DIM, beta=beta, seed=0), rows
+        VAE.dense(SHAPE, LATENT_DIM, beta=beta, seed=0), rows
     )
     print(
         f"β = {beta}: Keras and NumPy agree to 1e-4:",
@@ -608,7 +609,7 @@ for beta in (0, 1, 4):
 # noise has cut the path. And the two must not share weights:
 
 # %%
-probe = VAE(SHAPE, LATENT_DIM, seed=0)
+probe = VAE.dense(SHAPE, LATENT_DIM, seed=0)
 parts = {"encoder": probe.encoder, "decoder": probe.decoder}
 before = {name: part.get_weights() for name, part in parts.items()}
 probe.compile(keras.optimizers.SGD(1e-2), run_eagerly=True)
@@ -627,7 +628,7 @@ for name, part in probe.encoder.output.items():
 # Now train it, with the autoencoder's layers and budget, from the same seeds.
 
 # %% tags=["nbval-ignore-output"]
-vae = VAE(SHAPE, LATENT_DIM, widths=WIDTHS, seed=0)
+vae = VAE.dense(SHAPE, LATENT_DIM, widths=WIDTHS, seed=0)
 train(vae, callbacks=[callbacks.ProgressLine("VAE")])
 scores = [vae.evaluate(x_test, batch_size=500, verbose=0, return_dict=True)]
 rebuilt = [vae.reconstruct(x_test)]
@@ -718,7 +719,7 @@ assert np.allclose(ratio, PIXELS, rtol=1e-4)
 # reconstructions look like?
 
 # %% tags=["nbval-ignore-output"]
-trapped = VAE(SHAPE, LATENT_DIM, widths=WIDTHS, beta=PIXELS, seed=0)
+trapped = VAE.dense(SHAPE, LATENT_DIM, widths=WIDTHS, beta=PIXELS, seed=0)
 train(trapped, epochs=SIDE_EPOCHS)
 found = trapped.evaluate(x_test, batch_size=500, verbose=0, return_dict=True)
 rebuilt_trapped = trapped.reconstruct(x_test)
@@ -769,7 +770,7 @@ plt.show()
 # Ours does not change if every row is given twice:
 
 # %%
-still = VAE(SHAPE, LATENT_DIM, seed=0)
+still = VAE.dense(SHAPE, LATENT_DIM, seed=0)
 twice = np.concatenate([rows, rows])
 drift = abs(
     ops.convert_to_numpy(losses.gaussian_kl(**still.posterior(rows))).mean()
@@ -962,7 +963,7 @@ plt.show()
 # %% tags=["nbval-ignore-output", "gallery-vae_map"]
 from scipy.stats import norm
 
-planar = VAE(SHAPE, 2, widths=WIDTHS, seed=0)
+planar = VAE.dense(SHAPE, 2, widths=WIDTHS, seed=0)
 train(planar, epochs=SIDE_EPOCHS)
 quantiles = norm.ppf((np.arange(11) + 0.5) / 11)
 grid = np.stack(np.meshgrid(quantiles, quantiles[::-1]), axis=-1)
@@ -1074,8 +1075,8 @@ def examine(model):
 
 # %% tags=["nbval-ignore-output"]
 deep = {"widths": (128, 128, 128), "seed": 0}
-warming = VAE((8, 8, 1), 16, warmup_steps=WARMUP, **deep)
-freeing = VAE((8, 8, 1), 16, free_bits=0.25, **deep)
+warming = VAE.dense((8, 8, 1), 16, warmup_steps=WARMUP, **deep)
+freeing = VAE.dense((8, 8, 1), 16, free_bits=0.25, **deep)
 trials = {
     "deep": warming,  # told that its warm-up is over, before it began
     "deep, warm-up": warming,
@@ -1188,7 +1189,7 @@ BETAS = (0.1, 2.0)
 gaps, information, spent = {}, {}, {}
 dot_rows = np.tile(dot_images, (30, 1, 1, 1))
 for beta in BETAS:
-    model = VAE(dot_images.shape[1:], 6, widths=(128,), beta=beta, seed=0)
+    model = VAE.dense(dot_images.shape[1:], 6, widths=(128,), beta=beta, seed=0)
     train(model, dot_rows, epochs=2, rate=5e-3, batch_size=64)
     gaps[beta] = []
     for seed in SEEDS:
@@ -1274,7 +1275,7 @@ BEST = profile.pick(
     quick={"latent_dim": 8, "widths": (128, 128), "warmup_steps": 300},
     full={"latent_dim": 32, "widths": (512, 512), "activation": "silu"},
 )
-best = VAE(SHAPE, **BEST, seed=0)
+best = VAE.dense(SHAPE, **BEST, seed=0)
 train(
     best,
     epochs=profile.pick(quick=4, full=36),
@@ -1336,13 +1337,12 @@ for location, scale in ((0.3, 0.05), (1.2, 0.2)):
     assert abs(total - 1) < 1e-3
 
 # %% tags=["nbval-ignore-output"]
-grey = VAE(
+grey = VAE.dense(
     SHAPE,
     profile.pick(quick=16, full=32),
     widths=WIDTHS,
-    likelihood="discretized",
-    levels=LEVELS,
     seed=0,
+    likelihood=DiscretizedLogistic(levels=LEVELS),
 )
 train(grey, epochs=profile.pick(quick=3, full=5))
 grey_elbo = -grey.elbo(x_test, 1, seed=0).mean()
@@ -1433,7 +1433,7 @@ runtime.record(
 # left for $z$ is how a digit is written. Expect a smaller KL.
 
 # %% tags=["nbval-ignore-output"]
-to_order = ConditionalVAE(
+to_order = ConditionalVAE.dense(
     SHAPE, LATENT_DIM, num_classes=10, widths=WIDTHS, seed=0
 )
 train(to_order, y=y_train, epochs=profile.pick(quick=3, full=8))
@@ -1538,7 +1538,7 @@ def few_labels(draw, each=5):
 
 
 # %% tags=["nbval-ignore-output"]
-semi = SemiSupervisedVAE(
+semi = SemiSupervisedVAE.dense(
     (8, 8, 1),
     4,
     widths=(64,),
@@ -1627,7 +1627,7 @@ assert ops.convert_to_numpy(index).tolist() == [1, 2, 0]
 assert np.allclose(ops.convert_to_numpy(slope), 3.0), "as if by identity"
 
 # %% tags=["nbval-ignore-output"]
-quantised = VQVAE(
+quantised = VQVAE.conv(
     SHAPE,
     codebook_size=profile.pick(quick=32, full=64),
     code_dim=8,
@@ -1996,7 +1996,7 @@ changes = {
 }
 models_4_6, active = {}, {}
 for name, change in changes.items():
-    model = VAE((8, 8, 1), latent_dim=8, widths=(64,), seed=0, **change)
+    model = VAE.dense((8, 8, 1), latent_dim=8, widths=(64,), seed=0, **change)
     adam = keras.optimizers.Adam(5e-3)
     model.compile(adam, steps_per_execution=STEPS, jit_compile=JIT)
     model.fit(small, batch_size=64, epochs=12, verbose=0)
@@ -2048,8 +2048,10 @@ autoencoder_4_7, vae_4_7, numbers, justified = None, None, None, None
 ### BEGIN SOLUTION
 small = data.load("digits")
 networks_4_7 = {"latent_dim": 8, "widths": (64,), "seed": 0}
-autoencoder_4_7 = Autoencoder((8, 8, 1), output="bernoulli", **networks_4_7)
-vae_4_7 = VAE((8, 8, 1), **networks_4_7)
+autoencoder_4_7 = Autoencoder.dense(
+    (8, 8, 1), **networks_4_7, likelihood=Bernoulli()
+)
+vae_4_7 = VAE.dense((8, 8, 1), **networks_4_7)
 
 
 def nearest(images):

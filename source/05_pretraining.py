@@ -63,6 +63,7 @@ from utils.evaluation import label_efficiency as labels
 from utils.models import autoencoders, contrastive, pretext
 from utils.models.text import DenoisingText, TextClassifier
 from utils.nn import augmentation, networks
+from utils.nn.likelihoods import SquaredError
 from utils.support import token_ids
 from utils.training import pretraining
 
@@ -275,14 +276,14 @@ rows = np.tile(flat.x_train, (4, 1))  # 73 updates an epoch
 
 
 def deep(activation, code_activation):
-    return autoencoders.Autoencoder(
+    return autoencoders.Autoencoder.dense(
         (64,),
         STACK[-1],
         widths=STACK[:-1],
         activation=activation,
         code_activation=code_activation,
-        output="sigmoid",
         seed=0,
+        likelihood=SquaredError("sigmoid"),
     )
 
 
@@ -350,8 +351,8 @@ assert modern < greedy
 #   a photograph. A small digit would be gone; we hide half.
 
 # %% tags=["nbval-ignore-output"]
-denoising = autoencoders.DenoisingAutoencoder(
-    SHAPE, CODE, amount=0.5, output="sigmoid", **NETS
+denoising = autoencoders.DenoisingAutoencoder.dense(
+    SHAPE, CODE, amount=0.5, **NETS, likelihood=SquaredError("sigmoid")
 )
 masked = pretext.MaskedAutoencoder(
     SHAPE, CODE, patch=2, ratio=0.5, output="sigmoid", **NETS
@@ -868,8 +869,12 @@ def build_photo(seed):
 # %%
 photo_nets = {**NETS, "widths": PHOTO_WIDTHS}
 if PHOTO_EPOCHS:
-    repair = autoencoders.DenoisingAutoencoder(
-        photo_shape, CODE, amount=0.2, output="sigmoid", **photo_nets
+    repair = autoencoders.DenoisingAutoencoder.dense(
+        photo_shape,
+        CODE,
+        amount=0.2,
+        **photo_nets,
+        likelihood=SquaredError("sigmoid"),
     )
     pretrain(repair, PHOTO_EPOCHS // 2, x=photos.x_train)
     colour = {"shift": 4.0, "affine": 0.25, "flip": True, "color": 0.3}

@@ -66,6 +66,7 @@ from utils.evaluation import detection
 from utils.evaluation.detection import ModelDetector, hold_out
 from utils.models.autoencoders import Autoencoder
 from utils.models.vaes import VAE
+from utils.nn.likelihoods import Bernoulli, DiscretizedLogistic
 
 plotting.use_style()
 
@@ -270,8 +271,8 @@ assert all(values[..., 0].mean() <= nearest for values in results.values())
 
 # %% tags=["nbval-ignore-output"]
 autoencoder = ready(
-    Autoencoder(
-        (PIXELS,), LATENT_DIM, widths=WIDTHS, output="bernoulli", seed=0
+    Autoencoder.dense(
+        (PIXELS,), LATENT_DIM, widths=WIDTHS, seed=0, likelihood=Bernoulli()
     )
 )
 kept = {}  # weights by seed and digit
@@ -424,13 +425,12 @@ plt.show()
 
 # %% tags=["nbval-ignore-output"]
 vae = ready(
-    VAE(
+    VAE.dense(
         (PIXELS,),
         LATENT_DIM,
         widths=WIDTHS,
-        likelihood="discretized",
-        levels=LEVELS,
         seed=0,
+        likelihood=DiscretizedLogistic(levels=LEVELS),
     ),
     VAE_ROWS,
 )
@@ -753,7 +753,7 @@ assert min(moved) > 0.005, "each of them changes the picture"
 
 # %%
 table = {}
-small = ready(Autoencoder((30,), 6, widths=(64,)), 8_192, 16, 3e-3)
+small = ready(Autoencoder.dense((30,), 6, widths=(64,)), 8_192, 16, 3e-3)
 for seed in SEEDS:
     tumours = data.load("breast_cancer", seed=seed)
     split = hold_out(tumours, tumours.classes.index("malignant"))
@@ -862,7 +862,7 @@ middle = np.arange(len(x_test)) * 2 + 24  # sample in the middle of a window
 print("windows", x_train.shape, x_val.shape, x_test.shape)
 
 # %%
-monitor = ready(Autoencoder((48,), 3, widths=(64,)), 65_536, 64, 3e-3)
+monitor = ready(Autoencoder.dense((48,), 3, widths=(64,)), 65_536, 64, 3e-3)
 watchers = {
     "z-score": Baseline("z_score").fit(x_train),
     "nearest neighbour": Baseline("nearest_neighbor").fit(x_train),
@@ -1157,7 +1157,7 @@ small_digits = data.load("digits").flat()
 zero_out = hold_out(small_digits, 0)
 zeros = small_digits.x_train[small_digits.y_train == 0][:30]
 model_6_5 = ready(
-    Autoencoder((64,), 8, widths=(256,), output="bernoulli", seed=0),
+    Autoencoder.dense((64,), 8, widths=(256,), seed=0, likelihood=Bernoulli()),
     rows=6_144,
     batch=32,
     rate=6e-3,

@@ -265,7 +265,7 @@ print(inspect.getsource(MultVAE.call))
 # %% tags=["nbval-ignore-output"]
 steps = EPOCHS * len(x) // BATCH
 vae = ready(
-    MultVAE(x.shape[1], 64, widths=(256,), beta=0.2, dropout=0.5, seed=0),
+    MultVAE.dense(x.shape[1], 64, widths=(256,), beta=0.2, dropout=0.5, seed=0),
     steps,
     5e-3,
 )
@@ -432,7 +432,7 @@ for name, make in makers.items():
 # %% tags=["nbval-ignore-output"]
 repeats = 5 * RATING_EPOCHS
 autorec = ready(
-    AutoRec(r.shape[0], 64, penalty=0.05, offset=3.5, dropout=0.1, seed=0),
+    AutoRec.dense(r.shape[0], 64, penalty=0.05, offset=3.5, dropout=0.1, seed=0),
     repeats * r.shape[1] // 32,
     3e-3,
 )

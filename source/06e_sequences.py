@@ -65,6 +65,7 @@ from utils.data import genomes, sounds
 from utils.models.autoencoders import Autoencoder, DenoisingAutoencoder
 from utils.models.motifs import MotifAutoencoder
 from utils.models.vaes import VAE
+from utils.nn.likelihoods import Gaussian, SquaredError
 
 plotting.use_style()
 
@@ -254,12 +255,14 @@ print("found by exact search:", *(f"{share:.2f}" for share in exact))
 # matter:
 
 # %%
-print(inspect.getsource(MotifAutoencoder.call))
+print(inspect.getsource(MotifAutoencoder.encoded))
 
 # %% tags=["nbval-ignore-output"]
 finders = []
 for seed in SEEDS:
-    finder = MotifAutoencoder(LENGTH, num_motifs=6, kernel_size=SIZE, seed=seed)
+    finder = MotifAutoencoder.conv(
+        LENGTH, num_motifs=6, kernel_size=SIZE, seed=seed
+    )
     finder.compile(keras.optimizers.Adam(0.02), steps_per_execution=STEPS)
     finder.fit(bases, batch_size=64, epochs=MOTIF_EPOCHS, verbose=0)
     finders.append(finder)
@@ -313,7 +316,7 @@ assert np.mean(found) > np.mean(exact) + 0.1, "more than exact search"
 # and by the length. But the receiver also needs the code.
 
 # %% tags=["nbval-ignore-output"]
-nats = np.mean([finder.score(bases).mean() for finder in finders])
+nats = np.mean([finder.example_losses(bases).mean() for finder in finders])
 decoder_bits = nats / np.log(2) / LENGTH
 kernels = finders[0].num_motifs
 place_bits = kernels * np.log2(finders[0].places + 1) / LENGTH
@@ -443,8 +446,10 @@ assert (np.diff(errors) < 0).all() and errors[-1] < 0.25
 
 # %% tags=["nbval-ignore-output"]
 shape = x_sound.shape[1:]
-coder = Autoencoder(shape, 12, widths=(128,), output="sigmoid", seed=0)
-vae = VAE(shape, 12, widths=(128,), likelihood="gaussian", scale=0.1, seed=0)
+coder = Autoencoder.dense(
+    shape, 12, widths=(128,), seed=0, likelihood=SquaredError("sigmoid")
+)
+vae = VAE.dense(shape, 12, widths=(128,), seed=0, likelihood=Gaussian(0.1))
 for model in (coder, vae):
     model.compile(keras.optimizers.Adam(2e-3), steps_per_execution=STEPS)
     model.fit(x_sound, epochs=SOUND_EPOCHS, batch_size=32, verbose=0)
@@ -673,7 +678,7 @@ for name, settings in candidates.items():
 # %% tags=["nbval-ignore-output"]
 denoisers = []
 for seed in SEEDS:
-    model = DenoisingAutoencoder(
+    model = DenoisingAutoencoder.dense(
         (SPAN,), 16, widths=(128,), amount=SIGMA, seed=seed
     )
     model.compile(keras.optimizers.Adam(2e-3), steps_per_execution=STEPS)

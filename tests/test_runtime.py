@@ -70,6 +70,84 @@ def test_start_in_a_new_process_leaves_stderr_empty(run_process):
     assert done.stdout.startswith("profile quick | backend ")
 
 
+KERAS_FILE = """
+from utils import runtime
+{call}
+import keras
+print(keras.config.floatx(), keras.config.image_data_format(),
+      keras.layers.Dense(2).compute_dtype)
+"""
+
+
+@pytest.fixture
+def keras_file(tmp_path):
+    """Writes a keras.json; returns the environment that reads it."""
+
+    def write(**settings):
+        (tmp_path / "keras.json").write_text(json.dumps(settings))
+        return {"KERAS_HOME": str(tmp_path)}
+
+    return write
+
+
+@pytest.mark.parametrize("call", ["runtime.start()", "runtime.main()"])
+def test_keras_file_of_other_work_is_undone_and_named(
+    run_process, keras_file, call
+):
+    home = keras_file(floatx="float64", image_data_format="channels_first")
+    done = run_process(KERAS_FILE.format(call=call), **home)
+    assert done.returncode == 0, done.stderr
+    assert "set to floatx float64" in done.stdout
+    assert "set to image_data_format channels_first" in done.stdout
+    assert done.stdout.endswith("float32 channels_last float32\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("theano", "is 'theano'"), (3, "is 3"), ("no_such", "is 'no_such'")],
+)
+def test_keras_file_with_a_backend_that_cannot_be_is_named(
+    keras_file, monkeypatch, capsys, name, words
+):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    home = keras_file(backend=name)
+    monkeypatch.setenv(*home.popitem())
+    with pytest.raises(ValueError, match=f'"backend" in .*keras.json {words}'):
+        runtime.start()
+    status, text = report(capsys)
+    assert status == 1
+    assert f"keras.json {words}: set it to tensorflow, jax or torch" in text
+
+
+def test_keras_file_with_a_backend_not_installed_is_named(
+    keras_file, monkeypatch
+):
+    home = keras_file(backend="jax")
+    monkeypatch.setenv(*home.popitem())
+    real = runtime.importlib.util.find_spec
+    monkeypatch.setattr(
+        runtime.importlib.util,
+        "find_spec",
+        lambda name: None if name == "jax" else real(name),
+    )
+    monkeypatch.setenv("KERAS_BACKEND", BACKEND)  # stands above the file
+    assert runtime._backend_problem() is None or BACKEND == "jax"
+    monkeypatch.delenv("KERAS_BACKEND")
+    match = "keras.json asks for jax, which is not installed. Set it to tens"
+    with pytest.raises(ValueError, match=match):
+        runtime.start()
+
+
+def test_keras_file_that_cannot_be_read_is_skipped_as_keras_does(
+    keras_file, monkeypatch, tmp_path
+):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setenv(*keras_file().popitem())
+    for text in ("", "{", "{}"):
+        (tmp_path / "keras.json").write_text(text)
+        assert runtime._asked_backend()[0] == "tensorflow"
+
+
 def test_quiet_stderr_holds_back_and_shows_it_on_an_error(capfd):
     with runtime._quiet_stderr():
         os.write(2, b"chatter")

@@ -3,6 +3,7 @@
     python tools/build_notebooks.py            build and execute everything
     python tools/build_notebooks.py 02         only sources whose name has 02
     python tools/build_notebooks.py --check    compare, execute nothing
+    python tools/build_notebooks.py --jobs 1   one after the other
 
 A source is jupytext py:percent. Cell tags decide where a cell goes:
 
@@ -18,41 +19,34 @@ tag                chapter  solutions  meaning
 =================  =======  =========  ====================================
 
 In the chapter the code of ``exercise`` and ``check`` cells is neither run
-nor compared; in the solutions it is both. nbval's own tags, such as
-``nbval-ignore-output``, are kept.
+nor compared; in the solutions it is both. In JupyterLab *Run All* goes on
+after a check that still waits (``raises-exception``). nbval's own tags, such
+as ``nbval-ignore-output``, are kept.
 """
 
 import argparse
 import ast
 import base64
 import copy
-import os
 import pathlib
 import sys
-import time
 
 import jupytext
 import nbformat
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
 from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions
+from sittings import SKIP, Sitting, room, run_all, tags
 
 from utils.support.files import write_whole
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 KINDS = ("chapters", "solutions")
-STUB = "# your answer here\nraise NotImplementedError"
-CELL_TIMEOUT = 600  # seconds; the full profile trains for minutes
+WAITS = "# your answer here"
+STUB = f"{WAITS}\nraise NotImplementedError"
 
 
 def sources(pattern=""):
     """Paths of the chapter sources whose name contains ``pattern``."""
     return [p for p in sorted(ROOT.glob("source/*.py")) if pattern in p.stem]
-
-
-def tags(cell):
-    """Tags of a cell as a set."""
-    return set(cell.metadata.get("tags", ()))
 
 
 def _clean(cells):
@@ -80,8 +74,12 @@ def make_chapter(cells):
     chapter, _ = hidden.preprocess(chapter, {})
     for cell in chapter.cells:
         if cell.cell_type == "code" and tags(cell) & {"exercise", "check"}:
-            skip = {"nbval-skip", "skip-execution"}
-            cell.metadata["tags"] = sorted(tags(cell) | skip)
+            more = {"nbval-skip", SKIP}
+            if "check" in tags(cell):
+                more.add("raises-exception")
+            cell.metadata["tags"] = sorted(tags(cell) | more)
+            # outside a function the name is None already, and that waits
+            cell.source = cell.source.replace(f"\n{STUB}", f"\n{WAITS}")
     chapter.metadata.pop("celltoolbar", None)
     return chapter
 
@@ -113,28 +111,11 @@ def build(path):
     }
 
 
-def execute(notebook, folder, **environment):
-    """Run a notebook in ``folder``; return seconds. Raises on an error."""
-    client = NotebookClient(
-        notebook,
-        timeout=CELL_TIMEOUT,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(folder)}},
-        record_timing=False,
-        skip_cells_with_tag="skip-execution",
-        extra_arguments=["--IPKernelApp.log_level=40"],  # errors only
-    )
-    start = time.perf_counter()
-    client.execute(env={**os.environ, **environment})
-    notebook.metadata["language_info"] = {"name": "python"}
-    return time.perf_counter() - start
-
-
 def count_asserts(notebook):
     """Number of ``assert`` statements in the cells that run."""
     count = 0
     for cell in notebook.cells:
-        if cell.cell_type == "code" and "skip-execution" not in tags(cell):
+        if cell.cell_type == "code" and SKIP not in tags(cell):
             nodes = ast.walk(ast.parse(cell.source))
             count += sum(isinstance(node, ast.Assert) for node in nodes)
     return count
@@ -201,6 +182,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("pattern", nargs="?", default="")
     parser.add_argument("--check", action="store_true")
+    parser.add_argument("--jobs", type=int, default=room())
     options = parser.parse_args()
     sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8
     if options.check:
@@ -209,19 +191,25 @@ def main():
         for message in messages:
             print(f"{message}: run `make notebooks`")
         return int(bool(messages))
-    failed = False
-    for path in sources(options.pattern):
-        for kind, notebook in build(path).items():
-            target = ROOT / kind / f"{path.stem}.ipynb"
-            try:
-                seconds = execute(notebook, ROOT / kind, COURSE_PROFILE="quick")
-            except CellExecutionError as error:
-                failed = True
-                print(f"{kind}/{target.name} failed:\n{error}")
-                continue
-            write(notebook, target)
-            print(f"{kind}/{target.name}  {seconds:.0f} s", flush=True)
-    return int(failed)
+    sittings = [
+        Sitting(
+            f"{kind}/{path.stem}",
+            notebook,
+            ROOT / kind,
+            {"COURSE_PROFILE": "quick"},
+        )
+        for path in sources(options.pattern)
+        for kind, notebook in build(path).items()
+    ]
+    failed = []
+    for sitting in run_all(sittings, options.jobs):
+        if sitting.error is None:
+            write(sitting.notebook, ROOT / f"{sitting.name}.ipynb")
+        else:
+            failed.append(sitting)
+    for sitting in failed:
+        print(f"\n{sitting.name} failed {sitting.error}\n{sitting.details}")
+    return int(bool(failed))
 
 
 if __name__ == "__main__":

@@ -59,22 +59,12 @@ def installed(names):
 
 
 def set_up(interpreter, folder):
-    """Make the environment; return its own interpreter."""
-    subprocess.run([interpreter, "-m", "venv", "--clear", folder], check=True)
+    """Make the environment as ``make`` does; return its own interpreter."""
+    shutil.rmtree(folder, ignore_errors=True)
+    command = ["make", "setup", f"PYTHON={interpreter}", f"VENV={folder}"]
+    subprocess.run(command, cwd=ROOT, check=True)
     scripts = "Scripts" if os.name == "nt" else "bin"
-    python = str(folder / scripts / "python")
-    quiet = [
-        python,
-        "-m",
-        "pip",
-        "install",
-        "-q",
-        "--disable-pip-version-check",
-    ]
-    lock = str(ROOT / "requirements.lock")
-    subprocess.run([*quiet, "-r", lock], check=True)
-    subprocess.run([*quiet, "--no-deps", "-e", str(ROOT)], check=True)
-    return python
+    return str(folder / scripts / "python")
 
 
 def check(interpreter, folder):

@@ -68,6 +68,15 @@ def read_parts():
     return parts
 
 
+def times(profile):
+    """Seconds of each chapter on the page: dict by chapter."""
+    found = {}
+    for (stem, of), text in read_parts().items():
+        if of == profile:
+            found[stem] = float(re.search(r"profile: (\d+) s", text)[1])
+    return found
+
+
 def write(profile, stem, seconds, tables):
     """Rewrite one chapter's part of the page; all others stay.
 

@@ -4,62 +4,65 @@
     python tools/run_course.py 02             only chapters whose name has 02
     python tools/run_course.py --full         full profile
     python tools/run_course.py --record       also rewrite docs/results.md
+    python tools/run_course.py --jobs 1       one after the other
 
-Executed copies go to ``build/``. A chapter that fails is reported and the
-others still run; the exit status is then 1.
+As many chapters run at a time as there are cores, the slowest first, each
+with its share of the cores. Executed copies go to ``build/``. A chapter that
+fails is reported and the others still run; the exit status is then 1.
 """
 
 import argparse
-import datetime
 import json
 import os
+import shutil
 import sys
 
 import nbformat
 import results_page
-from build_notebooks import (
-    ROOT,
-    count_asserts,
-    execute,
-    save_gallery,
-    sources,
-    write,
-)
-from nbclient.exceptions import CellExecutionError, CellTimeoutError
+from build_notebooks import ROOT, count_asserts, save_gallery, sources, write
+from sittings import MEMORY, Sitting, room, run_all
 
 
-def run_chapter(stem, profile, results):
-    """Execute one chapter; return ``(seconds, asserts, error or None)``."""
-    path = ROOT / "chapters" / f"{stem}.ipynb"
-    notebook = nbformat.read(path, 4)
-    asserts = count_asserts(notebook)
-    collected = results / "results.jsonl"
-    collected.unlink(missing_ok=True)
-    start = datetime.datetime.now()
-    error = None
-    try:
-        execute(
-            notebook,
-            path.parent,
-            COURSE_PROFILE=profile,
-            COURSE_RESULTS=str(results),
-        )
-    except (CellExecutionError, CellTimeoutError) as raised:
-        error = str(raised)
-    seconds = (datetime.datetime.now() - start).total_seconds()
-    write(notebook, ROOT / "build" / profile / f"{stem}.ipynb")
-    if profile == "full" and error is None:
-        save_gallery(notebook, ROOT / "docs" / "images")
-    return seconds, asserts, error
+def slowest_first(stems, profile):
+    """Sort chapters by the times of the results page, new ones in front."""
+    seconds = results_page.times(profile)
+    return sorted(stems, key=lambda stem: -seconds.get(stem, float("inf")))
 
 
-def read_tables(results):
-    """Tables that the last chapter recorded."""
-    collected = results / "results.jsonl"
-    if not collected.exists():
+def prepare(stem, profile):
+    """A chapter to execute; it records its tables in a folder of its own."""
+    results = ROOT / "build" / "results" / stem
+    shutil.rmtree(results, ignore_errors=True)
+    results.mkdir(parents=True)
+    folder = ROOT / "chapters"
+    environment = {"COURSE_PROFILE": profile, "COURSE_RESULTS": str(results)}
+    if os.environ.get("COURSE_DATA"):  # kernels start in chapters/
+        environment["COURSE_DATA"] = os.path.abspath(os.environ["COURSE_DATA"])
+    notebook = nbformat.read(folder / f"{stem}.ipynb", 4)
+    return Sitting(stem, notebook, folder, environment)
+
+
+def read_tables(sitting):
+    """Tables that a chapter recorded, in order."""
+    folder = sitting.environment["COURSE_RESULTS"]
+    collected = os.path.join(folder, "results.jsonl")
+    if not os.path.exists(collected):
         return []
-    lines = collected.read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
+    with open(collected, encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def table(sittings):
+    """Lines of the summary: time, peak memory and asserts of each chapter."""
+    yield f"{'chapter':<28}{'seconds':>8}{'memory':>9}  checks"
+    for sitting in sorted(sittings, key=lambda sitting: sitting.name):
+        memory = f"{sitting.memory / 1024**2:.0f} MB"
+        checks = f"{count_asserts(sitting.notebook)} asserts"
+        if sitting.error is not None:
+            checks = "FAILED"
+        elif sitting.memory > MEMORY:
+            checks += f"; more than {MEMORY // 1024**2} MB"
+        yield f"{sitting.name:<28}{sitting.seconds:>8.0f}{memory:>9}  {checks}"
 
 
 def main():
@@ -68,32 +71,32 @@ def main():
     parser.add_argument("pattern", nargs="?", default="")
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--record", action="store_true")
+    parser.add_argument("--jobs", type=int, default=room())
     options = parser.parse_args()
     sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8
     profile = "full" if options.full else "quick"
-    results = ROOT / "build" / "results"
-    results.mkdir(parents=True, exist_ok=True)
-    if os.environ.get("COURSE_DATA"):  # kernels start in chapters/
-        os.environ["COURSE_DATA"] = os.path.abspath(os.environ["COURSE_DATA"])
     stems = [path.stem for path in sources(options.pattern)]
-    summary, errors = [], []
-    for index, stem in enumerate(stems, start=1):
-        print(f"[{index}/{len(stems)}] {stem} ...", end=" ", flush=True)
-        seconds, asserts, error = run_chapter(stem, profile, results)
-        print("FAILED" if error else f"{seconds:.0f} s", flush=True)
-        passed = "FAILED" if error else f"{asserts} of {asserts}"
-        summary.append((stem, f"{seconds:.0f}", passed))
-        if error:
-            errors.append(f"\n{stem} failed:\n{error}")
-        elif options.record:
-            results_page.write(profile, stem, seconds, read_tables(results))
-    print(f"\n{'chapter':<28}{'seconds':>8}  checks passed")
-    for stem, seconds, passed in summary:
-        print(f"{stem:<28}{seconds:>8}  {passed}")
-    for error in errors:
-        print(error)
+    if not stems:
+        parser.error(f"no chapter has {options.pattern!r} in its name")
+    sittings = [prepare(s, profile) for s in slowest_first(stems, profile)]
+    for sitting in run_all(sittings, options.jobs):
+        copy = ROOT / "build" / profile / f"{sitting.name}.ipynb"
+        write(sitting.notebook, copy)
+        if sitting.error is not None:
+            continue
+        if options.full:
+            save_gallery(sitting.notebook, ROOT / "docs" / "images")
+        if options.record:
+            results_page.write(
+                profile, sitting.name, sitting.seconds, read_tables(sitting)
+            )
+    print()
+    print("\n".join(table(sittings)))
+    failed = [sitting for sitting in sittings if sitting.error is not None]
+    for sitting in failed:
+        print(f"\n{sitting.name} failed {sitting.error}\n{sitting.details}")
     print(f"\nExecuted copies: build/{profile}/")
-    return int(bool(errors))
+    return int(bool(failed))
 
 
 if __name__ == "__main__":

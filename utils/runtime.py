@@ -38,6 +38,7 @@ PACKAGES = (
 )
 COMPILED = "deep-unsupervised-course-compiled-"  # folders of JAX programs
 BACKEND_PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
+FORMATS = {"floatx": "float32", "image_data_format": "channels_last"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,13 +120,44 @@ def _compile_once():
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 
+def _asked_backend():
+    """The backend that Keras will take, and who asks for it."""
+    if os.environ.get("KERAS_BACKEND"):
+        return os.environ["KERAS_BACKEND"], "KERAS_BACKEND"
+    home = pathlib.Path("~").expanduser()
+    home = home if os.access(home, os.W_OK) else pathlib.Path("/tmp")
+    folder = os.environ.get("KERAS_HOME", home / ".keras")
+    path = pathlib.Path(folder).expanduser() / "keras.json"
+    with contextlib.suppress(OSError, ValueError):  # Keras skips it as well
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        if "backend" in settings:
+            return settings["backend"], f'"backend" in {path}'
+    return "tensorflow", "Keras's default"
+
+
+def _backend_problem():
+    """What is wrong with the backend asked for, in words, or ``None``."""
+    name, where = _asked_backend()
+    if name not in BACKEND_PACKAGES:
+        return (
+            f"{where} is {name!r}: set it to tensorflow, jax or torch, or "
+            "remove it."
+        )
+    if importlib.util.find_spec(BACKEND_PACKAGES[name]) is None:
+        return (
+            f"{where} asks for {name}, which is not installed. Set it to "
+            f"tensorflow, or `pip install {BACKEND_PACKAGES[name]}`."
+        )
+    return None
+
+
 def _import_keras():
     """Import Keras and run one operation, without the backend's log lines."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # With oneDNN long trainings of convolutions are faster, but chapters,
     # which start many small models, are slower (README has the numbers).
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    if os.environ.get("KERAS_BACKEND") == "jax":
+    if _asked_backend()[0] == "jax":
         _compile_once()
     # Python-side hints about retracing, which each further model triggers
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
@@ -137,6 +169,18 @@ def _import_keras():
         if importlib.util.find_spec("tensorflow") is not None:
             importlib.import_module("tensorflow")
     return keras
+
+
+def _set_formats(keras):
+    """Undo what a keras.json of other work asks for, and say so."""
+    found = {name: getattr(keras.config, name)() for name in FORMATS}
+    for name, wanted in FORMATS.items():
+        if found[name] != wanted:
+            getattr(keras.config, f"set_{name}")(wanted)
+            print(
+                f"Keras is set to {name} {found[name]}, by a keras.json "
+                f"perhaps: the course takes {wanted} for this session."
+            )
 
 
 def _version(package):
@@ -159,10 +203,15 @@ def start(seed=0):
         The :class:`Profile` named by ``COURSE_PROFILE`` (default: quick).
 
     Raises:
-        ValueError: unknown profile, or a seed that is not an integer ≥ 0.
+        ValueError: unknown profile, a seed that is not an integer ≥ 0, or a
+            backend (of ``KERAS_BACKEND`` or of your ``keras.json``) that is
+            unknown or not installed.
     """
     seed = check.check_int(seed, "seed", minimum=0)
     profile = _read_profile()
+    problem = _backend_problem()
+    if problem:
+        raise ValueError(problem)
     _print_any_letter()
     keras = _import_keras()
     keras.utils.set_random_seed(seed)
@@ -171,6 +220,7 @@ def start(seed=0):
         f"keras {keras.__version__} | numpy {_version('numpy')} | "
         f"python {platform.python_version()} | seed {seed}"
     )
+    _set_formats(keras)
     return profile
 
 
@@ -243,18 +293,9 @@ def _devices():
 
 
 def _check_backend(problems):
-    name = os.environ.get("KERAS_BACKEND", "tensorflow")
-    if name not in BACKEND_PACKAGES:
-        problems.append(
-            f"KERAS_BACKEND is {name!r}: set it to tensorflow, jax or torch, "
-            "or unset it."
-        )
-        return
-    if importlib.util.find_spec(BACKEND_PACKAGES[name]) is None:
-        problems.append(
-            f"KERAS_BACKEND asks for {name}, which is not installed. Unset "
-            f"it to use TensorFlow, or `pip install {BACKEND_PACKAGES[name]}`."
-        )
+    problem = _backend_problem()
+    if problem:
+        problems.append(problem)
         return
     if _version("keras") is None:
         return
@@ -266,6 +307,7 @@ def _check_backend(problems):
             "`make clean` and set up again."
         )
         return
+    _set_formats(keras)
     print(f"backend      {keras.backend.backend()}")
     print(f"device       {_devices()}")
 

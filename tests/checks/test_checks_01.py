@@ -36,9 +36,9 @@ CODE_CHECKS = [
 @pytest.mark.parametrize(
     "answer, match",
     [
-        (None, "expects the function itself"),
+        (None, "waits for your answer"),
         (3.0, "expects the function itself"),
-        (stub, "no answer yet"),
+        (stub, "waits for your answer"),
         (lambda *arguments: 1 / 0, "stopped with ZeroDivisionError"),
     ],
 )

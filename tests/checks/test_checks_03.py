@@ -29,7 +29,7 @@ STEPS = 32 if keras.backend.backend() == "tensorflow" else 1
     ],
 )
 def test_checks_name_the_unanswered_stub_and_the_missing_return(check):
-    rejects(check, stub, match="no answer yet")
+    rejects(check, stub, match="waits for your answer")
     rejects(check, lambda *arguments: None, match="return|two losses")
 
 
@@ -85,7 +85,7 @@ def test_check_3_1_exchanged_slopes_and_bad_form_are_named():
     exchanged = [*RIGHT_3_1[:3], -0.875, -0.125]
     rejects(checks.check_3_1, exchanged, match="exchanged the two")
     rejects(checks.check_3_1, [0.75], match="list of five")
-    rejects(checks.check_3_1, None, match="None")
+    rejects(checks.check_3_1, None, match="waits for your answer")
     rejects(checks.check_3_1, [np.nan] * 5, match="NaN")
 
 
@@ -359,7 +359,7 @@ def _fitted(cls, epochs=4, repeats=8, **options):
     digits = data.load("digits")
     x = np.tile(digits.x_train, (repeats, 1, 1, 1))
     y = np.tile(digits.y_train, repeats) if "num_classes" in options else None
-    model = cls(
+    model = cls.dense(
         (8, 8, 1),
         16,
         **{"generator_widths": (128, 128), "critic_widths": (128, 128)},
@@ -413,7 +413,7 @@ def test_check_3_4_regression_on_noise_is_named():
 
 
 def test_check_3_4_frozen_generator_is_named():
-    model = GAN((8, 8, 1), 16, seed=0)
+    model = GAN.dense((8, 8, 1), 16, seed=0)
     rejects(checks.check_3_4, model, match="untrained")
     model.generator.trainable = False
     rejects(checks.check_3_4, model, match="the generator has `trainable")
@@ -466,7 +466,7 @@ def _some_digits(n):
 @pytest.mark.parametrize(
     "answer, match",
     [
-        (None, "anything with `sample`"),
+        ("model", "anything with `sample`"),
         (lambda n: np.tile(_mean_image(), (n, 1, 1, 1)), "mean image"),
         (lambda n: np.tile(_digits(1), (n, 1, 1, 1)), "unlike the data"),
         (lambda n: data.load("digits").x_train[:n], "copies"),
@@ -603,10 +603,10 @@ def _ring_rows(kind, n):
 
 def _ring_model(cls, kind, beta_1, shape=(2,), compiled=True):
     class Played(cls):
-        def sample(self, n, *, seed=None, labels=None):
+        def sample(self, n, *, seed=None):
             return _ring_rows(kind, n)
 
-    model = Played(shape, 2, output="linear", seed=0)
+    model = Played.dense(shape, 2, output="linear", seed=0)
     if compiled:
         model.compile(keras.optimizers.Adam(1e-3, beta_1=beta_1))
     return model
@@ -630,7 +630,7 @@ def test_check_3_6_right_experiment_passes(capsys):
 @pytest.mark.parametrize(
     "paired, calm, rescued, match",
     [
-        (None, CALM, ["calm"], "`paired` should be a trained model"),
+        ("PAIRED", CALM, ["calm"], "`paired` should be a trained model"),
         (PAIRED, "model", ["calm"], "`calm` should be a trained model"),
         (
             PAIRED,
@@ -663,7 +663,8 @@ def test_check_3_6_right_experiment_passes(capsys):
         (PAIRED, CALM, ["paired", "calm"], "Few lost modes"),
         (PAIRED, CALM, [], "rescued ones are \\['calm'\\]"),
         (PAIRED, CALM, ["neither"], "lists names"),
-        (PAIRED, CALM, None, "lists names"),
+        (PAIRED, CALM, 2, "lists names"),
+        (PAIRED, CALM, None, r"waits for your answer \(rescued\)"),
     ],
 )
 def test_check_3_6_wrong_experiment_is_named(paired, calm, rescued, match):

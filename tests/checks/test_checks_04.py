@@ -14,6 +14,7 @@ from utils.models.autoencoders import Autoencoder
 from utils.models.vaes import VAE
 from utils.nn import losses
 from utils.nn.layers import Sampling
+from utils.nn.likelihoods import Bernoulli
 
 checks = Watched(chapter_04)
 
@@ -25,7 +26,7 @@ BACKEND = keras.backend.backend()
     [checks.check_4_2, checks.check_4_3, checks.check_4_4, checks.check_4_5],
 )
 def test_checks_name_the_unanswered_stub_and_the_missing_return(check):
-    rejects(check, stub, match="no answer yet")
+    rejects(check, stub, match="waits for your answer")
     rejects(check, lambda *arguments: None, match="return")
     rejects(check, 1.0, match="expects the function itself")
 
@@ -94,7 +95,7 @@ def test_check_4_1_wrong_number_is_named(place, value, match):
 
 def test_check_4_1_bad_form_is_named():
     rejects(checks.check_4_1, [2.318], match="list of five")
-    rejects(checks.check_4_1, None, match="None")
+    rejects(checks.check_4_1, None, match="waits for your answer")
     rejects(checks.check_4_1, [np.nan] * 5, match="NaN")
 
 
@@ -332,9 +333,9 @@ def _subclassed(latent_dim, shape):
         _network(),
         _network(draw=Sampling),
         _subclassed,
-        lambda k, s: VAE(s, k, widths=(16,), seed=0),
+        lambda k, s: VAE.dense(s, k, widths=(16,), seed=0),
         _network(activation="tanh"),
-        lambda k, s: VAE(s, k, widths=(256, 256, 256), seed=1),
+        lambda k, s: VAE.dense(s, k, widths=(256, 256, 256), seed=1),
     ],
     ids=["plain", "own layer", "subclassed", "library", "tanh", "deep"],
 )
@@ -759,7 +760,7 @@ def test_check_4_5_wrong_bound_is_named(name):
 
 def _vae(active=8, steps=228, beta=64.0, shape=(8, 8, 1), width=8, **options):
     """A VAE with so many active units, without training."""
-    model = VAE(shape, width, widths=(8,), beta=beta, seed=0, **options)
+    model = VAE.dense(shape, width, widths=(8,), beta=beta, seed=0, **options)
     head = model.encoder.get_layer("code")
     kernel, bias = head.get_weights()
     kernel = np.random.default_rng(0).normal(0, 1, kernel.shape)
@@ -810,9 +811,10 @@ def test_check_4_6_right_experiment_passes(runs, capsys):
         (RUNS_4_6, [], "cures are \\['free bits'\\]"),
         (RUNS_4_6, ["free bits", "warm-up"], "optimum itself"),
         (RUNS_4_6, ["summed"], "lists names"),
-        (RUNS_4_6, None, "lists names"),
+        (RUNS_4_6, 2, "lists names"),
+        (RUNS_4_6, None, r"waits for your answer \(cures\)"),
         ({"summed": 7}, [], "with the keys"),
-        (None, [], "with the keys"),
+        ("", [], "with the keys"),
     ],
 )
 def test_check_4_6_wrong_count_is_named(runs, active, cures, match):
@@ -846,7 +848,7 @@ def test_check_4_6_wrong_run_is_named(runs, name, options, match):
 
 
 def test_check_4_6_another_model_is_named(runs):
-    other = {**runs, "summed": Autoencoder((8, 8, 1), 4, seed=0)}
+    other = {**runs, "summed": Autoencoder.dense((8, 8, 1), 4, seed=0)}
     rejects(checks.check_4_6, other, RUNS_4_6, [], match="should be a VAE")
 
 
@@ -919,7 +921,9 @@ def test_check_4_7_right_judgement_passes(numbers, capsys):
         ("BDFG", "Sentence G is not"),
         ("BDFH", "Sentence H is not justified. A Bernoulli cross-entropy"),
         ("BDX", "letters from A to H"),
-        (None, "letters from A to H"),
+        ("Z", "letters from A to H"),
+        (3, "letters from A to H"),
+        (None, r"waits for your answer \(justified\)"),
     ],
 )
 def test_check_4_7_wrong_sentence_is_named(numbers, justified, match):
@@ -936,7 +940,7 @@ def test_check_4_7_wrong_sentence_is_named(numbers, justified, match):
 @pytest.mark.parametrize(
     "autoencoder, vae, match",
     [
-        (None, VAE_LIKE, "encode and decode"),
+        ("model", VAE_LIKE, "encode and decode"),
         (AUTOENCODER, Decoder(0.0, 0.9), "collapsed or hardly trained"),
         (VAE_LIKE, AUTOENCODER, "train the VAE longer"),
         (
@@ -959,8 +963,8 @@ def test_check_4_7_wrong_model_is_named(numbers, autoencoder, vae, match):
 
 def test_check_4_7_two_models_of_one_kind_are_named(numbers):
     shape = (8, 8, 1)
-    plain = Autoencoder(shape, 4, output="bernoulli", seed=0)
-    drawn = VAE(shape, 4, widths=(8,), seed=0)
+    plain = Autoencoder.dense(shape, 4, seed=0, likelihood=Bernoulli())
+    drawn = VAE.dense(shape, 4, widths=(8,), seed=0)
     for pair, match in (
         ((drawn, VAE_LIKE), "that is a VAE"),
         ((AUTOENCODER, plain), "no prior"),

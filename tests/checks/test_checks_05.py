@@ -28,7 +28,7 @@ checks = Watched(chapter_05)
     ],
 )
 def test_checks_name_the_unanswered_stub(check):
-    rejects(check, stub, match="no answer yet")
+    rejects(check, stub, match="waits for your answer")
 
 
 # ---------------------------------------------------------------- 5.1
@@ -71,7 +71,7 @@ def test_check_5_1_names_the_mistake(place, value, match):
 
 
 def test_check_5_1_wants_three_numbers():
-    rejects(checks.check_5_1, [None, None, None], match="numbers|NaN")
+    rejects(checks.check_5_1, [None, None, None], match="waits for your answer")
     rejects(checks.check_5_1, [1.0, 2.0], match="three numbers")
 
 
@@ -459,7 +459,7 @@ def test_check_5_6_right_answers_pass(trio, capsys):
 def test_check_5_6_names_the_mistake(trio):
     rejects(checks.check_5_6, trio, "noise", match="Not 'noise'")
     rejects(checks.check_5_6, trio, "Warp", match="`best` should be one of")
-    rejects(checks.check_5_6, None, None, match="should be a dict")
+    rejects(checks.check_5_6, "a", "b", match="should be a dict")
     alike = dict.fromkeys(trio, trio["warp"])
     rejects(checks.check_5_6, alike, "warp", match="all|All three")
     poor = {
@@ -566,7 +566,7 @@ def test_check_5_7_right_answers_pass(capsys):
 @pytest.mark.parametrize(
     ("answer", "match"),
     [
-        (stub, "no answer yet"),
+        (stub, "waits for your answer"),
         (lambda s, i: ops.mean(s, 1), "average over all positions"),
         (
             lambda s, i: ops.mean(s * real(i)[..., None], 1),
@@ -640,7 +640,7 @@ def test_check_5_8_right_answers_pass():
 @pytest.mark.parametrize(
     ("answer", "match"),
     [
-        (stub, "no answer yet"),
+        (stub, "waits for your answer"),
         (lambda s, i: ops.mean(token_nats(s, i)), "averaged in"),
         (lambda s, i: ops.mean(token_nats(s, i) * real(i)), "still count"),
         (

@@ -67,7 +67,7 @@ def test_check_6_2_right_answer_passes(answer):
             ],
             "raises KeyError",
         ),
-        (stub, "no answer yet"),
+        (stub, "waits for your answer"),
     ],
 )
 def test_check_6_2_wrong_answer_is_named(answer, match):

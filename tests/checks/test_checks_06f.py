@@ -27,7 +27,7 @@ def test_check_6_1_right_value_passes(answer, capsys):
         (0.40, "largest entry first"),
         (0.68, "the purity"),
         (0.5, "not the best matching"),
-        (None, "forget the `return`"),
+        (None, "waits for your answer"),
     ],
 )
 def test_check_6_1_wrong_value_is_named(answer, match):
@@ -64,7 +64,7 @@ def test_check_6_2_right_answer_passes(answer):
         (lambda z, m: _rows(1 + _squared(z, m)), "farthest"),
         (lambda z, m: _rows(1 / (1 + _squared(z, m))).T, "clusters in lines"),
         (lambda z, m: _rows(1 / (2 + _squared(z, m))), "not the q"),
-        (stub, "no answer yet"),
+        (stub, "waits for your answer"),
     ],
 )
 def test_check_6_2_wrong_answer_is_named(answer, match):
@@ -209,7 +209,7 @@ def test_check_6_6_another_criterion_passes():
         (lambda rows, c: 10, "none of the candidates"),
         (lambda rows, c: c[len(rows) % 2], "well separated groups|whatever"),
         (_choose(_inertia), "whatever the rows|too many"),
-        (stub, "no answer yet"),
+        (stub, "waits for your answer"),
     ],
 )
 def test_check_6_6_wrong_answer_is_named(answer, match):

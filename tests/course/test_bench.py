@@ -15,7 +15,7 @@ import pytest
 from bench_families import DATA, FAMILIES
 from bench_worker import Run
 
-TOOLS = pathlib.Path(__file__).resolve().parents[2] / "tools"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 BACKEND = keras.backend.backend()
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 EFFORT = SimpleNamespace(rounds=2, seconds=0.1)
@@ -159,9 +159,13 @@ def test_loop_refuses_the_weights_of_another_model():
 
 def run_bench(*arguments):
     """The command in a process of its own."""
-    path = os.pathsep.join([str(TOOLS.parent), *filter(None, sys.path)])
+    path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
     return subprocess.run(
-        [sys.executable, str(TOOLS / "bench.py"), *map(str, arguments)],
+        [
+            sys.executable,
+            str(ROOT / "benchmarks" / "bench.py"),
+            *map(str, arguments),
+        ],
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
@@ -183,7 +187,7 @@ def test_command_writes_the_page(tmp_path):
     text = page.read_text("utf-8")
     assert "| VAE 784–400–20 |" in text
     assert "loop by hand" not in text
-    assert str(TOOLS.parent) not in text
+    assert str(ROOT) not in text
 
 
 def test_unknown_family_is_named():

@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+from setuptools import find_namespace_packages
 
 from utils import runtime
 
@@ -192,11 +193,25 @@ def test_packages_of_the_set_up_check_are_all_required():
     assert {canonicalize_name(name) for name in runtime.PACKAGES} <= set(DIRECT)
 
 
-def test_packages_installed_include_every_room_of_the_library():
+def test_packages_installed_include_every_folder_of_the_library():
     text = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    listed = set(text["tool"]["setuptools"]["packages"])
+    rules = text["tool"]["setuptools"]
+    found = find_namespace_packages(str(ROOT), **rules["packages"]["find"])
     folders = {
         ".".join(path.parent.relative_to(ROOT).parts)
-        for path in (ROOT / "utils").rglob("__init__.py")
+        for path in (ROOT / "utils").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
     }
-    assert listed == folders
+    assert set(found) == folders
+    assert rules["package-data"] == {"*": ["*"]}, "data files, licences"
+
+
+def test_citation_names_the_version_and_licence_of_the_package():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["version"] == PROJECT["version"]
+    assert citation["license"] == PROJECT["license"]
+    for wanted in ("message", "title", "authors", "type"):
+        assert citation[wanted], wanted
+    title = lines("README.md")[0].removeprefix("# ")
+    assert citation["title"] == title

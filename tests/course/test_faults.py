@@ -125,10 +125,10 @@ def plain():
 
 
 MODELS = {
-    "denoising": lambda: autoencoders.DenoisingAutoencoder(
+    "denoising": lambda: autoencoders.DenoisingAutoencoder.dense(
         (8,), 2, widths=(6,), seed=1
     ),
-    "gan": lambda: gans.GAN(
+    "gan": lambda: gans.GAN.dense(
         (8,), 2, generator_widths=(6,), critic_widths=(6,), seed=1
     ),
     "plain": plain,
@@ -226,7 +226,7 @@ def test_resumable_fit_orders_of_rows_differ_between_parts(tmp_path):
 
 def test_keras_file_does_not_hold_the_state_of_random_generators(tmp_path):
     # why BackupAndRestore and ModelCheckpoint are not enough
-    model = vaes.VAE((8,), 2, widths=(), seed=1)
+    model = vaes.VAE.dense((8,), 2, widths=(), seed=1)
     model(X)
     states = [v for v in model.variables if "seed_generator" in v.path]
     assert states and ops.convert_to_numpy(states[0])[1] > 0
@@ -318,7 +318,7 @@ def full_disk(size=2_000):
 @pytest.fixture(scope="module")
 def large():
     """A model whose file exceeds two thousand bytes."""
-    model = autoencoders.Autoencoder((64,), 2, widths=(), seed=0)
+    model = autoencoders.Autoencoder.dense((64,), 2, widths=(), seed=0)
     model.compile("sgd", run_eagerly=EAGERLY)
     return model
 

@@ -1,15 +1,17 @@
-"""The notebook builder on a tiny source: what goes where, and drift."""
+"""The notebook builder and runner on a tiny course; drift."""
 
 import re
 import shutil
 import sys
+from types import SimpleNamespace
 
 import build_notebooks as tool
 import check_pythons
 import nbformat
 import pytest
 import results_page
-from nbclient.exceptions import CellExecutionError
+import run_course
+import sittings
 from test_notebooks import ROOT
 
 SOURCE = '''\
@@ -228,16 +230,30 @@ def test_sources_pattern_picks_by_name(root):
     assert [path.stem for path in tool.sources("10")] == ["10_more"]
 
 
+# ----------------------------------------------------------- executing them
+
+
+def sitting(folder, *cells, name="tiny", **environment):
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(cell) for cell in cells]
+    )
+    return sittings.Sitting(name, notebook, folder, environment)
+
+
 @pytest.mark.parametrize("kind", tool.KINDS)
 def test_execute_runs_every_cell_that_is_not_skipped(root, built, kind):
     notebook = built[kind]
-    assert tool.execute(notebook, root / kind) > 0
+    done = sittings.Sitting("09_sums", notebook, root / kind)
+    done.execute()
+    assert done.error is None
+    assert done.seconds > 0
     counts = [
         cell.execution_count
         for cell in notebook.cells
         if cell.cell_type == "code" and "skip-execution" not in tool.tags(cell)
     ]
     assert counts == list(range(1, len(counts) + 1))
+    assert done.cell == done.cells == len(counts)
     tool.write(notebook, root / kind / "09_sums.ipynb")
     assert not [
         message
@@ -246,12 +262,221 @@ def test_execute_runs_every_cell_that_is_not_skipped(root, built, kind):
     ]
 
 
-def test_execute_wrong_answer_raises(root, built):
+def test_execute_wrong_answer_names_cell_and_message(root, built):
     notebook = built["solutions"]
     (answer,) = with_tag(notebook, "exercise")
     answer.source = answer.source.replace("a + b", "a - b")
-    with pytest.raises(CellExecutionError, match="AssertionError"):
-        tool.execute(notebook, root / "solutions")
+    done = sittings.Sitting("09_sums", notebook, root / "solutions")
+    done.execute()
+    assert done.error == "in cell [3]: AssertionError: "
+    assert "assert add(base, 2) == 42" in done.details
+    assert "\x1b" not in done.details
+
+
+def test_execute_dead_kernel_and_endless_cell_end_one_sitting(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(sittings, "CELL_TIMEOUT", 2)
+    dead = sitting(tmp_path, "pass", "import os; os._exit(1)", "pass")
+    dead.execute()
+    assert dead.error.startswith("in cell [2]: Kernel died")
+    endless = sitting(tmp_path, "while True: pass")
+    endless.execute()
+    assert endless.error == "in cell [1]: not done after 2 s"
+    assert "while True" in endless.details
+    assert not endless.kernel.is_running(), "no kernel is left"
+
+
+def test_execute_reports_the_largest_memory_of_the_kernel(tmp_path):
+    small = sitting(tmp_path, "pass")
+    large = sitting(tmp_path, "b = b'1' * 150_000_000; del b")
+    for one in (small, large):
+        one.execute()
+    assert 2e7 < small.memory < 5e8
+    if sys.platform != "darwin":  # there it is that of the moment
+        assert large.memory > small.memory + 1e8
+
+
+def test_run_all_runs_two_at_a_time_with_their_share_of_threads(
+    tmp_path, capsys, monkeypatch
+):
+    # each waits for the other's file: one after the other would not end
+    meet = """\
+import os, pathlib, time
+mine, other = os.environ["MINE"], pathlib.Path(os.environ["OTHER"])
+pathlib.Path(mine).touch()
+end = time.time() + 30
+while not other.exists():
+    assert time.time() < end
+    time.sleep(0.05)
+print(os.environ["OMP_NUM_THREADS"])"""
+    monkeypatch.setattr(sittings, "cores", lambda: 6)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    both = [
+        sitting(tmp_path, meet, name=mine, MINE=mine, OTHER=other)
+        for mine, other in (("a", "b"), ("b", "a"))
+    ]
+    ended = list(sittings.run_all(both, jobs=2))
+    assert sorted(one.name for one in ended) == ["a", "b"]
+    for one in both:
+        assert one.error is None, one.details
+        assert one.notebook.cells[0].outputs[0].text == "3\n"
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:5] for line in lines] == ["[1/2]", "[2/2]"]
+
+
+def test_run_all_given_up_leaves_no_kernel(tmp_path):
+    first = sitting(tmp_path, "pass", name="first")
+    second = sitting(tmp_path, "import time", "time.sleep(100)", name="second")
+    third = sitting(tmp_path, "pass", name="third")
+    running = sittings.run_all([first, second, third], jobs=2)
+    assert next(running) is first
+    running.close()  # as Ctrl-C does
+    assert second.error is not None
+    for one in (first, second, third):  # the third may not have begun
+        assert one.kernel is None or not one.kernel.is_running()
+
+
+def test_threads_what_the_user_set_stays(monkeypatch):
+    monkeypatch.setattr(sittings, "cores", lambda: 8)
+    for name in sittings.THREADS:
+        monkeypatch.delenv(name, raising=False)
+    assert set(sittings.threads(2).values()) == {"4"}
+    assert set(sittings.threads(16).values()) == {"1"}
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    assert sittings.threads(2)["OMP_NUM_THREADS"] == "5"
+
+
+def test_room_is_one_kernel_a_core_as_far_as_memory_allows(monkeypatch):
+    monkeypatch.setattr(sittings, "cores", lambda: 8)
+
+    def free(size):
+        memory = SimpleNamespace(available=size)
+        monkeypatch.setattr(sittings.psutil, "virtual_memory", lambda: memory)
+        return sittings.room()
+
+    assert free(100 * sittings.MEMORY) == 8
+    assert free(3.5 * sittings.MEMORY) == 3
+    assert free(0) == 1
+
+
+def test_progress_line_is_rewritten_on_a_terminal(tmp_path, capsys):
+    one, two = (sitting(tmp_path, "1", "2", name=n) for n in ("one", "two"))
+    line = sittings.ProgressLine([one, two])
+    line.terminal = True
+    two.kernel, two.cell = object(), 1
+    assert line.text().startswith("[0/2] two 1/2 · ")
+    line.show()
+    one.seconds = 3.0
+    line.tell(one)  # went well: the line says enough
+    line.show()
+    two.seconds, two.error = 4.0, "in cell [1]: ValueError: x"
+    line.tell(two)
+    printed = capsys.readouterr().out
+    assert "[1/2] two 1/2" in printed
+    assert printed.endswith("\r[2/2] two  FAILED in cell [1]: ValueError: x\n")
+    assert printed.count("\n") == 1
+
+
+@pytest.fixture
+def course(root, monkeypatch):
+    """Two chapters that record a table each, and the runner's way to them."""
+    monkeypatch.setattr(run_course, "ROOT", root)
+    monkeypatch.setattr(results_page, "PAGE", root / "docs" / "results.md")
+    (root / "docs").mkdir()
+    record = """
+
+# %%
+import json, os, pathlib
+folder = pathlib.Path(os.environ["COURSE_RESULTS"])
+table = {"title": "of TITLE", "header": ["a"], "rows": [["1"]]}
+with open(folder / "results.jsonl", "a") as file:
+    file.write(json.dumps(table) + "\\n")
+"""
+    for stem in ("08_first", "09_sums"):
+        path = root / "source" / f"{stem}.py"
+        path.write_text(SOURCE + record.replace("TITLE", stem), "utf-8")
+        for kind, notebook in tool.build(path).items():
+            tool.write(notebook, root / kind / f"{stem}.ipynb")
+    return root
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["run_course", *arguments])
+    return run_course.main()
+
+
+def test_run_course_records_each_chapter_s_own_tables(
+    course, monkeypatch, capsys
+):
+    for _ in range(2):  # nothing of the first run is left in the second
+        assert run(monkeypatch, "--record", "--jobs", "2") == 0
+    printed = capsys.readouterr().out
+    assert printed.count("  2 asserts") == 4
+    assert re.search(r"^09_sums +\d+ +\d+ MB  2 asserts$", printed, re.M)
+    page = (course / "docs" / "results.md").read_text("utf-8")
+    for stem in ("08_first", "09_sums"):
+        section = page.split(f"## {stem}\n")[1].split("\n## ")[0]
+        assert re.findall(r"\*\*of (\w+)\*\*", section) == [stem]
+    assert set(results_page.times("quick")) == {"08_first", "09_sums"}
+    assert results_page.times("full") == {}
+    copy = nbformat.read(course / "build" / "quick" / "09_sums.ipynb", 4)
+    assert copy.cells[3].outputs[0].text == "total 41\n"
+
+
+def test_run_course_failing_chapter_is_named_and_the_others_run(
+    course, monkeypatch, capsys
+):
+    path = course / "chapters" / "08_first.ipynb"
+    broken = nbformat.read(path, 4)
+    broken.cells[3].source = "assert total == 0, 'no sum'"
+    tool.write(broken, path)
+    assert run(monkeypatch, "--record") == 1
+    printed = capsys.readouterr().out
+    assert re.search(r"^08_first .* FAILED$", printed, re.M)
+    assert re.search(r"^09_sums .* 2 asserts$", printed, re.M)
+    assert "08_first failed in cell [2]: NameError" in printed
+    assert "assert total == 0" in printed
+    assert list(results_page.times("quick")) == ["09_sums"]
+
+
+def test_run_course_table_warns_of_a_kernel_that_takes_too_much(tmp_path):
+    heavy = sitting(tmp_path, "assert True", name="heavy")
+    heavy.seconds, heavy.memory = 1.0, sittings.MEMORY + 2**20
+    (_, line) = run_course.table([heavy])
+    assert (
+        line.split() == "heavy 1 2049 MB 1 asserts; more than 2048 MB".split()
+    )
+
+
+def test_run_course_slowest_chapters_and_new_ones_start_first(monkeypatch):
+    times = {"a": 10.0, "b": 30.0, "c": 20.0}
+    monkeypatch.setattr(results_page, "times", lambda profile: times)
+    order = run_course.slowest_first(["a", "b", "c", "new"], "quick")
+    assert order == ["new", "b", "c", "a"]
+
+
+def test_run_course_pattern_without_a_chapter_is_refused(
+    course, monkeypatch, capsys
+):
+    with pytest.raises(SystemExit):
+        run(monkeypatch, "nowhere")
+    assert "no chapter has 'nowhere' in its name" in capsys.readouterr().err
+
+
+def test_build_notebooks_writes_what_went_well(root, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["build_notebooks", "--jobs", "2"])
+    assert tool.main() == 0
+    assert tool.drifted(root / "source" / "09_sums.py") == []
+    path = root / "source" / "09_sums.py"
+    path.write_text(SOURCE.replace("return secret", "return 0"), "utf-8")
+    before = (root / "solutions" / "09_sums.ipynb").read_bytes()
+    assert tool.main() == 1
+    assert (root / "solutions" / "09_sums.ipynb").read_bytes() == before
+    assert "solutions/09_sums failed in cell [3]" in capsys.readouterr().out
+
+
+# ------------------------------------------------------------ other commands
 
 
 def test_check_pythons_finds_interpreters_by_version():

@@ -15,6 +15,7 @@ from utils.models.autoencoders import Autoencoder
 from utils.models.vaes import VAE, SemiSupervisedVAE
 from utils.nn import backend, losses
 from utils.nn.layers import Sampling
+from utils.nn.likelihoods import Gaussian
 
 BACKEND = keras.backend.backend()
 STEPS = 32 if BACKEND == "tensorflow" else 1
@@ -32,7 +33,7 @@ def rows_of(n=5, d=6, seed=0):
 
 
 def tiny(**options):
-    return VAE((6,), 2, widths=(4,), seed=0, **options)
+    return VAE.dense((6,), 2, widths=(4,), seed=0, **options)
 
 
 def set_head(model, name, kernel, bias):
@@ -121,7 +122,7 @@ def test_e003_divergence_is_between_distributions_of_the_code():
 
 def test_e004_mean_of_the_loss_over_draws_not_loss_of_the_mean():
     x = rows_of(1)
-    plain = Autoencoder((6,), 2, widths=(4,), seed=0)
+    plain = Autoencoder.dense((6,), 2, widths=(4,), seed=0)
     assert np.array_equal(plain.reconstruct(x), plain.reconstruct(x))
 
     model = tiny(likelihood="gaussian", scale=1.0)
@@ -194,8 +195,11 @@ def test_e007_beta_of_a_bare_squared_error_is_twice_the_variance(digits):
 
 def test_e008_encoder_gives_a_distribution_not_a_vector():
     x = rows_of()
-    assert Autoencoder((6,), 2, widths=(4,), seed=0).encoder(x).shape == (5, 2)
-    heads = VAE((6,), 2, widths=(64,), seed=0).encoder(x)
+    assert Autoencoder.dense((6,), 2, widths=(4,), seed=0).encoder(x).shape == (
+        5,
+        2,
+    )
+    heads = VAE.dense((6,), 2, widths=(64,), seed=0).encoder(x)
     assert set(heads) == {"mean", "log_var"}
     assert all(heads[name].shape == (5, 2) for name in heads)
     assert array(heads["log_var"]).min() < 0.0  # a logarithm, not a variance
@@ -255,7 +259,7 @@ def test_e021_target_and_output_differ_in_rank():
     with pytest.raises(ValueError, match="target"):
         network.fit(x, x, verbose=0)
 
-    model = VAE((12,), 4, widths=(8,), seed=0)
+    model = VAE.dense((12,), 4, widths=(8,), seed=0)
     assert model(x)["reconstruction"].shape == x.shape
     model.compile(run_eagerly=EAGERLY)
     model.fit(x, verbose=0)
@@ -284,7 +288,7 @@ def test_e023_labels_enter_a_classifier_not_a_vae():
     with pytest.raises(ValueError, match="target"):
         plain.fit(x, y)
 
-    model = SemiSupervisedVAE((6,), 2, num_classes=3, widths=(4,), seed=0)
+    model = SemiSupervisedVAE.dense((6,), 2, num_classes=3, widths=(4,), seed=0)
     model.compile(keras.optimizers.SGD(0.1), run_eagerly=EAGERLY)
     with pytest.raises(ValueError, match="label"):
         model.fit(x)
@@ -324,7 +328,7 @@ def test_e024_random_codes_decode_to_digits_in_a_vae_alone(trained, digits):
 
 def linear_gaussian(x, scale=0.5):
     """A VAE that knows its exact posterior, and log p(x) of the rows."""
-    model = VAE((3,), 2, widths=(), likelihood="gaussian", scale=scale, seed=0)
+    model = VAE.dense((3,), 2, widths=(), seed=0, likelihood=Gaussian(scale))
     w = np.array([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0]])  # (k, d), orthogonal
     size = (w**2).sum(axis=1) + scale**2
     model.decoder.set_weights([w, np.zeros(3)])
@@ -428,7 +432,7 @@ def test_e118_targets_flat_or_not_and_in_range():
     found = keras.losses.binary_crossentropy(x, sure, from_logits=True)
     assert array(found).min() < 0.0
 
-    model = VAE((4, 4, 1), 2, widths=(4,), seed=0)
+    model = VAE.dense((4, 4, 1), 2, widths=(4,), seed=0)
     images = np.random.default_rng(0).random((3, 4, 4, 1)).astype("float32")
     assert model(images)["logits"].shape == images.shape
     model.compile(run_eagerly=EAGERLY)

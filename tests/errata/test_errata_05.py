@@ -17,6 +17,7 @@ from utils.evaluation.label_efficiency import linear_probe
 from utils.models.autoencoders import Autoencoder, DenoisingAutoencoder
 from utils.models.contrastive import SimCLR
 from utils.nn import networks
+from utils.nn.likelihoods import SquaredError
 from utils.training.classifiers import cross_entropy
 from utils.training.pretraining import fine_tune, transfer
 
@@ -74,7 +75,7 @@ def test_e033_a_loss_is_minimised(rng):
     x = rng.random((64, 6), dtype="float32")
 
     def error_after(sign):
-        model = Autoencoder((6,), 2, widths=(8,), seed=0)
+        model = Autoencoder.dense((6,), 2, widths=(8,), seed=0)
         before = model.score(x).mean()
         descend = model.compute_loss
         model.compute_loss = lambda *a, **k: sign * descend(*a, **k)
@@ -112,7 +113,7 @@ def test_e057_a_picture_is_no_target_for_sixteen_numbers():
     x = photos(8)
     with pytest.raises(Exception, match="(?i)shape|dimension|broadcast|size"):
         fit_quickly(one_layer(), x, x, loss="mse", batch_size=4)
-    model = Autoencoder(PHOTO, 16, widths=(4,), network="conv", seed=0)
+    model = Autoencoder.conv(PHOTO, 16, widths=(4,), seed=0)
     out = model(x)["reconstruction"]
     assert tuple(out.shape) == x.shape
     assert np.isfinite(fit_quickly(model, x, batch_size=4)).all()
@@ -168,7 +169,7 @@ def test_e060_the_old_output_layer_is_no_head(few):
     first, second = one_layer(), one_layer()
     second.set_weights(first.get_weights())
     assert second.output_shape == (None, 16), "sixteen classes?"
-    model = Autoencoder((64,), 16, widths=(), seed=0)
+    model = Autoencoder.dense((64,), 16, widths=(), seed=0)
     with pytest.raises(ValueError, match="heads, decoders and projectors"):
         transfer(model, 10)
     classifier = transfer(model.encoder, 10, seed=0)
@@ -257,7 +258,9 @@ def test_e064_one_function_builds_the_architecture():
 
 def test_e080_pretraining_may_not_help(digits):
     """A plain autoencoder's codes lose to the pixels they were made of."""
-    model = Autoencoder((64,), 16, widths=(32,), output="sigmoid", seed=0)
+    model = Autoencoder.dense(
+        (64,), 16, widths=(32,), seed=0, likelihood=SquaredError("sigmoid")
+    )
     model.compile(keras.optimizers.Adam(3e-3), **FAST)
     x = np.tile(digits.x_train, (8, 1))
     model.fit(x, batch_size=128, verbose=0)
@@ -311,8 +314,13 @@ def test_e081_a_new_task_is_measured_not_asserted(digits):
 
 def test_e080_the_schedule_has_a_control(digits):
     """Denoising codes against a random encoder: the features' share."""
-    model = DenoisingAutoencoder(
-        (64,), 32, widths=(64,), amount=0.4, output="sigmoid", seed=0
+    model = DenoisingAutoencoder.dense(
+        (64,),
+        32,
+        widths=(64,),
+        amount=0.4,
+        seed=0,
+        likelihood=SquaredError("sigmoid"),
     )
     random = networks.dense_encoder((64,), 32, (64,), seed=0)
     assert same(model.encoder.get_weights(), random.get_weights())

@@ -18,6 +18,7 @@ from utils.evaluation.detection import (
     quantile_threshold,
 )
 from utils.models.autoencoders import Autoencoder
+from utils.nn.likelihoods import Bernoulli
 
 STEPS = 32 if keras.backend.backend() == "tensorflow" else 1
 
@@ -31,7 +32,9 @@ def split():
 def trained(split):
     """A small autoencoder of nine digits."""
     keras.utils.set_random_seed(0)
-    model = Autoencoder((64,), 8, widths=(96,), output="bernoulli", seed=0)
+    model = Autoencoder.dense(
+        (64,), 8, widths=(96,), seed=0, likelihood=Bernoulli()
+    )
     model.compile(keras.optimizers.Adam(5e-3), steps_per_execution=STEPS)
     return ModelDetector(model).fit(split.x_train, epochs=10, batch_size=32)
 

@@ -37,13 +37,13 @@ def test_e078_translation_needs_pairs_or_two_collections(letters):
     copying = metrics.mse(y_test, x_test)
 
     # the fault: an autoencoder of regular letters is asked for bold ones
-    model = Autoencoder((24, 24, 1), 16, widths=(64,), seed=0)
+    model = Autoencoder.dense((24, 24, 1), 16, widths=(64,), seed=0)
     model.compile(keras.optimizers.Adam(3e-3), steps_per_execution=STEPS)
     model.fit(np.tile(x, (8, 1, 1, 1)), batch_size=50, epochs=4, verbose=0)
     assert metrics.mse(y_test, model.reconstruct(x_test)) > 0.9 * copying
 
     # with pairs: regression, which asks for them
-    paired = Translator((24, 24, 1), widths=(16,), seed=0)
+    paired = Translator.conv((24, 24, 1), widths=(16,), seed=0)
     with pytest.raises(ValueError, match="y: expected a target"):
         paired.fit(x, verbose=0)
     paired.compile(keras.optimizers.Adam(1e-2), steps_per_execution=STEPS)
@@ -52,7 +52,7 @@ def test_e078_translation_needs_pairs_or_two_collections(letters):
     assert metrics.mse(y_test, paired.translate(x_test)) < 0.5 * copying
 
     # without: two collections of different letters and different sizes
-    unpaired = UnpairedTranslator(
+    unpaired = UnpairedTranslator.conv(
         (24, 24, 1), widths=(4,), critic_widths=(4,), seed=0
     )
     unpaired.compile("sgd", run_eagerly=EAGERLY)
@@ -63,7 +63,7 @@ def test_e078_translation_needs_pairs_or_two_collections(letters):
 
 
 def test_e086_codes_are_features_and_know_no_names(digits):
-    model = Autoencoder((64,), 8, seed=0)
+    model = Autoencoder.dense((64,), 8, seed=0)
     model.compile(keras.optimizers.Adam(3e-3))
     # the fault: labels handed to an autoencoder as if it recognised things
     with pytest.raises(ValueError, match="no target"):

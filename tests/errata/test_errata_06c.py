@@ -77,7 +77,7 @@ def test_e124_autoencoder_of_ratings_trains_on_observed_entries_only():
     weights = []
     for anything in (0.0, 4.0):
         keras.utils.set_random_seed(0)
-        model = AutoRec(20, 6, offset=3.5, seed=0)
+        model = AutoRec.dense(20, 6, offset=3.5, seed=0)
         model.compile(keras.optimizers.SGD(0.01), run_eagerly=EAGERLY)
         values = np.where(made.observed, made.values, anything)
         model.fit(values, made.observed, batch_size=20, verbose=0)

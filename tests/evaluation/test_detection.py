@@ -19,6 +19,7 @@ from utils.evaluation.detection import (
 )
 from utils.models.autoencoders import Autoencoder
 from utils.models.vaes import VAE
+from utils.nn.likelihoods import Bernoulli, Gaussian
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +210,7 @@ def test_pca_wider_than_the_rows_is_refused(rows):
 
 
 def test_model_error_is_the_summed_squared_difference(rows):
-    model = Autoencoder((5,), 2, output="bernoulli", seed=0)
+    model = Autoencoder.dense((5,), 2, seed=0, likelihood=Bernoulli())
     np.testing.assert_allclose(
         ModelDetector(model).score(rows),
         ((rows - model.reconstruct(rows)) ** 2).sum(1),
@@ -218,14 +219,14 @@ def test_model_error_is_the_summed_squared_difference(rows):
 
 
 def test_model_loss_is_the_model_s_own(rows):
-    model = Autoencoder((5,), 2, output="bernoulli", seed=0)
+    model = Autoencoder.dense((5,), 2, seed=0, likelihood=Bernoulli())
     np.testing.assert_allclose(
         ModelDetector(model, "loss").score(rows), model.score(rows)
     )
 
 
 def test_variational_loss_is_minus_the_bound(rows):
-    vae = VAE((5,), 2, widths=(8,), likelihood="gaussian", seed=0)
+    vae = VAE.dense((5,), 2, widths=(8,), seed=0, likelihood=Gaussian())
     detector = ModelDetector(vae, "loss", num_samples=3, seed=4)
     np.testing.assert_allclose(
         detector.score(rows), -vae.elbo(rows, 3, seed=4), rtol=1e-6
@@ -237,7 +238,9 @@ def test_model_detector_fits_normal_rows_and_finds_the_class_left_out(
     digits_without_six,
 ):
     split = digits_without_six
-    model = Autoencoder((64,), 8, widths=(128,), output="bernoulli", seed=0)
+    model = Autoencoder.dense(
+        (64,), 8, widths=(128,), seed=0, likelihood=Bernoulli()
+    )
     model.compile(keras.optimizers.Adam(4e-3))
     detector = ModelDetector(model)
     before = detector.score(split.x_val).mean()
@@ -251,7 +254,7 @@ def test_model_detector_fits_normal_rows_and_finds_the_class_left_out(
 def test_model_detector_misuse_is_named(rows):
     with pytest.raises(ValueError, match="model: expected a model with"):
         ModelDetector(Baseline("z_score"))
-    model = Autoencoder((5,), 2, seed=0)
+    model = Autoencoder.dense((5,), 2, seed=0)
     with pytest.raises(ValueError, match="kind: expected one of 'error'"):
         ModelDetector(model, "elbo")
     with pytest.raises(ValueError, match=r"shape \(n, 5\)"):

@@ -9,11 +9,9 @@ from utils.evaluation import label_efficiency
 from utils.evaluation.label_efficiency import knn_probe, linear_probe
 from utils.models.contrastive import SimCLR
 from utils.nn import networks
+from utils.training import recipes
 from utils.training.classifiers import fit_head, update_rows
 from utils.training.pretraining import fine_tune, transfer
-
-BACKEND = keras.backend.backend()
-STEPS = 32 if BACKEND == "tensorflow" else 1
 
 
 def build(seed, width=8):
@@ -157,8 +155,8 @@ def test_no_test_row_enters_any_fit(monkeypatch):
         return fit(self, x, *args, **kwargs)
 
     monkeypatch.setattr(keras.Model, "fit", spy)
-    model = SimCLR((8, 8, 1), 4, widths=(4,), network="dense", seed=0)
-    model.compile("adam", steps_per_execution=STEPS)
+    model = SimCLR.dense((8, 8, 1), 4, widths=(4,), seed=0)
+    recipes.compile(model, 1e-3)
     model.fit(digits.x_train, batch_size=256, verbose=0)
     result = label_efficiency.label_efficiency(
         lambda seed: networks.dense_encoder((8, 8, 1), 4, (4,), seed=seed),

@@ -14,8 +14,10 @@ from utils.models.autoencoders import (
     ContractiveAutoencoder,
     DenoisingAutoencoder,
     SparseAutoencoder,
+    TiedAutoencoder,
 )
 from utils.nn import losses
+from utils.nn.likelihoods import Bernoulli, SquaredError
 
 BACKEND = keras.backend.backend()
 FLAT, IMAGE = (64,), (8, 8, 1)
@@ -52,7 +54,7 @@ def compiled(model, rate=1e-3, **options):
 def test_dense_widths_of_the_articles_give_the_counted_parameters(
     size, widths, latent_dim, tied
 ):
-    model = Autoencoder((size,), latent_dim, widths=widths, tied=tied)
+    model = Autoencoder.dense((size,), latent_dim, widths=widths)
     chain = [size, *widths, latent_dim, *widths[::-1], size]
     pairs = list(zip(chain, chain[1:], strict=False))
     kernels = sum(a * b for a, b in pairs)
@@ -62,7 +64,7 @@ def test_dense_widths_of_the_articles_give_the_counted_parameters(
 
 
 def test_linear_model_is_one_affine_map(rows):
-    model = Autoencoder(FLAT, 5, widths=(), seed=0)
+    model = Autoencoder.dense(FLAT, 5, widths=(), seed=0)
     w, b, v, c = model.get_weights()
     np.testing.assert_allclose(
         model.reconstruct(rows), (rows @ w + b) @ v + c, atol=1e-5
@@ -73,9 +75,7 @@ def test_linear_model_is_one_affine_map(rows):
 @pytest.mark.parametrize("network", ["dense", "conv"])
 def test_decode_of_encode_equals_reconstruct(network, output, rows):
     shape = FLAT if network == "dense" else IMAGE
-    model = Autoencoder(
-        shape, 6, widths=(4,), network=network, output=output, seed=0
-    )
+    model = Autoencoder.dense(shape, 6, widths=(4,), output=output, seed=0)
     x = rows.reshape(-1, *shape)
     np.testing.assert_array_equal(
         model.decode(model.encode(x)), model.reconstruct(x)
@@ -83,7 +83,7 @@ def test_decode_of_encode_equals_reconstruct(network, output, rows):
 
 
 def test_verbs_more_rows_than_one_piece_keep_their_order(rng):
-    model = Autoencoder((6,), 2, widths=(4,), seed=0)
+    model = Autoencoder.dense((6,), 2, widths=(4,), seed=0)
     x = rng.random((2500, 6))
     codes = model.encode(x)
     assert codes.shape == (2500, 2)
@@ -96,14 +96,15 @@ def test_verbs_more_rows_than_one_piece_keep_their_order(rng):
 @pytest.mark.parametrize("output", ["sigmoid", "bernoulli"])
 def test_bounded_output_stays_in_unit_interval_and_linear_does_not(output, rng):
     codes = 50 * rng.normal(size=(20, 5))
-    bounded = Autoencoder(FLAT, 5, output=output, seed=0).decode(codes)
+    bounded = Autoencoder.dense(FLAT, 5, output=output, seed=0).decode(codes)
     assert 0 <= bounded.min() <= bounded.max() <= 1
-    assert Autoencoder(FLAT, 5, seed=0).decode(codes).max() > 1
+    assert Autoencoder.dense(FLAT, 5, seed=0).decode(codes).max() > 1
 
 
 def test_same_seed_same_model_and_other_seed_another():
     first, second, third = (
-        Autoencoder(FLAT, 5, seed=seed).get_weights() for seed in (1, 1, 2)
+        Autoencoder.dense(FLAT, 5, seed=seed).get_weights()
+        for seed in (1, 1, 2)
     )
     for a, b, c in zip(first, second, third, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -124,7 +125,7 @@ def pca_residual(x, k):
 @pytest.mark.parametrize("seed", range(3))
 def test_linear_autoencoder_finds_the_pca_subspace(seed):
     x, _ = data.make_toy("subspace", 500, seed=seed)
-    model = Autoencoder((20,), 5, widths=(), seed=seed)
+    model = Autoencoder.dense((20,), 5, widths=(), seed=seed)
     schedule = keras.optimizers.schedules.CosineDecay(0.02, 500)
     model.compile(keras.optimizers.Adam(schedule))
     many = np.tile(x, (100, 1))  # 100 passes as one epoch: less overhead
@@ -141,7 +142,7 @@ def test_linear_autoencoder_finds_the_pca_subspace(seed):
 
 def test_bernoulli_loss_is_nats_per_example_and_never_below_entropy(rows):
     model = compiled(
-        Autoencoder(FLAT, 8, widths=(32,), output="bernoulli", seed=0)
+        Autoencoder.dense(FLAT, 8, widths=(32,), seed=0, likelihood=Bernoulli())
     )
     result = model.evaluate(rows, batch_size=200, verbose=0, return_dict=True)
     p = model.predict(rows, batch_size=200, verbose=0)["reconstruction"]
@@ -154,7 +155,7 @@ def test_bernoulli_loss_is_nats_per_example_and_never_below_entropy(rows):
 
 
 def test_weight_penalty_of_a_layer_is_in_the_loss(rows):
-    model = compiled(Autoencoder(FLAT, 8, widths=(), seed=0))
+    model = compiled(Autoencoder.dense(FLAT, 8, widths=(), seed=0))
     plain = model.evaluate(rows, batch_size=200, verbose=0, return_dict=True)
     kernel = model.encoder.get_layer("code").kernel
     kernel.regularizer = keras.regularizers.L2(10.0)
@@ -169,10 +170,10 @@ def test_weight_penalty_of_a_layer_is_in_the_loss(rows):
 
 @pytest.mark.parametrize("corruption", ["gaussian", "masking"])
 def test_denoising_training_loss_is_against_the_clean_array(corruption, rows):
-    model = DenoisingAutoencoder(
+    model = DenoisingAutoencoder.dense(
         FLAT, 8, widths=(), corruption=corruption, amount=0.5, seed=0
     )
-    twin = DenoisingAutoencoder(
+    twin = DenoisingAutoencoder.dense(
         FLAT, 8, widths=(), corruption=corruption, amount=0.5, seed=0
     )
     # the twin's generator is in the same state: it draws the same damage
@@ -188,8 +189,8 @@ def test_denoising_training_loss_is_against_the_clean_array(corruption, rows):
 
 def test_denoising_loss_exact_when_rows_keep_their_order(rows):
     settings = {"widths": (), "amount": 0.5, "seed": 0}
-    model = DenoisingAutoencoder(FLAT, 8, **settings)
-    twin = DenoisingAutoencoder(FLAT, 8, **settings)
+    model = DenoisingAutoencoder.dense(FLAT, 8, **settings)
+    twin = DenoisingAutoencoder.dense(FLAT, 8, **settings)
     noisy = ops.convert_to_numpy(twin.corruption(rows, training=True))
     fit = compiled(model, 0.0).fit(
         rows, batch_size=200, epochs=1, verbose=0, shuffle=False
@@ -200,8 +201,10 @@ def test_denoising_loss_exact_when_rows_keep_their_order(rows):
 
 def test_denoising_evaluate_and_predict_leave_the_input_undamaged(rows):
     settings = {"widths": (16,), "seed": 0}
-    denoising = compiled(DenoisingAutoencoder(FLAT, 8, amount=5.0, **settings))
-    plain = compiled(Autoencoder(FLAT, 8, **settings))
+    denoising = compiled(
+        DenoisingAutoencoder.dense(FLAT, 8, amount=5.0, **settings)
+    )
+    plain = compiled(Autoencoder.dense(FLAT, 8, **settings))
     for model in (denoising, plain):
         model.evaluate(rows, batch_size=64, verbose=0)
     first = denoising.evaluate(rows, verbose=0, return_dict=True)
@@ -216,14 +219,14 @@ def test_denoising_evaluate_and_predict_leave_the_input_undamaged(rows):
 
 
 def test_denoising_noisy_rows_beyond_the_range_are_reconstructed(rows):
-    model = DenoisingAutoencoder(FLAT, 8, output="bernoulli", seed=0)
+    model = DenoisingAutoencoder.dense(FLAT, 8, seed=0, likelihood=Bernoulli())
     noisy = data.corrupt(rows, "gaussian", 0.8)
     assert noisy.min() < 0
     assert model.reconstruct(noisy).shape == rows.shape
 
 
 def test_sparse_kl_penalty_equals_hand_computation(rows):
-    model = SparseAutoencoder(
+    model = SparseAutoencoder.dense(
         FLAT, 30, widths=(), weight=0.7, target=0.2, seed=0
     )
     rate = model.encode(rows).astype("float64").mean(axis=0)
@@ -233,7 +236,7 @@ def test_sparse_kl_penalty_equals_hand_computation(rows):
 
 
 def test_sparse_l1_penalty_equals_hand_computation(rows):
-    model = SparseAutoencoder(FLAT, 30, sparsity="l1", weight=0.2, seed=0)
+    model = SparseAutoencoder.dense(FLAT, 30, sparsity="l1", weight=0.2, seed=0)
     codes = model.encode(rows).astype("float64")
     penalty = model.penalty(model(ops.convert_to_tensor(rows)))
     assert number(penalty) == pytest.approx(
@@ -245,7 +248,7 @@ def test_sparse_l1_penalty_equals_hand_computation(rows):
 def test_sparse_larger_weight_gives_less_active_codes(sparsity, rows):
     activity = []
     for weight in (0.0, 5.0):
-        model = SparseAutoencoder(
+        model = SparseAutoencoder.dense(
             FLAT, 20, sparsity=sparsity, weight=weight, widths=(), seed=0
         )
         compiled(model, 0.01).fit(rows, batch_size=50, epochs=6, verbose=0)
@@ -254,7 +257,7 @@ def test_sparse_larger_weight_gives_less_active_codes(sparsity, rows):
 
 
 def test_contractive_jacobian_norm_equals_central_differences(rng):
-    model = ContractiveAutoencoder((6,), 3, seed=0)
+    model = ContractiveAutoencoder.dense((6,), 3, seed=0)
     kernel, _ = (np.float64(w) for w in model.encoder.get_weights())
     bias = rng.normal(size=3)
     model.encoder.get_layer("code").bias.assign(bias)
@@ -275,7 +278,7 @@ def test_contractive_jacobian_norm_equals_central_differences(rng):
 def test_contractive_larger_weight_gives_flatter_codes(rows):
     norms = []
     for weight in (0.0, 20.0):
-        model = ContractiveAutoencoder(FLAT, 16, weight=weight, seed=0)
+        model = ContractiveAutoencoder.dense(FLAT, 16, weight=weight, seed=0)
         compiled(model, 0.01).fit(rows, batch_size=50, epochs=5, verbose=0)
         norms.append(number(ops.mean(model.jacobian_norm(model.encode(rows)))))
     assert norms[1] < 0.5 * norms[0]
@@ -285,12 +288,16 @@ def test_contractive_larger_weight_gives_flatter_codes(rows):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: Autoencoder(FLAT, 16, widths=(64,), seed=0),
-        lambda: Autoencoder(FLAT, 16, widths=(64,), output="sigmoid", seed=0),
-        lambda: DenoisingAutoencoder(FLAT, 32, widths=(64,), seed=0),
-        lambda: SparseAutoencoder(FLAT, 64, widths=(), weight=0.01, seed=0),
-        lambda: ContractiveAutoencoder(FLAT, 32, weight=0.01, seed=0),
-        lambda: Autoencoder(FLAT, 16, widths=(64,), tied=True, seed=0),
+        lambda: Autoencoder.dense(FLAT, 16, widths=(64,), seed=0),
+        lambda: Autoencoder.dense(
+            FLAT, 16, widths=(64,), seed=0, likelihood=SquaredError("sigmoid")
+        ),
+        lambda: DenoisingAutoencoder.dense(FLAT, 32, widths=(64,), seed=0),
+        lambda: SparseAutoencoder.dense(
+            FLAT, 64, widths=(), weight=0.01, seed=0
+        ),
+        lambda: ContractiveAutoencoder.dense(FLAT, 32, weight=0.01, seed=0),
+        lambda: TiedAutoencoder.dense(FLAT, 16, widths=(64,), seed=0),
     ],
     ids=["dense", "sigmoid", "denoising", "sparse", "contractive", "tied"],
 )
@@ -310,9 +317,7 @@ def test_conv_training_beats_the_mean_image_on_held_out_digits(digits):
     shape = (-1, *IMAGE)
     train, val = digits.x_train.reshape(shape), digits.x_val.reshape(shape)
     mean = np.broadcast_to(train.mean(axis=0), val.shape)
-    model = compiled(
-        Autoencoder(IMAGE, 16, widths=(8, 16), network="conv", seed=0), 0.005
-    )
+    model = compiled(Autoencoder.conv(IMAGE, 16, widths=(8, 16), seed=0), 0.005)
     model.fit(train, batch_size=64, epochs=5, verbose=0)
     assert metrics.mse(val, model.reconstruct(val)) < 0.85 * metrics.mse(
         val, mean
@@ -324,7 +329,7 @@ def test_conv_training_beats_the_mean_image_on_held_out_digits(digits):
 
 @pytest.fixture
 def small():
-    return compiled(Autoencoder(FLAT, 6, widths=(), seed=0))
+    return compiled(Autoencoder.dense(FLAT, 6, widths=(), seed=0))
 
 
 class Batches(keras.utils.PyDataset):
@@ -342,7 +347,7 @@ class Batches(keras.utils.PyDataset):
 
 
 def test_fit_data_set_gives_the_same_weights_as_the_array(rows, small):
-    twin = compiled(Autoencoder(FLAT, 6, widths=(), seed=0))
+    twin = compiled(Autoencoder.dense(FLAT, 6, widths=(), seed=0))
     small.fit(rows, batch_size=50, epochs=2, verbose=0, shuffle=False)
     twin.fit(Batches(rows), epochs=2, verbose=0, shuffle=False)
     for a, b in zip(small.get_weights(), twin.get_weights(), strict=True):
@@ -395,7 +400,7 @@ def test_fit_sample_weight_zero_teaches_nothing(rows, small):
 
 
 def test_fit_sample_weight_two_equals_the_row_twice(rows, small):
-    twin = Autoencoder(FLAT, 6, widths=(), seed=0)
+    twin = Autoencoder.dense(FLAT, 6, widths=(), seed=0)
     for model in (small, twin):
         model.compile(keras.optimizers.SGD(0.01))
     settings = {"epochs": 1, "verbose": 0, "shuffle": False}
@@ -408,7 +413,7 @@ def test_fit_sample_weight_two_equals_the_row_twice(rows, small):
 @pytest.mark.skipif(BACKEND == "torch", reason="Keras refuses it on PyTorch")
 def test_fit_several_steps_per_execution_gives_the_same_weights(rows, small):
     twin = compiled(
-        Autoencoder(FLAT, 6, widths=(), seed=0), steps_per_execution=4
+        Autoencoder.dense(FLAT, 6, widths=(), seed=0), steps_per_execution=4
     )
     for model in (small, twin):
         model.fit(rows, batch_size=50, epochs=2, verbose=0, shuffle=False)
@@ -424,8 +429,8 @@ def test_fit_several_steps_per_execution_gives_the_same_weights(rows, small):
 def test_fit_compiled_or_eager_same_loss(options, rows):
     if BACKEND == "torch" and options.get("jit_compile"):
         pytest.skip("torch.compile needs a C++ compiler")
-    model = compiled(Autoencoder(FLAT, 6, widths=(), seed=0), **options)
-    reference = compiled(Autoencoder(FLAT, 6, widths=(), seed=0))
+    model = compiled(Autoencoder.dense(FLAT, 6, widths=(), seed=0), **options)
+    reference = compiled(Autoencoder.dense(FLAT, 6, widths=(), seed=0))
     settings = {"batch_size": 100, "epochs": 1, "verbose": 0}
     first, second = (
         one.fit(rows, shuffle=False, **settings).history["loss"][0]
@@ -517,7 +522,7 @@ def test_interrupted_fit_leaves_the_saved_file_readable(rows, small, tmp_path):
 )
 def test_autoencoder_wrong_argument_refused(arguments, match):
     with pytest.raises(ValueError, match=match):
-        Autoencoder(**{"input_shape": FLAT, "latent_dim": 8, **arguments})
+        Autoencoder.dense(**{"input_shape": FLAT, "latent_dim": 8, **arguments})
 
 
 @pytest.mark.parametrize(
@@ -644,7 +649,7 @@ def test_wrong_call_refused_before_training(call, match, rows, small):
 
 
 def test_loss_given_to_compile_refused_by_fit(rows):
-    model = Autoencoder(FLAT, 6, seed=0)
+    model = Autoencoder.dense(FLAT, 6, seed=0)
     model.compile("adam", loss="mse")
     refuses(lambda: model.fit(rows), "loss: expected none", model)
 

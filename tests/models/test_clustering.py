@@ -4,7 +4,7 @@ import contracts
 import keras
 import numpy as np
 import pytest
-from contracts import EAGERLY, Case
+from contracts import EAGERLY
 from keras import ops
 from sklearn.datasets import make_blobs, make_moons
 from sklearn.metrics import adjusted_rand_score
@@ -17,59 +17,61 @@ from utils.models.clustering import (
     NeighborClustering,
     NeighborPairs,
 )
+from utils.nn.layers import RandomAffine
+from utils.nn.likelihoods import Bernoulli
 
 IMAGE = (8, 8, 1)
 STEPS = 1 if keras.backend.backend() == "torch" else 16
-DEC = Case(
-    "deep",
-    DeepEmbeddedClustering,
-    {
-        "input_shape": (64,),
+
+
+def deep(**more):
+    """A deep embedded clustering with no argument at its default."""
+    arguments = {
         "latent_dim": 5,
         "num_clusters": 4,
         "cluster_weight": 0.5,
         "reconstruction_weight": 0.2,
+        "overcomplete": True,
         "widths": (12,),
-        "output": "bernoulli",
+        "likelihood": Bernoulli(),
         "seed": 3,
-    },
-    num_weights=10,
-)
-NEIGHBOR = Case(
-    "neighbor",
-    NeighborClustering,
-    {
-        "input_shape": IMAGE,
+    }
+    return DeepEmbeddedClustering.dense((64,), **{**arguments, **more})
+
+
+def neighbor(**more):
+    """A clustering of neighbours with no argument at its default."""
+    arguments = {
         "num_clusters": 4,
         "widths": (6, 5),
-        "network": "conv",
         "balance": 2.5,
-        "affine": {"rotation": 20.0, "shear": 0.1},
+        "augmentation": RandomAffine(rotation=20.0, shear=0.1, seed=2),
         "activation": "tanh",
         "seed": 2,
-    },
-    num_weights=6,
-    num_generators=1,
-)
-each_case = pytest.mark.parametrize(
-    "case", [DEC, NEIGHBOR], ids=["deep", "neighbor"]
-)
+    }
+    return NeighborClustering.conv(IMAGE, **{**arguments, **more})
 
 
-def rows_for(case, digits, count=60):
-    return digits.x_train[:count].reshape(-1, *case.config["input_shape"])
+WEIGHTS = {deep: 10, neighbor: 6}
+GENERATORS = {deep: 0, neighbor: 1}
+each_model = pytest.mark.parametrize("make", [deep, neighbor])
 
 
-def started(case, x):
-    """The case's model, ready for every verb."""
-    model = case.make()
-    if case is DEC:
+def rows_for(make, digits, count=60):
+    shape = (64,) if make is deep else IMAGE
+    return digits.x_train[:count].reshape(-1, *shape)
+
+
+def started(make, x, **more):
+    """A model that is ready for every verb."""
+    model = make(**more)
+    if make is deep:
         model.start_clusters(x)
     return model
 
 
-def fit_arguments(case, x):
-    return (x, x[::-1]) if case is NEIGHBOR else (x,)
+def fit_arguments(make, x):
+    return (x, x[::-1]) if make is neighbor else (x,)
 
 
 # --------------------------------------------------------------- formulas
@@ -104,7 +106,7 @@ def test_deep_divergence_equals_numpy_and_is_never_negative(rng):
     q = rng.dirichlet(np.ones(4), size=50).astype("float32")
     p = ops.convert_to_numpy(clustering.target_distribution(q))
     expected = (p * np.log(p / q)).sum(axis=1)
-    found = ops.convert_to_numpy(DEC.make().divergence(q))
+    found = ops.convert_to_numpy(deep().divergence(q))
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
     assert found.sum() > 0
 
@@ -116,7 +118,7 @@ def neighbor_loss(p, other, balance):
 
 
 def test_neighbor_loss_equals_numpy(digits):
-    model = NeighborClustering((64,), 3, widths=(8,), balance=1.5, seed=0)
+    model = NeighborClustering.dense((64,), 3, widths=(8,), balance=1.5, seed=0)
     x, other = digits.x_train[:40], digits.x_train[40:80]
     model.compile("adam")
     result = model.evaluate(x, other, batch_size=64, verbose=0)
@@ -125,7 +127,7 @@ def test_neighbor_loss_equals_numpy(digits):
 
 
 def test_neighbor_loss_smallest_when_certain_and_balanced():
-    model = NeighborClustering((4,), 4, balance=2.0, widths=(), seed=0)
+    model = NeighborClustering.dense((4,), 4, balance=2.0, widths=())
     model.set_weights([100.0 * np.eye(4), np.zeros(4)])
     model.compile("adam")
     x = np.eye(4)[np.arange(20) % 4]
@@ -136,46 +138,55 @@ def test_neighbor_loss_smallest_when_certain_and_balanced():
 # --------------------------------------------------------------- contract
 
 
-@each_case
-def test_model_every_argument_is_off_its_default_somewhere(case):
-    own = {"cluster_weight", "reconstruction_weight"}
-    if case is NEIGHBOR:
-        own = {"widths", "network", "balance", "affine", "activation", "seed"}
-    assert own <= contracts.changed_arguments(case)
+@each_model
+def test_model_config_round_trip_keeps_arguments_and_counts(make):
+    model = make(name="mine", dtype="mixed_bfloat16")
+    again = contracts.check_config_round_trip(model)
+    assert again.name == "mine" and again.num_clusters == 4
+    assert again.dtype_policy.name == "mixed_bfloat16"
+    if make is deep:
+        found = (again.cluster_weight, again.reconstruction_weight)
+        assert found == (0.5, 0.2) and again.overcomplete is True
+        assert isinstance(again.likelihood, Bernoulli)
+    else:
+        assert again.balance == 2.5 and again.augmentation.rotation == 20.0
+    assert len(again.weights) == WEIGHTS[make]
+    assert contracts.num_seed_generators(again) == GENERATORS[make]
 
 
-@each_case
-def test_model_config_round_trip_and_counts(case):
-    model = case.make()
-    contracts.check_config_round_trip(model)
-    assert len(model.weights) == case.num_weights
-    assert contracts.num_seed_generators(model) == case.num_generators
+@each_model
+def test_model_remade_from_another_seed_is_the_one_made_from_it(make):
+    again, expected = make().remake(seed=8), make(seed=8)
+    for a, b in zip(again.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
-@each_case
-def test_model_symbolic_and_eager_shapes_agree(case, digits):
-    contracts.check_symbolic_shapes(case.make(), rows_for(case, digits))
+@each_model
+def test_model_symbolic_and_eager_shapes_agree(make, digits):
+    contracts.check_symbolic_shapes(make(), rows_for(make, digits))
 
 
-@each_case
-def test_model_saved_and_loaded_same_assignments(case, digits, tmp_path):
-    x = rows_for(case, digits)
-    model = started(case, x)
+@each_model
+def test_model_saved_and_loaded_same_assignments(make, digits, tmp_path):
+    x = rows_for(make, digits)
+    model = started(make, x)
     model.compile("adam")
-    model.fit(*fit_arguments(case, x), epochs=1, verbose=0)
+    model.fit(*fit_arguments(make, x), epochs=1, verbose=0)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(again.assign(x), model.assign(x), atol=1e-6)
-    assert again.get_config() == model.get_config()
+    assert contracts.json_form(again.get_config()) == contracts.json_form(
+        model.get_config()
+    )
 
 
-@each_case
-def test_model_one_step_moves_every_trainable_weight(case, digits):
-    x = rows_for(case, digits)
-    model = started(case, x)
+@each_model
+def test_model_one_step_moves_every_trainable_weight(make, digits):
+    x = rows_for(make, digits)
+    model = started(make, x)
     before = [np.array(w) for w in model.get_weights()]
     model.compile(keras.optimizers.SGD(0.05), run_eagerly=EAGERLY)
-    model.fit(*fit_arguments(case, x), batch_size=60, epochs=1, verbose=0)
+    model.fit(*fit_arguments(make, x), batch_size=60, epochs=1, verbose=0)
     trained = {id(w) for w in model.trainable_weights}
     for weight, old, new in zip(
         model.weights, before, model.get_weights(), strict=True
@@ -184,27 +195,25 @@ def test_model_one_step_moves_every_trainable_weight(case, digits):
         assert moved == (id(weight) in trained), weight.path
 
 
-@each_case
+@each_model
 def test_model_assignments_are_distributions_and_ids_their_largest(
-    case, digits
+    make, digits
 ):
-    x = rows_for(case, digits)
-    model = started(case, x)
+    x = rows_for(make, digits)
+    model = started(make, x)
     q = model.assign(x)
     assert q.shape == (60, 4) and q.dtype == np.float32
     np.testing.assert_allclose(q.sum(axis=1), 1.0, rtol=1e-5)
     np.testing.assert_array_equal(model.cluster(x), q.argmax(axis=1))
 
 
-@each_case
-def test_model_mixed_precision_keeps_memberships_in_float32(case, digits):
-    x = rows_for(case, digits)
-    model = case.make(dtype="mixed_bfloat16")
-    if case is DEC:
-        model.start_clusters(x)
+@each_model
+def test_model_mixed_precision_keeps_memberships_in_float32(make, digits):
+    x = rows_for(make, digits)
+    model = started(make, x, dtype="mixed_bfloat16")
     assert model.assign(x).dtype == np.float32
     model.compile("adam", run_eagerly=EAGERLY)
-    history = model.fit(*fit_arguments(case, x), epochs=1, verbose=0).history
+    history = model.fit(*fit_arguments(make, x), epochs=1, verbose=0).history
     assert np.isfinite(history["loss"][0])
 
 
@@ -213,37 +222,39 @@ def test_model_mixed_precision_keeps_memberships_in_float32(case, digits):
 
 def test_deep_before_the_start_is_an_autoencoder(digits):
     x = digits.x_train[:64]
-    model = DEC.make()
+    model = deep()
     model.compile("adam")
     result = model.evaluate(x, batch_size=64, verbose=0, return_dict=True)
-    assert result["loss"] == pytest.approx(model.score(x).mean(), rel=1e-5)
+    assert result["loss"] == pytest.approx(
+        model.example_losses(x).mean(), rel=1e-5
+    )
     with pytest.raises(ValueError, match="model: expected start_clusters"):
         model.assign(x)
 
 
 def test_deep_after_the_start_adds_both_terms_by_their_weights(digits):
     x = digits.x_train[:64]
-    model = started(DEC, x)
+    model = started(deep, x)
     model.compile("adam")
     result = model.evaluate(x, batch_size=64, verbose=0, return_dict=True)
-    expected = 0.5 * result["divergence"] + 0.2 * model.score(x).mean()
+    expected = 0.5 * result["divergence"] + 0.2 * model.example_losses(x).mean()
     assert result["loss"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_deep_sample_weight_zero_leaves_rows_out(digits):
     x = digits.x_train[:32]
-    model = DEC.make()
+    model = deep()
     model.compile("adam")
     weight = np.r_[np.full(16, 2.0), np.zeros(16)]
     loss = model.evaluate(
         x, sample_weight=weight, batch_size=32, verbose=0, return_dict=True
     )["loss"]
-    assert loss == pytest.approx(model.score(x[:16]).mean(), rel=1e-5)
+    assert loss == pytest.approx(model.example_losses(x[:16]).mean(), rel=1e-5)
 
 
 def test_deep_start_puts_centres_at_the_means_of_k_means(digits):
     x = digits.x_train[:100]
-    model = DEC.make()
+    model = deep()
     ids = model.start_clusters(x, seed=1)
     codes = model.encode(x)
     for k, center in enumerate(ops.convert_to_numpy(model.centers)):
@@ -255,7 +266,9 @@ def test_deep_start_puts_centres_at_the_means_of_k_means(digits):
 
 def test_deep_training_makes_memberships_certain(digits):
     x = digits.x_train[:512]
-    model = DeepEmbeddedClustering((64,), 6, 10, widths=(32,), seed=0)
+    model = DeepEmbeddedClustering.dense(
+        (64,), 6, num_clusters=10, widths=(32,), seed=0
+    )
     model.compile(keras.optimizers.Adam(3e-3), steps_per_execution=STEPS)
     model.fit(x, batch_size=64, epochs=8, verbose=0)
     model.start_clusters(x)
@@ -267,7 +280,7 @@ def test_deep_training_makes_memberships_certain(digits):
 
 def test_deep_more_clusters_than_rows_refused(digits):
     with pytest.raises(ValueError, match="num_clusters: expected at most"):
-        DEC.make().start_clusters(digits.x_train[:3])
+        deep().start_clusters(digits.x_train[:3])
 
 
 # ----------------------------------------------- a network and neighbours
@@ -327,7 +340,7 @@ def test_pairs_wrong_argument_refused(arguments, match):
 def test_neighbor_model_finds_groups_that_hang_together(digits):
     chosen = digits.y_train < 3
     x, y = digits.x_train[chosen], digits.y_train[chosen]
-    model = NeighborClustering((64,), 3, widths=(32,), seed=0)
+    model = NeighborClustering.dense((64,), 3, widths=(32,), seed=0)
     model.compile(keras.optimizers.Adam(5e-3), steps_per_execution=STEPS)
     model.fit(NeighborPairs(x, batch_size=64), epochs=20, verbose=0)
     assert adjusted_rand_score(y, model.cluster(x)) > 0.5  # chance: 0
@@ -335,7 +348,9 @@ def test_neighbor_model_finds_groups_that_hang_together(digits):
 
 def test_neighbor_model_without_balance_collapses(digits):
     x = digits.x_train[:300]
-    model = NeighborClustering((64,), 5, widths=(16,), balance=0.0, seed=0)
+    model = NeighborClustering.dense(
+        (64,), 5, widths=(16,), balance=0.0, seed=0
+    )
     model.compile(keras.optimizers.Adam(1e-2), steps_per_execution=STEPS)
     model.fit(NeighborPairs(x, batch_size=50), epochs=15, verbose=0)
     assert len(np.unique(model.cluster(x))) <= 2
@@ -346,14 +361,14 @@ def test_neighbor_model_without_balance_collapses(digits):
     [
         ({"num_clusters": 1}, "num_clusters: expected an integer ≥ 2"),
         ({"balance": -1.0}, "balance"),
-        ({"network": "tree"}, "network"),
-        ({"input_shape": (64,), "affine": {}}, "affine: expected None unless"),
-        ({"affine": {"rotation": 200.0}}, "rotation"),
+        ({"widths": 6}, "widths"),
+        ({"seed": -1}, "seed"),
+        ({"augmentation": {"rotation": 20.0}}, "augmentation: expected a Ker"),
     ],
 )
 def test_neighbor_model_wrong_argument_refused(arguments, match):
     with pytest.raises(ValueError, match=match):
-        NeighborClustering(**{**NEIGHBOR.config, **arguments})
+        neighbor(**arguments)
 
 
 @pytest.mark.parametrize(
@@ -367,10 +382,108 @@ def test_neighbor_model_wrong_argument_refused(arguments, match):
     ],
 )
 def test_neighbor_model_fit_refuses_wrong_arrays(x, y, match):
-    model = NEIGHBOR.make()
+    model = neighbor()
     model.compile("adam")
     with pytest.raises(ValueError, match=match):
         model.fit(x, y, verbose=0)
+
+
+def test_neighbor_model_of_few_rows_is_refused_in_pairs_as_well():
+    model = NeighborClustering.dense((2,), 10)
+    model.compile("adam")
+    pairs = NeighborPairs(np.arange(18.0).reshape(9, 2))
+    with pytest.raises(ValueError, match="x: expected at least 10 rows"):
+        model.fit(pairs, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("units", "match"),
+    [((1,), "logits of shape"), ((5, 3), "logits of shape")],
+)
+def test_neighbor_model_refuses_a_network_of_other_outputs(units, match):
+    network = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(int(np.prod(units))),
+            keras.layers.Reshape(units),
+        ]
+    )
+    with pytest.raises(ValueError, match=match):
+        NeighborClustering(network)
+
+
+def test_deep_codes_have_to_be_vectors():
+    encoder = keras.Sequential(
+        [keras.Input((8, 2)), keras.layers.Conv1D(3, 2, strides=2)]
+    )
+    decoder = keras.Sequential(
+        [keras.Input((4, 3)), keras.layers.Conv1DTranspose(2, 2, strides=2)]
+    )
+    with pytest.raises(ValueError, match="encoder: expected codes that are"):
+        DeepEmbeddedClustering(encoder, decoder, 3)
+
+
+# ---------------------------------------------------- weights, containers
+
+
+@each_model
+def test_model_weights_act_as_repeated_rows(make, digits):
+    x = rows_for(make, digits)
+    model = started(make, x)
+    model.compile("adam")
+    count = np.arange(60) % 3
+    data = fit_arguments(make, x)
+    options = {"batch_size": 60, "verbose": 0, "return_dict": True}
+    found = model.evaluate(*data, sample_weight=count, **options)
+    repeated = model.evaluate(
+        *(np.repeat(part, count, axis=0) for part in data), **options
+    )
+    share = count.mean()  # weights are not normalised in a loss
+    assert found.pop("loss") == pytest.approx(
+        share * repeated.pop("loss"), rel=1e-4
+    )
+    for name in found:
+        assert found[name] == pytest.approx(repeated[name], rel=1e-4), name
+
+
+@each_model
+def test_model_weights_of_zero_move_nothing(make, digits):
+    x = rows_for(make, digits)
+    model = started(make, x)
+    model.compile(keras.optimizers.SGD(1.0), run_eagerly=EAGERLY)
+    before = model.get_weights()
+    model.fit(*fit_arguments(make, x), sample_weight=np.zeros(60), verbose=0)
+    for a, b in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@each_model
+def test_model_trains_on_batches_as_on_arrays(make, digits):
+    x = rows_for(make, digits)
+    data = fit_arguments(make, x)
+    batches = [tuple(part[i : i + 20] for part in data) for i in (0, 20, 40)]
+    weights = []
+    for given in (data, (iter(batches),)):
+        model = started(make, x)
+        model.compile(keras.optimizers.SGD(1e-3), run_eagerly=EAGERLY)
+        model.fit(*given, batch_size=20, shuffle=False, verbose=0) if (
+            given is data
+        ) else model.fit(*given, steps_per_epoch=3, verbose=0)
+        weights.append(model.get_weights())
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_neighbor_model_validation_pairs_are_used_and_checked(digits):
+    x = digits.x_train[:60]
+    model = NeighborClustering.dense((64,), 3, widths=(8,), seed=0)
+    model.compile("adam")
+    history = model.fit(
+        x, x[::-1], validation_data=(x[:20], x[20:40]), verbose=0
+    ).history
+    assert "val_agreement" in history
+    with pytest.raises(ValueError, match="y: expected the neighbour of each"):
+        model.fit(x, x, validation_data=x, verbose=0)
 
 
 # ----------------------------------------------------- classical methods

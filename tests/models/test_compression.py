@@ -4,7 +4,6 @@ import contracts
 import keras
 import numpy as np
 import pytest
-from contracts import Case
 from keras import ops
 
 from utils import metrics
@@ -12,19 +11,14 @@ from utils.data import images
 from utils.models.compression import BIT_PRICE, Compressor, EntropyCoder
 
 BACKEND = keras.backend.backend()
-CASE = Case(
-    "compressor",
-    Compressor,
-    {
-        "input_shape": (4, 4, 1),
-        "latent_dim": 6,
-        "step": 0.4,
-        "widths": (9, 7),
-        "seed": 3,
-    },
-    num_weights=6 + 6 + 2 + 2 + 5,
-    num_generators=1,
-)
+ARGUMENTS = {
+    "input_shape": (4, 4, 1),
+    "latent_dim": 6,
+    "step": 0.4,
+    "widths": (9, 7),
+    "seed": 3,
+}
+NUM_WEIGHTS = 6 + 6 + 2 + 2 + 5
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +28,19 @@ def patches():
     return np.random.default_rng(0).permutation(patches)
 
 
+def fresh(**more):
+    return Compressor.dense(**{**ARGUMENTS, **more})
+
+
 def make(**more):
     steps = {} if BACKEND == "torch" else {"steps_per_execution": 8}
-    model = CASE.make(**more)
+    model = fresh(**more)
     model.compile(keras.optimizers.Adam(2e-3), **steps)
     return model
 
 
 def started(patches, **more):
-    model = CASE.make(**more)
+    model = fresh(**more)
     model.before_training(patches)
     return model
 
@@ -50,19 +48,30 @@ def started(patches, **more):
 # ------------------------------------------------------------- contract
 
 
-def test_compressor_case_moves_every_argument_off_its_default():
-    wanted = set(contracts.constructor_defaults(Compressor))
-    assert contracts.changed_arguments(CASE) == wanted
+def test_compressor_config_round_trip_keeps_every_argument(patches):
+    model = fresh(name="mine", dtype="mixed_bfloat16")
+    again = contracts.check_config_round_trip(model)
+    assert (again.step, again.seed, again.name) == (0.4, 3, "mine")
+    assert again.dtype_policy.name == "mixed_bfloat16"
+    again = contracts.check_config_round_trip(fresh())
+    again.before_training(patches)  # the linear maps are found again
+    np.testing.assert_array_equal(
+        again.encode(patches), started(patches).encode(patches)
+    )
 
 
-def test_compressor_config_round_trip_keeps_every_argument():
-    contracts.check_config_kept(CASE, name="mine", dtype="mixed_bfloat16")
+def test_compressor_remake_is_the_one_of_other_arguments():
+    again = fresh().remake(seed=5, step=0.1)
+    for a, b in zip(
+        again.get_weights(), fresh(seed=5, step=0.1).get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_compressor_counts_weights_and_moves_the_trainable_ones(patches):
-    model = CASE.make()
-    assert len(model.weights) == CASE.num_weights
-    assert len(model.trainable_weights) == CASE.num_weights - 2
+    model = fresh()
+    assert len(model.weights) == NUM_WEIGHTS
+    assert len(model.trainable_weights) == NUM_WEIGHTS - 2
     assert contracts.num_seed_generators(model) == 1
     model.before_training(patches)
     rng = np.random.default_rng(0)  # the last layers are no longer zero
@@ -93,7 +102,7 @@ def test_compressor_mixed_precision_keeps_codes_and_bits_in_float32(patches):
     for name in ("code", "bits"):
         dtype = keras.backend.standardize_dtype(outputs[name].dtype)
         assert dtype == "float32"
-    assert np.isfinite(model.score(patches)).all()
+    assert np.isfinite(model.example_losses(patches)).all()
 
 
 # ------------------------------------------------------------ objective
@@ -210,6 +219,79 @@ def test_compressor_code_is_integers_and_noise_only_in_training(patches):
     assert np.abs(noisy[0] - noisy[1]).max() > 0.1
 
 
+def test_compressor_weights_act_as_repeated_rows_and_zeros_move_nothing(
+    patches,
+):
+    model = make()
+    model.before_training(patches)
+    x, count = patches[:60], np.arange(60) % 3
+    options = {"verbose": 0, "return_dict": True, "batch_size": 100}
+    found = model.evaluate(x, sample_weight=count, **options)
+    repeated = model.evaluate(np.repeat(x, count, axis=0), **options)
+    expected = count.mean() * repeated["loss"]
+    assert found["loss"] == pytest.approx(expected, rel=1e-4)
+    before = model.get_weights()
+    model.compile(keras.optimizers.SGD(1.0))
+    model.fit(x, sample_weight=np.zeros(60), verbose=0)
+    for a, b in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+class Batches(keras.utils.PyDataset):
+    def __init__(self, x):
+        super().__init__()
+        self.x = x
+
+    def __len__(self):
+        return len(self.x) // 100
+
+    def __getitem__(self, index):
+        return (self.x[100 * index : 100 * index + 100],)
+
+
+def test_compressor_of_batches_starts_at_the_pca_of_the_first(patches):
+    expected, model = started(patches[:100]), fresh()
+    model.compile(keras.optimizers.SGD(0.0))
+    model.fit(Batches(patches), shuffle=False, verbose=0)
+    for a, b in zip(model.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_compressor_of_a_generator_starts_where_it_is_for_good(patches):
+    model = fresh()
+    model.compile(keras.optimizers.SGD(0.0))
+    before = model.encode(patches)
+    one = iter([(patches[:100],)])
+    model.fit(one, steps_per_epoch=1, verbose=0)
+    model.fit(patches, verbose=0)
+    np.testing.assert_array_equal(model.encode(patches), before)
+
+
+def test_compressor_own_networks_and_codes_of_any_shape(patches):
+    encoder = keras.Sequential(
+        [keras.Input((4, 4, 1)), keras.layers.Conv2D(3, 2, strides=2)]
+    )
+    decoder = keras.Sequential(
+        [keras.Input((2, 2, 3)), keras.layers.Conv2DTranspose(1, 2, strides=2)]
+    )
+    model = Compressor(encoder, decoder, step=0.2)
+    model.compile("adam")
+    before = model.get_weights()
+    model.before_training(patches)  # nothing there to set to PCA
+    for a, b in zip(model.weights, before, strict=True):
+        same = np.array_equal(ops.convert_to_numpy(a), b)
+        assert same or a.path.endswith("started")
+    history = model.fit(patches, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    codes = model.encode(patches)
+    assert codes.shape == (len(patches), 2, 2, 3) and codes.dtype == np.int32
+    outputs = model.predict(patches, verbose=0)
+    assert outputs["bits"].shape == (len(patches),)
+    np.testing.assert_allclose(
+        model.decode(codes), outputs["reconstruction"], rtol=1e-4, atol=1e-5
+    )
+
+
 def test_compressor_training_lowers_the_cost_below_that_of_pca(patches):
     model = make(widths=(32,))
     model.before_training(patches)
@@ -237,7 +319,7 @@ def test_compressor_training_lowers_the_cost_below_that_of_pca(patches):
 )
 def test_compressor_bad_argument_is_named(more, match):
     with pytest.raises(ValueError, match=match):
-        CASE.make(**more)
+        fresh(**more)
 
 
 @pytest.mark.parametrize(

@@ -4,65 +4,76 @@ import contracts
 import keras
 import numpy as np
 import pytest
-from contracts import EAGERLY, Case
+from contracts import EAGERLY
 from keras import ops
 
 from utils.models.contrastive import SimCLR, VICReg, nt_xent, vicreg_terms
+from utils.nn.augmentation import Augmentation
+from utils.training import recipes
 
 IMAGE = (8, 8, 1)
-BACKEND = keras.backend.backend()
-FAST = {
-    "steps_per_execution": 8 if BACKEND == "tensorflow" else 1,
-    "jit_compile": BACKEND == "jax",
+CASES = {
+    "simclr": lambda **more: SimCLR.conv(
+        IMAGE,
+        6,
+        widths=(4,),
+        activation="elu",
+        projection=(5,),
+        augmentation=Augmentation(shift=2.0, elastic=0.5, seed=3),
+        temperature=0.2,
+        seed=3,
+        **more,
+    ),
+    "simclr_dense": lambda **more: SimCLR.dense(
+        (4, 6, 2), 6, widths=(9,), **more
+    ),
+    "simclr_own": lambda **more: SimCLR(
+        own_encoder(),
+        own_projector(),
+        augmentation=keras.layers.GaussianNoise(0.3, seed=0),
+        seed=0,
+        **more,
+    ),
+    "vicreg": lambda **more: VICReg.conv(
+        IMAGE,
+        6,
+        widths=(4,),
+        projection=(7, 5),
+        invariance=3.0,
+        variance=2.0,
+        covariance=0.5,
+        seed=1,
+        **more,
+    ),
 }
-CASES = [
-    Case(
-        "simclr",
-        SimCLR,
-        {
-            "input_shape": IMAGE,
-            "latent_dim": 6,
-            "widths": (4,),
-            "network": "conv",
-            "activation": "elu",
-            "projection": (5,),
-            "augmentation": {"shift": 2.0, "elastic": 0.5},
-            "temperature": 0.2,
-            "seed": 3,
-        },
-        num_weights=6,
-        num_generators=1,
-    ),
-    Case(
-        "simclr_dense",
-        SimCLR,
-        {
-            "input_shape": (4, 6, 2),
-            "latent_dim": 6,
-            "widths": (9,),
-            "network": "dense",
-        },
-        num_weights=8,
-        num_generators=1,
-    ),
-    Case(
-        "vicreg",
-        VICReg,
-        {
-            "input_shape": IMAGE,
-            "latent_dim": 6,
-            "widths": (4,),
-            "projection": (7, 5),
-            "invariance": 3.0,
-            "variance": 2.0,
-            "covariance": 0.5,
-            "seed": 1,
-        },
-        num_weights=8,
-        num_generators=1,
-    ),
-]
-each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+COUNTS = {  # arrays of weights, seed generators
+    "simclr": (6, 1),
+    "simclr_dense": (8, 1),
+    "simclr_own": (6, 1),
+    "vicreg": (8, 1),
+}
+each_case = pytest.mark.parametrize("case", CASES)
+
+
+def own_encoder(dtype=None):
+    """Rows of a table, not images."""
+    return keras.Sequential(
+        [keras.Input((12,)), keras.layers.Dense(6, "tanh", dtype=dtype)]
+    )
+
+
+def own_projector():
+    return keras.Sequential(
+        [
+            keras.Input((6,)),
+            keras.layers.BatchNormalization(center=False, scale=False),
+            keras.layers.Dense(5),
+        ]
+    )
+
+
+def rows_for(model, rng, n=8):
+    return rng.random((n, *model.event_shape), dtype="float32")
 
 
 def number(value):
@@ -195,26 +206,25 @@ def test_vicreg_terms_equal_numpy_where_batch_equals_width(rng):
 
 def test_cases_move_every_argument_off_its_default():
     for cls in (SimCLR, VICReg):
-        wanted = set(contracts.constructor_defaults(cls))
-        tried = set().union(
-            *(contracts.changed_arguments(c) for c in CASES if c.cls is cls)
-        )
-        elsewhere = set().union(*map(contracts.changed_arguments, CASES))
-        assert wanted <= tried | elsewhere
+        models = [make() for make in CASES.values()]
+        configs = [m.get_config() for m in models if type(m) is cls]
+        for name, default in contracts.constructor_defaults(cls).items():
+            assert any(config[name] != default for config in configs), name
 
 
 @each_case
 def test_model_config_weights_and_generators(case):
-    contracts.check_config_kept(case, name="mine")
-    model = case.make()
-    assert len(model.weights) == case.num_weights
-    assert contracts.num_seed_generators(model) == case.num_generators
+    model = CASES[case](name="mine")
+    contracts.check_config_round_trip(model)
+    assert model.get_config()["name"] == "mine"
+    assert len(model.weights) == COUNTS[case][0]
+    assert contracts.num_seed_generators(model) == COUNTS[case][1]
 
 
 @each_case
 def test_model_saved_and_loaded_encodes_and_draws_alike(case, tmp_path, rng):
-    model = case.make()
-    x = rng.random((8, *case.config["input_shape"]), dtype="float32")
+    model = CASES[case]()
+    x = rows_for(model, rng)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(loaded.encode(x), model.encode(x), rtol=1e-5)
@@ -228,20 +238,20 @@ def test_model_saved_and_loaded_encodes_and_draws_alike(case, tmp_path, rng):
 
 @each_case
 def test_model_one_step_moves_every_trainable_weight(case, rng):
-    x = rng.random((16, *case.config["input_shape"]), dtype="float32")
-    contracts.check_fit_moves_all_weights(case.make(), x)
+    model = CASES[case]()
+    contracts.check_fit_moves_all_weights(model, rows_for(model, rng, 16))
 
 
 @each_case
 def test_model_symbolic_and_eager_shapes_agree(case, rng):
-    x = rng.random((3, *case.config["input_shape"]), dtype="float32")
-    contracts.check_symbolic_shapes(case.make(), x)
+    model = CASES[case]()
+    contracts.check_symbolic_shapes(model, rows_for(model, rng, 3))
 
 
-@each_case
+@pytest.mark.parametrize("case", ["simclr", "simclr_dense", "vicreg"])
 def test_model_mixed_precision_keeps_float32_weights(case, rng):
-    model = case.make(dtype="mixed_bfloat16")
-    x = rng.random((8, *case.config["input_shape"]), dtype="float32")
+    model = CASES[case](dtype="mixed_bfloat16")
+    x = rows_for(model, rng)
     outputs = model(x)
     for value in outputs.values():
         assert keras.backend.standardize_dtype(value.dtype) == "bfloat16"
@@ -253,21 +263,56 @@ def test_model_mixed_precision_keeps_float32_weights(case, rng):
 
 @each_case
 def test_model_regularisers_reach_the_loss(case, rng):
-    x = rng.random((8, *case.config["input_shape"]), dtype="float32")
-    model = case.make()
+    model = CASES[case]()
+    x = rows_for(model, rng)
     outputs = model(x)
     plain = number(model.compute_loss(x, y_pred=outputs))
-    kernel = model.encoder.get_layer("code").kernel
+    kernel = model.encoder.layers[-1].kernel
     kernel.regularizer = keras.regularizers.L2(10.0)
     gained = number(model.compute_loss(x, y_pred=outputs)) - plain
     assert gained == pytest.approx(10 * np.sum(numbers(kernel) ** 2), rel=1e-3)
+
+
+def test_model_made_again_has_its_weights_and_views(rng):
+    model = SimCLR.dense(IMAGE, 4, widths=(6,), seed=3)
+    x = rows_for(model, rng)
+    again, other = model.remake(), model.remake(seed=4)
+    assert again.augmentation is not model.augmentation
+    contracts.assert_same_outputs(
+        contracts.numpy_tree(again(x)), contracts.numpy_tree(model(x))
+    )
+    assert (other.seed, other.augmentation.seed) == (4, 4)
+    assert not np.allclose(other.encode(x), model.encode(x))
+
+
+def test_simclr_weights_multiply_the_pairs_terms(rng):
+    model = SimCLR.dense(IMAGE, 4, widths=(6,), seed=3)
+    x, weights = rows_for(model, rng), rng.random(8).astype("float32")
+    outputs = model(x)
+    terms = numbers(nt_xent(outputs["first"], outputs["second"], 0.5))
+    loss = model.compute_loss(x, y_pred=outputs, sample_weight=weights)
+    assert number(loss) == pytest.approx(np.mean(weights * terms), rel=1e-5)
+    before = model.get_weights()
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=EAGERLY)
+    model.fit(x, sample_weight=np.zeros(8), verbose=0)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_vicreg_refuses_weights_of_rows(rng):
+    model = CASES["vicreg"]()
+    model.compile("sgd", run_eagerly=EAGERLY)
+    x = rows_for(model, rng)
+    for refused in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match="sample_weight: expected None: "):
+            refused(x, sample_weight=np.ones(8), verbose=0)
 
 
 # ------------------------------------------------------------ what they learn
 
 
 def trained(model, x, steps=90):
-    model.compile(keras.optimizers.Adam(3e-3), **FAST)
+    recipes.compile(model, 3e-3)
     rows = np.arange(64 * steps) % len(x)
     history = model.fit(x[rows], batch_size=64, epochs=1, verbose=0)
     return history.history
@@ -275,7 +320,7 @@ def trained(model, x, steps=90):
 
 def test_simclr_finds_partners_better_than_chance(digits):
     x = digits.x_train.reshape(-1, *IMAGE)
-    model = SimCLR(IMAGE, 32, widths=(64,), network="dense", seed=0)
+    model = SimCLR.dense(IMAGE, 32, widths=(64,), seed=0)
     trained(model, x)
     result = model.evaluate(x[:512], batch_size=64, verbose=0, return_dict=True)
     assert result["loss"] < np.log(127) - 0.5
@@ -286,11 +331,10 @@ def test_vicreg_without_its_two_guards_collapses(digits):
     x = digits.x_train.reshape(-1, *IMAGE)
     spread = {}
     for guard in (25.0, 0.0):
-        model = VICReg(
+        model = VICReg.dense(
             IMAGE,
             16,
             widths=(64,),
-            network="dense",
             variance=guard,
             covariance=guard / 25,
             seed=0,
@@ -305,31 +349,76 @@ def test_vicreg_without_its_two_guards_collapses(digits):
 
 
 @pytest.mark.parametrize(
-    ("change", "match"),
+    ("make", "match"),
     [
-        ({"temperature": 0.0}, "temperature: expected"),
-        ({"projection": ()}, "projection: expected at least one width"),
-        ({"augmentation": 3}, "augmentation: expected a dict"),
+        (lambda: SimCLR.dense(IMAGE, 4, temperature=0.0), "temperature: exp"),
         (
-            {"input_shape": (64,), "network": "dense"},
-            "input_shape: expected an image",
+            lambda: SimCLR.dense(IMAGE, 4, projection=()),
+            "projection: expected at least one width",
         ),
-        ({"network": "rnn"}, "network: expected one of"),
-        ({"seed": -1}, "seed: expected"),
+        (
+            lambda: SimCLR.dense(IMAGE, 4, augmentation={"shift": 2.0}),
+            "augmentation: expected a Keras layer",
+        ),
+        (
+            lambda: SimCLR.dense((64,), 4),
+            r"augmentation: expected a layer for rows of shape \(64,\)",
+        ),
+        (
+            lambda: SimCLR.dense(
+                IMAGE, 4, augmentation=keras.layers.ZeroPadding2D(1)
+            ),
+            r"augmentation: expected views of shape \(None, 8, 8, 1\); "
+            r"received \(None, 10, 10, 1\)",
+        ),
+        (
+            lambda: SimCLR.dense((64,), 4, augmentation=Augmentation()),
+            "inputs: expected images",
+        ),
+        (lambda: SimCLR.conv(IMAGE, 4, widths=()), "widths: expected at least"),
+        (lambda: SimCLR.dense(IMAGE, 4, seed=-1), "seed: expected"),
+        (
+            lambda: SimCLR(own_encoder(), own_encoder()),
+            r"projector: expected inputs of shape \(6,\), the encoder's "
+            r"codes; received \(12,\)",
+        ),
+        (
+            lambda: VICReg(
+                own_encoder(),
+                keras.Sequential(
+                    [keras.Input((6,)), keras.layers.Reshape((3, 2))]
+                ),
+            ),
+            "projector: expected a vector for each code",
+        ),
+        (lambda: VICReg.dense(IMAGE, 4, invariance=-1.0), "invariance: exp"),
+        (lambda: VICReg.dense(IMAGE, 4, variance=-1.0), "variance: exp"),
+        (lambda: VICReg.dense(IMAGE, 4, covariance=-1.0), "covariance: exp"),
     ],
-    ids=lambda value: str(next(iter(value))) if isinstance(value, dict) else "",
 )
-def test_simclr_refuses_bad_arguments(change, match):
-    arguments = {"input_shape": IMAGE, "latent_dim": 4, "widths": (4,)}
+def test_model_refuses_bad_arguments(make, match):
     with pytest.raises(ValueError, match=match):
-        SimCLR(**{**arguments, **change})
+        make()
 
 
+class OneRow(keras.utils.PyDataset):
+    """A batch that has nothing to compare."""
+
+    num_batches = 1
+
+    def __getitem__(self, index):
+        return (np.zeros((1, *IMAGE), "float32"),)
+
+
+@pytest.mark.parametrize("cls", [SimCLR, VICReg])
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({"x": np.zeros((20, *IMAGE)), "batch_size": 32}, "at least 32 rows"),
-        ({"x": np.zeros((20, *IMAGE))}, "at least 32 rows"),
+        ({"x": np.zeros((1, *IMAGE))}, "x: expected at least 2 rows"),
+        (
+            {"x": np.zeros((33, *IMAGE))},
+            "batch_size: expected one that leaves no batch of fewer than 2",
+        ),
         (
             {"x": np.zeros((20, *IMAGE)), "batch_size": 1},
             "batch_size: expected",
@@ -344,18 +433,49 @@ def test_simclr_refuses_bad_arguments(change, match):
             },
             "validation_data: expected shape",
         ),
+        (
+            {
+                "x": np.zeros((40, *IMAGE)),
+                "validation_data": np.zeros((33, *IMAGE)),
+            },
+            "batch_size: expected one that leaves no batch",
+        ),
+        (
+            {"x": OneRow(), "shuffle": False},
+            "x, batch 1: expected at least 2 rows; received 1",
+        ),
     ],
-    ids=["few", "few_default", "one", "shape", "nan", "target", "validation"],
+    ids=[
+        "one_row",
+        "last_of_one",
+        "batches_of_one",
+        "shape",
+        "nan",
+        "target",
+        "validation",
+        "validation_last_of_one",
+        "batches",
+    ],
 )
-def test_fit_refuses_bad_rows_before_training(arguments, match):
-    model = SimCLR(IMAGE, 4, widths=(4,))
-    model.compile("adam")
+def test_fit_refuses_bad_rows_before_training(cls, arguments, match):
+    model = cls.dense(IMAGE, 4, widths=(4,), seed=0)
+    model.compile("adam", run_eagerly=EAGERLY)
+    before = model.get_weights()
     with pytest.raises(ValueError, match=match):
-        model.fit(**arguments)
+        model.fit(**arguments, verbose=0)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_evaluate_refuses_a_last_batch_of_one_row():
+    model = SimCLR.dense(IMAGE, 4, widths=(4,))
+    model.compile("adam")
+    with pytest.raises(ValueError, match="leaves no batch of fewer than 2"):
+        model.evaluate(np.zeros((33, *IMAGE)), verbose=0)
 
 
 def test_fit_refuses_a_loss_of_the_user():
-    model = VICReg(IMAGE, 4, widths=(4,))
+    model = VICReg.conv(IMAGE, 4, widths=(4,))
     model.compile("adam", loss="mse")
     with pytest.raises(ValueError, match="loss: expected none in compile"):
         model.fit(np.zeros((40, *IMAGE)))

@@ -4,20 +4,15 @@ import contracts
 import keras
 import numpy as np
 import pytest
-from contracts import Case
 from keras import ops
 
 from utils.baselines.markov import MarkovModel
 from utils.data import genomes
 from utils.models.motifs import MotifAutoencoder
+from utils.nn.likelihoods import OneHot
 
 STEPS = 1 if keras.backend.backend() == "torch" else 8
-CASE = Case(
-    "motifs",
-    MotifAutoencoder,
-    {"length": 20, "num_motifs": 3, "kernel_size": 6, "seed": 2},
-    num_weights=4,
-)
+ARGUMENTS = {"length": 20, "num_motifs": 3, "kernel_size": 6, "seed": 2}
 
 # -------------------------------------------------------------- encodings
 
@@ -161,6 +156,10 @@ def test_planted_motifs_wrong_arguments_refused():
         genomes.planted_motifs(("TATNAT",))
 
 
+def make(**more):
+    return MotifAutoencoder.conv(**{**ARGUMENTS, **more})
+
+
 @pytest.fixture(scope="module")
 def strings():
     texts, _ = genomes.planted_motifs(("TATA",), 40, 20, seed=0)
@@ -168,16 +167,21 @@ def strings():
 
 
 def test_motif_autoencoder_round_trips_and_counts(strings):
-    model = CASE.make()
-    contracts.check_config_round_trip(model)
-    assert len(model.weights) == CASE.num_weights
-    changed = {"num_motifs", "kernel_size", "seed"}
-    assert changed <= contracts.changed_arguments(CASE)
+    model = make()
+    again = contracts.check_config_round_trip(model)
+    assert (again.places, again.num_motifs) == (15, 3)
+    assert len(model.weights) == 4
     contracts.check_symbolic_shapes(model, strings)
+    for a, b in zip(
+        model.remake(seed=4).get_weights(),
+        make(seed=4).get_weights(),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_motif_autoencoder_saved_and_loaded_same_outputs(strings, tmp_path):
-    model = CASE.make()
+    model = make()
     model.compile("adam")
     model.fit(strings, epochs=1, verbose=0)
     model.save(tmp_path / "model.keras")
@@ -189,7 +193,7 @@ def test_motif_autoencoder_saved_and_loaded_same_outputs(strings, tmp_path):
 
 
 def test_motif_autoencoder_one_step_moves_every_weight(strings):
-    model = CASE.make()
+    model = make()
     # the decoder starts at zero, which stops the encoder's gradient
     rng = np.random.default_rng(0)
     model.set_weights(
@@ -199,7 +203,7 @@ def test_motif_autoencoder_one_step_moves_every_weight(strings):
 
 
 def test_motif_autoencoder_code_keeps_the_best_place_of_a_kernel(strings):
-    code = CASE.make().encode(strings)
+    code = make().encode(strings)
     assert code.shape == (40, 15, 3)
     best = code.max(axis=1, keepdims=True)  # words that repeat may tie
     assert ((code == 0) | (code == best)).all()
@@ -208,14 +212,96 @@ def test_motif_autoencoder_code_keeps_the_best_place_of_a_kernel(strings):
 
 
 def test_motif_autoencoder_untrained_costs_two_bits_a_base(strings):
-    score = CASE.make().score(strings)
-    np.testing.assert_allclose(score, 20 * np.log(4), rtol=1e-5)
+    loss = make().example_losses(strings)
+    np.testing.assert_allclose(loss, 20 * np.log(4), rtol=1e-5)
+
+
+def test_motif_autoencoder_loss_equals_numpy_and_weights_repeat_rows(strings):
+    model = make()
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
+    model.compile(keras.optimizers.SGD(1.0))
+    p = model.predict(strings, verbose=0)["reconstruction"].astype("float64")
+    np.testing.assert_allclose(p.sum(axis=2), 1.0, rtol=1e-5)
+    losses = -(strings * np.log(p)).sum(axis=(1, 2))
+    np.testing.assert_allclose(model.example_losses(strings), losses, rtol=1e-4)
+    count = np.arange(40) % 3
+    found = model.evaluate(
+        strings, sample_weight=count, batch_size=40, verbose=0
+    )[0]
+    assert found == pytest.approx((count * losses).mean(), rel=1e-4)
+    before = model.get_weights()
+    model.fit(strings, sample_weight=np.zeros(40), verbose=0)
+    for a, b in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_motif_autoencoder_patterns_are_the_decoder_s_kernels():
+    model = make()
+    kernel, bias = np.random.default_rng(0).normal(size=(2, 6, 4, 3))
+    model.decoder.set_weights([kernel, bias[0, :, 0]])
+    logits = kernel + bias[0, :, 0][:, None]  # (size, 4, motifs)
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(
+        model.motifs(), np.moveaxis(shares, 2, 0), rtol=1e-4
+    )
+
+
+def test_motif_autoencoder_own_networks_over_another_alphabet():
+    encoder = keras.Sequential(
+        [
+            keras.Input((12, 7)),
+            keras.layers.Conv1D(5, 3, activation="relu"),
+            keras.layers.Conv1D(2, 1),
+        ]
+    )
+    decoder = keras.Sequential(
+        [keras.Input((10, 2)), keras.layers.Conv1DTranspose(7, 3)]
+    )
+    model = MotifAutoencoder(encoder, decoder)
+    assert model.motifs().shape == (2, 3, 7)
+    x = np.eye(7)[np.random.default_rng(0).integers(7, size=(8, 12))]
+    assert model.encode(x).shape == (8, 10, 2)
+    flat = keras.Sequential(
+        [keras.Input((12, 7)), keras.layers.Flatten(), keras.layers.Dense(2)]
+    )
+    back = keras.Sequential(
+        [
+            keras.Input((2,)),
+            keras.layers.Dense(84),
+            keras.layers.Reshape((12, 7)),
+        ]
+    )
+    with pytest.raises(ValueError, match=r"encoder: .* to \(2,\)"):
+        MotifAutoencoder(flat, back)
+
+
+def test_one_hot_likelihood_sums_to_one_and_draws_its_mean(rng):
+    likelihood = OneHot()
+    raw = rng.normal(size=(1, 2, 3)).astype("float32")
+    outputs = likelihood.outputs(raw)
+    every = np.array(
+        [[np.eye(3)[a], np.eye(3)[b]] for a in range(3) for b in range(3)]
+    )
+    repeated = {k: np.repeat(v, 9, axis=0) for k, v in outputs.items()}
+    nats = ops.convert_to_numpy(
+        likelihood.negative_log_likelihood(every, repeated)
+    )
+    assert np.exp(-nats).sum() == pytest.approx(1.0, rel=1e-5)
+    many = {k: np.repeat(v, 20_000, axis=0) for k, v in outputs.items()}
+    drawn = likelihood.sample(many, np.random.default_rng(0))
+    np.testing.assert_array_equal(drawn.sum(axis=2), 1.0)
+    np.testing.assert_allclose(
+        drawn.mean(axis=0),
+        ops.convert_to_numpy(outputs["reconstruction"])[0],
+        atol=0.015,
+    )
 
 
 def test_motif_autoencoder_learns_a_planted_motif():
     texts, starts = genomes.planted_motifs(("TATAATGC",), 400, 24, seed=0)
     x = genomes.one_hot(texts)
-    model = MotifAutoencoder(24, num_motifs=3, kernel_size=10, seed=0)
+    model = MotifAutoencoder.conv(24, num_motifs=3, kernel_size=10, seed=0)
     model.compile(keras.optimizers.Adam(0.03), steps_per_execution=STEPS)
     model.fit(x, batch_size=40, epochs=20, verbose=0)
     places = model.encode(x).argmax(axis=1)
@@ -240,15 +326,16 @@ def test_motif_autoencoder_learns_a_planted_motif():
 )
 def test_motif_autoencoder_wrong_argument_refused(arguments, match):
     with pytest.raises(ValueError, match=match):
-        MotifAutoencoder(**{**CASE.config, **arguments})
+        make(**arguments)
 
 
 def test_motif_autoencoder_wrong_arrays_refused(strings):
-    model = CASE.make()
+    model = make()
     model.compile("adam")
     with pytest.raises(ValueError, match=r"x: expected shape \(n, 20, 4\)"):
         model.fit(strings[:, :19], verbose=0)
     with pytest.raises(ValueError, match="x: expected finite"):
-        model.score(np.full((2, 20, 4), np.nan))
-    with pytest.raises(ValueError, match=r"values in \[0, 1\]"):
-        model.encode(strings * 2)
+        model.encode(np.full((2, 20, 4), np.nan))
+    for verb in (model.fit, model.evaluate, model.example_losses):
+        with pytest.raises(ValueError, match=r"values in \[0, 1\]"):
+            verb(strings * 2)

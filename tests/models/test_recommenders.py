@@ -453,7 +453,7 @@ def test_autorec_learns_hidden_ratings_better_than_item_means(dropout):
     kept = np.where(train, made.values, 0)
     x, mask = kept.T, train.T
     mean = made.values[train].mean()
-    model = AutoRec(150, 30, penalty=0.05, offset=mean, dropout=dropout, seed=0)
+    model = AutoRec.dense(150, 30, penalty=0.05, offset=mean, dropout=dropout, seed=0)
     model.compile(keras.optimizers.Adam(5e-3), steps_per_execution=STEPS)
     copies = 8 if BACKEND == "tensorflow" else 1
     model.fit(
@@ -519,7 +519,7 @@ def test_multvae_probabilities_sum_to_one(feedback):
 
 
 def test_multvae_loss_is_the_negative_bound_without_the_coefficient(feedback):
-    model = MultVAE(12, 3, widths=(7,), beta=1.0, seed=0)
+    model = MultVAE.dense(12, 3, widths=(7,), beta=1.0, seed=0)
     model.compile("adam")
     result = model.evaluate(feedback, verbose=0, return_dict=True)
     assert result["loss"] == pytest.approx(
@@ -551,7 +551,7 @@ def test_multvae_finds_hidden_items_better_than_popularity(rng):
     x = (rng.random((240, 24)) < chance).astype("float32")
     x = x[x.sum(1) >= 2]
     seen, hidden = ranking.hide_items(x, 0.3, min_items=4)
-    model = MultVAE(24, 8, widths=(32,), beta=0.1, seed=0)
+    model = MultVAE.dense(24, 8, widths=(32,), beta=0.1, seed=0)
     model.compile(keras.optimizers.Adam(1e-2), steps_per_execution=STEPS)
     model.fit(seen, epochs=40, batch_size=32, verbose=0)
     popular = (

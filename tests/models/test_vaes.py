@@ -17,6 +17,7 @@ from utils.models._latent_models import LatentModel
 from utils.models._variational import VariationalModel
 from utils.models.vaes import VAE, ConditionalVAE, SemiSupervisedVAE
 from utils.nn import backend, losses
+from utils.nn.likelihoods import DiscretizedLogistic, Gaussian
 
 BACKEND = keras.backend.backend()
 FLAT, IMAGE = (64,), (8, 8, 1)
@@ -71,7 +72,7 @@ def at_state(model, function):
 
 
 def test_defaults_are_the_784_400_20_model():
-    model = VAE()
+    model = VAE.dense()
     assert model.event_shape == (28, 28, 1)
     kernels = [
         layer.get_weights()[0].shape
@@ -90,7 +91,7 @@ def test_defaults_are_the_784_400_20_model():
 
 
 def test_encoder_gives_mean_and_log_variance_and_parts_share_nothing(rows):
-    model = VAE(FLAT, 5, widths=(12,), seed=0)
+    model = VAE.dense(FLAT, 5, widths=(12,), seed=0)
     heads = model.encoder(rows[:7])
     assert set(heads) == {"mean", "log_var"}
     assert {tuple(value.shape) for value in heads.values()} == {(7, 5)}
@@ -101,7 +102,7 @@ def test_encoder_gives_mean_and_log_variance_and_parts_share_nothing(rows):
 
 def test_same_seed_same_model_and_other_seed_another():
     first, second, third = (
-        VAE(FLAT, 5, seed=seed).get_weights() for seed in (1, 1, 2)
+        VAE.dense(FLAT, 5, seed=seed).get_weights() for seed in (1, 1, 2)
     )
     for a, b, c in zip(first, second, third, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -109,7 +110,7 @@ def test_same_seed_same_model_and_other_seed_another():
 
 
 def test_two_heads_start_from_different_weights():
-    model = VAE(FLAT, 5, seed=1)
+    model = VAE.dense(FLAT, 5, seed=1)
     mean, log_var = (
         model.encoder.get_layer(name).get_weights()[0]
         for name in ("code", "log_var")
@@ -156,13 +157,12 @@ def numpy_loss(model, x, outputs, beta):
 def test_loss_equals_numpy_with_the_samplers_state_reset(
     likelihood, beta, rows
 ):
-    model = VAE(
+    model = VAE.dense(
         FLAT,
         5,
         widths=(12,),
         likelihood=likelihood,
         levels=17,
-        # SciPy's difference of two nearly equal numbers wants a wide scale
         scale=0.5 if likelihood == "discretized" else "learned",
         beta=beta,
         seed=0,
@@ -185,7 +185,7 @@ def test_loss_equals_numpy_with_the_samplers_state_reset(
 
 
 def test_metrics_are_the_parts_of_the_loss(rows):
-    model = compiled(spread_weights(VAE(FLAT, 5, beta=3.0, seed=0)))
+    model = compiled(spread_weights(VAE.dense(FLAT, 5, beta=3.0, seed=0)))
     result = model.evaluate(rows, batch_size=200, verbose=0, return_dict=True)
     assert set(result) == {"loss", "nll", "kl", "mse"}
     assert result["kl"] > 0.1
@@ -195,7 +195,7 @@ def test_metrics_are_the_parts_of_the_loss(rows):
 
 
 def test_loss_does_not_change_when_the_batch_is_repeated(rows):
-    model = spread_weights(VAE(FLAT, 5, seed=0))
+    model = spread_weights(VAE.dense(FLAT, 5, seed=0))
     outputs = model(rows[:50])
     twice = {k: ops.concatenate([v, v]) for k, v in outputs.items()}
     once = model.compute_loss(x=rows[:50], y_pred=outputs)
@@ -206,7 +206,7 @@ def test_loss_does_not_change_when_the_batch_is_repeated(rows):
 
 
 def test_log_variance_bias_enters_the_loss_by_the_closed_form(rows):
-    model = VAE(FLAT, 5, widths=(), seed=0)
+    model = VAE.dense(FLAT, 5, widths=(), seed=0)
     outputs = model(rows)
 
     def loss(log_var):
@@ -223,7 +223,7 @@ def test_sample_weight_zero_rows_do_not_count(rows):
     weight = np.repeat([1.0, 0.0], 100)
     results = []
     for x, w in ((rows, weight), (rows[:100], None)):
-        model = compiled(spread_weights(VAE(FLAT, 5, seed=0)))
+        model = compiled(spread_weights(VAE.dense(FLAT, 5, seed=0)))
         # without noise the two calls are comparable
         model.encoder.get_layer("log_var").bias.assign(np.full(5, -60.0))
         kernel = model.encoder.get_layer("log_var").kernel
@@ -245,7 +245,7 @@ def test_sample_weight_zero_rows_do_not_count(rows):
 
 
 def test_free_bits_floor_each_unit_while_training_only(rows):
-    model = VAE(FLAT, 3, free_bits=0.5, seed=0)
+    model = VAE.dense(FLAT, 3, free_bits=0.5, seed=0)
     outputs = dict(model(rows))
     means = np.array([0.0, 0.1, 2.0])  # KL 0, 0.005 and 2 nats
     outputs["mean"] = ops.convert_to_tensor(np.tile(means, (200, 1)))
@@ -260,7 +260,7 @@ def test_free_bits_floor_each_unit_while_training_only(rows):
 
 
 def test_warm_up_grows_linearly_and_validation_does_not_see_it(rows):
-    model = compiled(VAE(FLAT, 3, beta=2.0, warmup_steps=4, seed=0))
+    model = compiled(VAE.dense(FLAT, 3, beta=2.0, warmup_steps=4, seed=0))
     outputs = dict(model(rows))
     outputs["mean"] = ops.ones((200, 3))  # KL 1.5 nats
     outputs["log_var"] = ops.zeros((200, 3))
@@ -283,7 +283,7 @@ def test_warm_up_counts_compiled_steps_and_survives_saving(
     if BACKEND == "torch" and steps > 1:
         pytest.skip("Keras refuses it on PyTorch")
     model = compiled(
-        VAE(FLAT, 3, warmup_steps=100, seed=0), steps_per_execution=steps
+        VAE.dense(FLAT, 3, warmup_steps=100, seed=0), steps_per_execution=steps
     )
     model.fit(rows, batch_size=20, epochs=3, verbose=0)
     assert int(ops.convert_to_numpy(model.steps_done)) == 30
@@ -300,7 +300,7 @@ def test_warm_up_counts_compiled_steps_and_survives_saving(
 
 
 def test_two_passes_differ_and_a_tiny_variance_gives_the_mean(rows):
-    model = VAE(FLAT, 5, seed=0)
+    model = VAE.dense(FLAT, 5, seed=0)
     first, second = (
         ops.convert_to_numpy(model(rows)["code"]) for _ in range(2)
     )
@@ -320,7 +320,7 @@ def test_two_passes_differ_and_a_tiny_variance_gives_the_mean(rows):
 
 
 def test_encoder_and_decoder_both_receive_gradients(rows):
-    model = VAE(FLAT, 5, widths=(12,), beta=0.0, seed=0)
+    model = VAE.dense(FLAT, 5, widths=(12,), beta=0.0, seed=0)
     model.compile(keras.optimizers.SGD(0.1))
     before = model.get_weights()
     model.fit(rows, batch_size=200, verbose=0)
@@ -330,7 +330,7 @@ def test_encoder_and_decoder_both_receive_gradients(rows):
 
 
 def test_sample_is_seeded_bounded_and_varied():
-    model = spread_weights(VAE(IMAGE, 5, widths=(12,), seed=0), size=0.5)
+    model = spread_weights(VAE.dense(IMAGE, 5, widths=(12,), seed=0), size=0.5)
     first = model.sample(10, seed=3)
     assert first.shape == (10, 8, 8, 1)
     assert first.dtype == np.float32
@@ -342,7 +342,7 @@ def test_sample_is_seeded_bounded_and_varied():
 
 def test_sample_without_seed_goes_on_and_repeats_with_the_models_seed():
     def two():
-        model = spread_weights(VAE(FLAT, 5, seed=0))
+        model = spread_weights(VAE.dense(FLAT, 5, seed=0))
         return model.sample(4), model.sample(4)
 
     first, second = two()
@@ -353,7 +353,7 @@ def test_sample_without_seed_goes_on_and_repeats_with_the_models_seed():
 def test_sample_decodes_standard_normal_codes():
     # a linear decoder passes the prior's moments on: Cov x = W Wᵀ
     model = spread_weights(
-        VAE((6,), 3, widths=(), likelihood="gaussian", seed=0)
+        VAE.dense((6,), 3, widths=(), seed=0, likelihood=Gaussian())
     )
     w, b = model.decoder.get_layer("flat_output").get_weights()
     x = model.sample(100_000, seed=0)
@@ -388,7 +388,7 @@ def linear_gaussian():
 
 def hand_set(w, b, precision, shift=0.0, widen=1.0):
     """The model with its exact posterior, or with one that is off."""
-    model = VAE((6,), 2, widths=(), likelihood="gaussian", scale=SIGMA, seed=0)
+    model = VAE.dense((6,), 2, widths=(), seed=0, likelihood=Gaussian(SIGMA))
     model.decoder.get_layer("flat_output").set_weights([w.T, b])
     kernel = w / SIGMA**2 / precision
     model.encoder.get_layer("code").set_weights([kernel, -b @ kernel + shift])
@@ -456,7 +456,7 @@ def test_estimates_do_not_depend_on_the_size_of_pieces(
 
 
 def test_estimates_are_repeated_by_their_seed_and_ordered_by_row(rows):
-    model = VAE(FLAT, 5, likelihood="gaussian", scale=1.0, seed=0)
+    model = VAE.dense(FLAT, 5, seed=0, likelihood=Gaussian(1.0))
     posterior_is_prior(model)
     x = rows * np.linspace(0, 10, 200)[:, None]
     first = model.log_likelihood(x, 20, seed=1)
@@ -468,7 +468,9 @@ def test_estimates_are_repeated_by_their_seed_and_ordered_by_row(rows):
 
 
 def test_score_is_minus_the_elbo_whatever_beta(rows):
-    model = compiled(spread_weights(VAE(FLAT, 5, beta=70.0, seed=0), size=0.03))
+    model = compiled(
+        spread_weights(VAE.dense(FLAT, 5, beta=70.0, seed=0), size=0.03)
+    )
     result = model.evaluate(rows, verbose=0, return_dict=True)
     np.testing.assert_allclose(
         model.score(rows, seed=1), -model.elbo(rows, seed=1), rtol=1e-5
@@ -482,7 +484,7 @@ def test_score_is_minus_the_elbo_whatever_beta(rows):
 def test_learned_scale_finds_the_noise_of_the_data(rng):
     x = rng.normal(0, 0.6, (2000, 4)).astype("float32")
     model = compiled(
-        VAE((4,), 1, widths=(), likelihood="gaussian", seed=0), 0.01
+        VAE.dense((4,), 1, widths=(), seed=0, likelihood=Gaussian()), 0.01
     )
     model.fit(x, batch_size=100, epochs=20, verbose=0)
     # nothing to encode: the best model is N(0, 0.6² I), 0.91 nats an entry
@@ -494,8 +496,8 @@ def test_learned_scale_finds_the_noise_of_the_data(rng):
 
 def test_discretized_bound_is_a_probability_over_grey_levels(rng):
     # one pixel: the estimates for all its levels together are one
-    model = VAE(
-        (1,), 1, widths=(4,), likelihood="discretized", levels=17, seed=0
+    model = VAE.dense(
+        (1,), 1, widths=(4,), seed=0, likelihood=DiscretizedLogistic(levels=17)
     )
     posterior_is_prior(model)  # the weights are p(x | z)
     every = np.arange(17)[:, None] / 16
@@ -520,7 +522,7 @@ def faster(model, rate, steps=18):
 
 @pytest.mark.slow
 def test_digits_training_uses_the_code(digits):
-    model = faster(VAE(FLAT, 8, widths=(128,), seed=0), 3e-3)
+    model = faster(VAE.dense(FLAT, 8, widths=(128,), seed=0), 3e-3)
     model.fit(digits.x_train, batch_size=64, epochs=10, verbose=0)
     result = model.evaluate(digits.x_val, verbose=0, return_dict=True)
     mean_image = digits.x_train.mean(axis=0)
@@ -538,7 +540,7 @@ def test_digits_training_uses_the_code(digits):
 def test_pixel_mean_reduction_is_the_same_as_beta_times_pixels(rows):
     # the trap of every built-in loss: mean over pixels, sum over code units
     # Keras clips probabilities, so they stay away from 0 and 1 here
-    model = spread_weights(VAE(FLAT, 5, beta=64.0, seed=0), size=0.02)
+    model = spread_weights(VAE.dense(FLAT, 5, beta=64.0, seed=0), size=0.02)
     outputs = model(rows)
     trap = ops.mean(
         keras.losses.binary_crossentropy(rows, outputs["reconstruction"])
@@ -552,7 +554,7 @@ def test_pixel_mean_reduction_is_the_same_as_beta_times_pixels(rows):
 
 @pytest.fixture(scope="module")
 def conditional():
-    return spread_weights(ConditionalVAE(FLAT, 4, widths=(12,), seed=0))
+    return spread_weights(ConditionalVAE.dense(FLAT, 4, widths=(12,), seed=0))
 
 
 def test_conditional_label_reaches_encoder_and_decoder(conditional, rows):
@@ -572,9 +574,7 @@ def test_conditional_label_reaches_encoder_and_decoder(conditional, rows):
 
 @pytest.mark.parametrize("network", ["dense", "conv"])
 def test_conditional_label_enters_as_scaled_one_hot(network, rows):
-    model = ConditionalVAE(
-        IMAGE, 4, widths=(6,), network=network, num_classes=3, seed=0
-    )
+    model = ConditionalVAE.dense(IMAGE, 4, widths=(6,), num_classes=3, seed=0)
     x = rows.reshape(-1, *IMAGE)[:5]
     hot = np.eye(3, dtype="float32")[[2, 0, 1, 1, 2]]
     heads = model.posterior(x, hot)
@@ -592,7 +592,7 @@ def test_conditional_label_enters_as_scaled_one_hot(network, rows):
 
 
 def test_conditional_fit_predict_and_sample(rows, labels):
-    model = compiled(ConditionalVAE(FLAT, 4, widths=(12,), seed=0))
+    model = compiled(ConditionalVAE.dense(FLAT, 4, widths=(12,), seed=0))
     history = model.fit(
         rows,
         labels,
@@ -611,7 +611,7 @@ def test_conditional_fit_predict_and_sample(rows, labels):
 
 
 def test_conditional_sample_weight_and_validation_weight(rows, labels):
-    model = compiled(ConditionalVAE(FLAT, 4, widths=(12,), seed=0))
+    model = compiled(ConditionalVAE.dense(FLAT, 4, widths=(12,), seed=0))
     history = model.fit(
         rows,
         labels,
@@ -627,7 +627,7 @@ def test_conditional_sample_weight_and_validation_weight(rows, labels):
 def test_conditional_learns_what_the_class_says(digits):
     # without use of the code: the mean image of the class is far better than
     # the mean image of all
-    model = faster(ConditionalVAE(FLAT, 2, widths=(64,), seed=0), 5e-3)
+    model = faster(ConditionalVAE.dense(FLAT, 2, widths=(64,), seed=0), 5e-3)
     model.fit(
         digits.x_train, digits.y_train, batch_size=64, epochs=10, verbose=0
     )
@@ -665,7 +665,7 @@ def test_semi_supervised_beats_logistic_regression_on_the_same_labels(digits):
         chosen, y = few_labels(digits, 5, seed)
         baseline = sklearn.linear_model.LogisticRegression(max_iter=2000)
         baseline.fit(digits.x_train[chosen], digits.y_train[chosen])
-        model = SemiSupervisedVAE(
+        model = SemiSupervisedVAE.dense(
             FLAT,
             4,
             widths=(128,),
@@ -682,7 +682,7 @@ def test_semi_supervised_beats_logistic_regression_on_the_same_labels(digits):
 
 @pytest.fixture(scope="module")
 def semi():
-    model = SemiSupervisedVAE(
+    model = SemiSupervisedVAE.dense(
         FLAT, 3, widths=(10,), num_classes=4, alpha=5.0, beta=2.0, seed=0
     )
     return spread_weights(model)
@@ -758,7 +758,7 @@ def test_semi_supervised_verbs(semi, rows):
 
 
 def test_semi_supervised_bounds_sum_the_class_out(rows):
-    semi = SemiSupervisedVAE(FLAT, 3, widths=(10,), num_classes=4, seed=0)
+    semi = SemiSupervisedVAE.dense(FLAT, 3, widths=(10,), num_classes=4, seed=0)
     spread_weights(semi, size=0.05)
     x = rows[:30]
     elbo, weighted = (
@@ -780,7 +780,7 @@ def test_semi_supervised_bounds_sum_the_class_out(rows):
 
 def test_semi_supervised_metrics_count_labelled_rows_alone(rows):
     model = compiled(
-        spread_weights(SemiSupervisedVAE(FLAT, 3, widths=(10,), seed=0))
+        spread_weights(SemiSupervisedVAE.dense(FLAT, 3, widths=(10,), seed=0))
     )
     truth = model.predict_classes(rows)
     y = np.where(np.arange(200) < 20, truth, -1)
@@ -810,7 +810,7 @@ def test_fit_from_a_generator_of_fresh_binary_pixels(rows):
             part = rows[50 * index : 50 * index + 50]
             return ((rng.random(part.shape) < part).astype("float32"),)
 
-    model = compiled(VAE(FLAT, 4, seed=0))
+    model = compiled(VAE.dense(FLAT, 4, seed=0))
     history = model.fit(Binarised(), epochs=2, verbose=0).history
     assert np.isfinite(history["loss"]).all()
     assert history["loss"][1] < history["loss"][0]
@@ -911,7 +911,7 @@ def refuses(call, match, model):
 )
 def test_bad_rows_refused_before_training(likelihood, spoil, match, rows):
     model = compiled(
-        VAE(FLAT, 4, widths=(), likelihood=likelihood, levels=17, seed=0)
+        VAE.dense(FLAT, 4, widths=(), likelihood=likelihood, levels=17, seed=0)
     )
     bad, match = spoil(rows), f"x: expected .*{match}"
     refuses(lambda: model.fit(bad, verbose=0), match, model)
@@ -938,12 +938,12 @@ def test_bad_rows_refused_before_training(likelihood, spoil, match, rows):
     ],
 )
 def test_wrong_call_refused(call, match, rows):
-    model = compiled(VAE(FLAT, 4, widths=(), seed=0))
+    model = compiled(VAE.dense(FLAT, 4, widths=(), seed=0))
     refuses(lambda: call(model, rows), match, model)
 
 
 def test_loss_given_to_compile_refused_by_fit(rows):
-    model = VAE(FLAT, 4, seed=0)
+    model = VAE.dense(FLAT, 4, seed=0)
     model.compile("adam", loss="mse")
     refuses(lambda: model.fit(rows), "loss: expected none", model)
 
@@ -982,7 +982,7 @@ def test_loss_given_to_compile_refused_by_fit(rows):
 def test_conditional_labels_checked_before_training(call, match, rows, labels):
     y = labels.copy()
     y[:10] = np.arange(10)  # so that a shift leaves the range
-    model = compiled(ConditionalVAE(FLAT, 4, widths=(6,), seed=0))
+    model = compiled(ConditionalVAE.dense(FLAT, 4, widths=(6,), seed=0))
     refuses(lambda: call(model, rows, y), match, model)
 
 
@@ -1004,12 +1004,12 @@ def test_semi_supervised_labels_checked_before_training(
 ):
     y = labels.copy()
     y[:10] = np.arange(10)
-    model = compiled(SemiSupervisedVAE(FLAT, 4, widths=(6,), seed=0))
+    model = compiled(SemiSupervisedVAE.dense(FLAT, 4, widths=(6,), seed=0))
     refuses(lambda: call(model, rows, y), match, model)
 
 
 def test_posterior_gradient_by_the_input_is_there(rows):
-    model = VAE(FLAT, 4, widths=(6,), seed=0)
+    model = VAE.dense(FLAT, 4, widths=(6,), seed=0)
     gradient = backend.input_gradient(
         lambda x: model.posterior(x)["mean"], rows[:4]
     )
@@ -1065,11 +1065,11 @@ def test_defaults_are_those_of_the_paper_and_the_docstrings():
 
 
 def test_first_scale_and_its_gain():
-    model = VAE(FLAT, 2, widths=(), likelihood="gaussian", seed=0)
+    model = VAE.dense(FLAT, 2, widths=(), seed=0, likelihood=Gaussian())
     assert number(model.current_scale()) == pytest.approx(0.2)
     assert number(model.log_scale.value) == pytest.approx(np.log(0.2) / 10)
     assert model.log_scale.name == "log_scale"
-    warm = VAE(FLAT, 2, widths=(), warmup_steps=3)
+    warm = VAE.dense(FLAT, 2, widths=(), warmup_steps=3)
     assert warm.steps_done.name == "steps_done"
     assert warm.steps_done.dtype == "int32"
     assert not warm.steps_done.trainable
@@ -1077,7 +1077,7 @@ def test_first_scale_and_its_gain():
 
 
 def test_parts_have_names_activations_and_the_models_precision():
-    model = SemiSupervisedVAE(
+    model = SemiSupervisedVAE.dense(
         FLAT,
         3,
         widths=(5,),
@@ -1115,7 +1115,7 @@ def test_parts_have_names_activations_and_the_models_precision():
 
 
 def test_semi_supervised_classifier_drops_out_while_training_only(rows):
-    model = SemiSupervisedVAE(
+    model = SemiSupervisedVAE.dense(
         FLAT, 2, widths=(9,), num_classes=2, dropout=0.9, seed=0
     )
     spread_weights(model)
@@ -1130,14 +1130,14 @@ def test_semi_supervised_classifier_drops_out_while_training_only(rows):
 
 
 def test_sample_decodes_numpys_own_draws():
-    model = spread_weights(VAE(FLAT, 5, widths=(), seed=0))
+    model = spread_weights(VAE.dense(FLAT, 5, widths=(), seed=0))
     z = np.random.default_rng(3).standard_normal((4, 5), dtype="float32")
     np.testing.assert_array_equal(model.sample(4, seed=3), model.decode(z))
     assert model.score(model.sample(4, seed=3), seed=0).dtype == np.float32
 
 
 def test_terms_equal_densities_of_scipy_for_numpys_own_draws(rng):
-    model = VAE((6,), 2, widths=(), likelihood="gaussian", scale=0.5, seed=0)
+    model = VAE.dense((6,), 2, widths=(), seed=0, likelihood=Gaussian(0.5))
     spread_weights(model)
     x = rng.normal(size=(3, 6)).astype("float32")
     fit, ratio, kl = model.terms(x, None, 4, np.random.default_rng(9))
@@ -1170,7 +1170,7 @@ def test_terms_equal_densities_of_scipy_for_numpys_own_draws(rng):
 def test_bounds_add_up_pieces_of_rows_and_of_samples(
     piece, calls, rng, monkeypatch
 ):
-    model = VAE((6,), 2, widths=(), likelihood="gaussian", scale=0.5, seed=0)
+    model = VAE.dense((6,), 2, widths=(), seed=0, likelihood=Gaussian(0.5))
     x = rng.normal(size=(5, 6)).astype("float32")
     ratio = rng.normal(size=(5, 9))
     fit = x[:, :1] + np.arange(9.0) - 4
@@ -1246,11 +1246,11 @@ def test_semi_supervised_draws_every_class_and_repeats_one(semi):
 
 
 def test_labelled_models_take_two_classes_and_class_zero_alone(rows):
-    model = ConditionalVAE(FLAT, 2, num_classes=2, widths=(4,), seed=0)
+    model = ConditionalVAE.dense(FLAT, 2, num_classes=2, widths=(4,), seed=0)
     one_hot = model.one_hot([1, 0], 2)
     assert one_hot.dtype == np.float32
     np.testing.assert_array_equal(one_hot, [[0, 1], [1, 0]])
-    semi = SemiSupervisedVAE(FLAT, 2, num_classes=2, widths=(4,), seed=0)
+    semi = SemiSupervisedVAE.dense(FLAT, 2, num_classes=2, widths=(4,), seed=0)
     semi.compile("sgd", run_eagerly=EAGERLY)
     y = np.array([0, -1, -1, -1])
     history = semi.fit(rows[:4], y, verbose=0)
@@ -1258,7 +1258,7 @@ def test_labelled_models_take_two_classes_and_class_zero_alone(rows):
 
 
 def test_labelled_models_pass_arguments_on_in_their_order(rows, labels, capsys):
-    model = ConditionalVAE(FLAT, 2, num_classes=10, widths=(4,), seed=0)
+    model = ConditionalVAE.dense(FLAT, 2, num_classes=10, widths=(4,), seed=0)
     model.compile("sgd", run_eagerly=EAGERLY)
     x, y = rows[:30], labels[:30]
     model.evaluate(x, y, 10, 0)
@@ -1289,13 +1289,13 @@ def test_labelled_models_name_the_validation_data(cls, rows, labels):
     with pytest.raises(ValueError, match="x: expected shape"):
         model.encode(x[:, :3], y)
     with pytest.raises(ValueError, match="x: expected shape"):
-        VAE(FLAT, 2, widths=()).encode(x[:, :3])
+        VAE.dense(FLAT, 2, widths=()).encode(x[:, :3])
     with pytest.raises(ValueError, match="labels: expected 4 labels"):
         model.encode(x, y[:3])
 
 
 def test_semi_supervised_free_bits_are_of_units_and_weights_of_rows(rows):
-    model = SemiSupervisedVAE(
+    model = SemiSupervisedVAE.dense(
         FLAT, 3, widths=(10,), num_classes=4, alpha=0.0, free_bits=0.4, seed=0
     )
     x, y, weight = rows[:5], np.array([2, -1, 0, -1, 3]), np.arange(5.0)
@@ -1343,7 +1343,9 @@ def test_semi_supervised_reconstructs_the_class_it_is_given(semi, rows):
 
 
 def test_discretized_reconstructions_stay_in_range_and_use_it_all():
-    model = VAE(FLAT, 2, widths=(), likelihood="discretized", seed=0)
+    model = VAE.dense(
+        FLAT, 2, widths=(), seed=0, likelihood=DiscretizedLogistic()
+    )
     assert model.output_kind == "sigmoid"
     decoded = model.decode(np.array([[50.0, -50.0]]))
     assert (decoded.min(), decoded.max()) == (0.0, 1.0)
@@ -1396,7 +1398,7 @@ def test_semi_supervised_class_metrics_weigh_the_labelled_rows(semi, rows):
 
 
 def test_decoder_mirrors_the_widths_and_planes_stand_beside_any_channels():
-    model = VAE(FLAT, 2, widths=(9, 5), seed=0)
+    model = VAE.dense(FLAT, 2, widths=(9, 5), seed=0)
     sizes = [
         [w.shape for w in part.get_weights() if w.ndim == 2]
         for part in (model.encoder, model.decoder)
@@ -1406,15 +1408,15 @@ def test_decoder_mirrors_the_widths_and_planes_stand_beside_any_channels():
         [(2, 5), (5, 9), (9, 64)],
     ]
     assert model.output_kind == "bernoulli"
-    colour = ConditionalVAE(
-        (8, 8, 2), 3, num_classes=4, widths=(4,), network="conv", seed=0
+    colour = ConditionalVAE.conv(
+        (8, 8, 2), 3, num_classes=4, widths=(4,), seed=0
     )
     x = np.zeros((2, 8, 8, 2), "float32")
     assert colour.encode(x, [0, 3]).shape == (2, 3)
 
 
 def test_loss_counts_as_training_unless_told_and_tracks_the_mean_square(rows):
-    model = VAE(FLAT, 3, widths=(), free_bits=50.0, seed=0)
+    model = VAE.dense(FLAT, 3, widths=(), free_bits=50.0, seed=0)
     outputs = model(rows[:5])
     plain, training, evaluation = (
         number(model.compute_loss(rows[:5], y_pred=outputs, **flag))

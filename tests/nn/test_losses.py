@@ -213,6 +213,7 @@ def test_losses_compute_in_float32_whatever_keras_defaults_to(rng):
     # thirds and the like: half precision would round them
     x, t, scale = rng.uniform(0.3, 0.7, (3, 2, 3)).astype("float32")
     seen = np.array([[1, 0, 1], [1, 1, 0]])
+    logits = rng.uniform(0.3, 0.7, (2, 3, 2)).astype("float32")
     calls = [
         (losses.squared_error, x, t),
         (losses.masked_squared_error, x, t, seen),
@@ -220,6 +221,7 @@ def test_losses_compute_in_float32_whatever_keras_defaults_to(rng):
         (losses.bernoulli_nll, x, t),
         (losses.gaussian_nll, x, t, scale),
         (losses.discretized_nll, x, t, scale),
+        (losses.categorical_nll, seen, logits),
         (losses.gaussian_kl, x, t),
         (losses.bernoulli_kl, x, t),
     ]
@@ -234,13 +236,6 @@ def test_losses_compute_in_float32_whatever_keras_defaults_to(rng):
         np.testing.assert_allclose(value, wanted, rtol=1e-5)
 
 
-@pytest.mark.parametrize("loss", [losses.squared_error, losses.bernoulli_nll])
-@pytest.mark.parametrize("shape", [(3, 4), (3, 4, 1), (3, 1), (3,), (3, 5, 4)])
-def test_pairs_of_two_shapes_are_refused(loss, shape):
-    with pytest.raises(ValueError, match=r"x: expected examples of shape"):
-        loss(np.zeros((3, 4, 5)), np.zeros(shape))
-
-
 @pytest.mark.parametrize("shape", [(3, 8, 8, 1), (3, 2, 4, 3), (3, 7), (3,)])
 def test_pairs_of_any_shape_are_summed_over_all_axes_but_the_first(shape, rng):
     x, y = rng.random(shape), rng.normal(0, 1, shape)
@@ -253,5 +248,108 @@ def test_pairs_of_any_shape_are_summed_over_all_axes_but_the_first(shape, rng):
     np.testing.assert_allclose(
         as_numpy(losses.bernoulli_nll(x, y)),
         (np.logaddexp(0, y) - x * y).sum(axis=axes),
+        rtol=1e-5,
+    )
+
+
+# ---------------------------------------------------------- shapes must agree
+
+OF_TWO = {
+    "squared_error": losses.squared_error,
+    "masked": lambda x, other: losses.masked_squared_error(
+        x, other, np.ones(np.shape(other))
+    ),
+    "mask": lambda x, other: losses.masked_squared_error(
+        np.zeros(np.shape(other)), other, x
+    ),
+    "multinomial": losses.multinomial_nll,
+    "bernoulli": losses.bernoulli_nll,
+    "categorical": lambda x, other: losses.categorical_nll(
+        x, np.zeros((*np.shape(other), 3))
+    ),
+    "gaussian": losses.gaussian_nll,
+    "discretized": lambda x, other: losses.discretized_nll(x, other, 0.1),
+    "kl": losses.gaussian_kl,
+    "kl-per-unit": lambda x, other: losses.gaussian_kl(x, other, per_unit=True),
+}
+WITH_SCALE = {
+    "gaussian": lambda x, scale: losses.gaussian_nll(x, x, scale),
+    "discretized": lambda x, scale: losses.discretized_nll(x, x, scale),
+    "bernoulli_kl": lambda x, scale: losses.bernoulli_kl(scale, x),
+}
+
+
+@pytest.mark.parametrize("name", OF_TWO)
+@pytest.mark.parametrize(
+    "shape", [(3, 4), (3, 4, 1), (3, 1, 5), (3, 1), (3,), (3, 5, 4)]
+)
+def test_examples_of_two_shapes_are_refused(name, shape):
+    argument = {"mask": "observed", "kl": "mean", "kl-per-unit": "mean"}
+    expected = rf"{argument.get(name, 'x')}: expected examples of shape \(4, 5"
+    with pytest.raises(ValueError, match=expected):
+        OF_TWO[name](np.zeros(shape), np.zeros((3, 4, 5)))
+
+
+@pytest.mark.parametrize("name", OF_TWO)
+@pytest.mark.parametrize("rows", [(1, 3), (3, 1), (6, 3)])
+def test_two_numbers_of_examples_are_refused(name, rows):
+    first, second = rows
+    with pytest.raises(
+        ValueError, match=f"expected {second} examples; received {first}"
+    ):
+        OF_TWO[name](np.zeros((first, 5)), np.zeros((second, 5)))
+
+
+@pytest.mark.parametrize("name", WITH_SCALE)
+@pytest.mark.parametrize(
+    "shape", [(2,), (4, 1), (2, 3, 1), (5, 2, 3), (1, 4, 2, 3), (1, 1, 1, 1)]
+)
+def test_scale_that_would_enlarge_the_result_is_refused(name, shape):
+    with pytest.raises(
+        ValueError,
+        match=r"(scale|target): expected a number, or a shape that "
+        rf"broadcasts to \(4, 2, 3\); received shape \({shape[0]},",
+    ):
+        WITH_SCALE[name](np.full((4, 2, 3), 0.5), np.full(shape, 0.5))
+
+
+@pytest.mark.parametrize("name", WITH_SCALE)
+@pytest.mark.parametrize(
+    "shape", [(), (1,), (3,), (2, 1), (2, 3), (1, 2, 3), (4, 1, 1), (4, 2, 3)]
+)
+def test_scale_within_the_shape_counts_as_if_written_out(name, shape, rng):
+    x = rng.integers(0, 256, (4, 2, 3)) / 255
+    scale = rng.uniform(0.1, 0.9, shape)
+    loss = WITH_SCALE[name]
+    np.testing.assert_allclose(
+        as_numpy(loss(x, scale)),
+        as_numpy(loss(x, np.broadcast_to(scale, x.shape))),
+        rtol=1e-6,
+    )
+
+
+@pytest.mark.parametrize("name", [*OF_TWO, *WITH_SCALE])
+def test_losses_can_be_traced_with_an_unknown_batch(name):
+    inputs = keras.Input((2, 3))
+    if name in WITH_SCALE:
+        result = WITH_SCALE[name](inputs, 0.5)
+    else:
+        loss = {
+            "masked": lambda x, other: losses.masked_squared_error(x, x, other),
+            "mask": lambda x, other: losses.masked_squared_error(x, x, other),
+            "categorical": losses.categorical_nll,
+        }.get(name, OF_TWO[name])
+        other = (2, 3, 4) if name == "categorical" else (2, 3)
+        result = loss(inputs, keras.Input(other))
+    assert result.shape[0] is None
+
+
+def test_categorical_nll_equals_minus_log_of_the_softmax(rng):
+    ids, logits = rng.integers(0, 4, (5, 3)), rng.normal(0, 2, (5, 3, 4))
+    share = scipy.special.softmax(logits, axis=-1)
+    oracle = -np.log(np.take_along_axis(share, ids[..., None], axis=-1))
+    np.testing.assert_allclose(
+        as_numpy(losses.categorical_nll(ids / 3, logits)),
+        oracle.sum(axis=(1, 2)),
         rtol=1e-5,
     )

@@ -20,6 +20,7 @@ from utils import metrics
 from utils.evaluation import detection, factors, generation
 from utils.models.vaes import VAE
 from utils.nn import losses
+from utils.nn.likelihoods import Gaussian
 
 few = settings(derandomize=True, deadline=None, max_examples=20, database=None)
 SHAPES = [(1, 1), (4, 3), (3, 2, 2)]
@@ -257,7 +258,7 @@ def test_bernoulli_kl_equals_scipy_and_has_its_zero_at_the_target(p, rates):
 
 @pytest.fixture(scope="module")
 def small_vae():
-    model = VAE((3,), 2, widths=(), likelihood="gaussian", scale=0.7, seed=0)
+    model = VAE.dense((3,), 2, widths=(), seed=0, likelihood=Gaussian(0.7))
     rng = np.random.default_rng(0)
     model.set_weights(
         [rng.normal(size=w.shape) * 0.3 for w in model.get_weights()]

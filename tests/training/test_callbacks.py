@@ -1,7 +1,10 @@
 """Progress line and snapshots."""
 
+import io
 import re
+import sys
 
+import build_notebooks
 import keras
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ from utils.training import callbacks
 
 @pytest.fixture(scope="module")
 def model():
-    model = autoencoders.Autoencoder((6,), 2, widths=(), seed=0)
+    model = autoencoders.Autoencoder.dense((6,), 2, widths=(), seed=0)
     model.compile("sgd")
     return model
 
@@ -52,6 +55,47 @@ def test_progress_line_no_control_characters(model, capsys):
     line = callbacks.ProgressLine(every=1)
     model.fit(X, epochs=2, verbose=0, callbacks=[line])
     assert not re.search(r"[\x00-\x09\x0b-\x1f]", capsys.readouterr().out)
+
+
+class Screen(io.StringIO):
+    """Standard output of a terminal or a notebook."""
+
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("every", [None, 2])
+def test_progress_line_moves_on_a_screen_and_leaves_the_plain_lines(
+    model, monkeypatch, every
+):
+    monkeypatch.setattr(callbacks, "REFRESH", 0.0)
+    monkeypatch.setattr(sys, "stdout", Screen())
+    print("printed before")
+    line = callbacks.ProgressLine("linear", every=every)
+    model.fit(X, epochs=4, batch_size=5, verbose=0, callbacks=[line])
+    text = sys.stdout.getvalue()
+    states = re.findall(r"about (\d+) s left", text)
+    assert len(states) == 4 * 4 - 2  # all batches but the first two
+    lines = build_notebooks.settled(text).splitlines()
+    assert lines[0] == "printed before"
+    assert [line.split("  ")[0] for line in lines[1:]] == [
+        f"linear: epoch {epoch}" for epoch in ([4] if every is None else [2, 4])
+    ]
+    assert all(re.search(r"\d s\)$", line) for line in lines[1:])
+
+
+def test_progress_line_time_left_follows_the_speed(model, monkeypatch):
+    clock = iter(range(100))
+    monkeypatch.setattr(callbacks.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(sys, "stdout", Screen())
+    line = callbacks.ProgressLine()
+    line.set_params({"epochs": 5, "steps": 1})
+    line.on_train_begin()
+    for epoch in range(4):  # a second each, two with the line's own reading
+        line.on_epoch_begin(epoch)
+        line.on_train_batch_begin(0)
+    left = re.findall(r"about (\d+) s left", sys.stdout.getvalue())
+    assert left == ["6", "4"]
 
 
 def test_progress_line_early_stop_still_prints(model, capsys):

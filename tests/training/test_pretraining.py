@@ -11,6 +11,7 @@ from keras import ops
 
 from utils.models.autoencoders import Autoencoder, DenoisingAutoencoder
 from utils.nn import networks
+from utils.nn.likelihoods import SquaredError
 from utils.training import pretraining
 from utils.training.classifiers import (
     Standardize,
@@ -65,7 +66,7 @@ def labelled(rng):
 
 
 def test_transfer_starts_at_the_pretrained_weights_with_a_new_head():
-    model = Autoencoder((12,), 6, widths=(9,), seed=0)
+    model = Autoencoder.dense((12,), 6, widths=(9,), seed=0)
     model.set_weights([w + 0.1 for w in model.get_weights()])
     classifier = transfer(model.encoder, 3, seed=1)
     own = classifier.get_layer("encoder")
@@ -84,7 +85,7 @@ def test_transfer_starts_at_the_pretrained_weights_with_a_new_head():
 
 def test_compiled_classifier_has_its_optimizer_s_variables():
     # made while TensorFlow traces the first step they would cost a second
-    classifier = transfer(Autoencoder((6,), 2, widths=(4,)).encoder, 3)
+    classifier = transfer(Autoencoder.dense((6,), 2, widths=(4,)).encoder, 3)
     compile_classifier(classifier, 0.01)
     assert classifier.optimizer.built
 
@@ -249,14 +250,14 @@ def test_greedy_stack_starts_below_the_mean_image(digits, traced):
     x = digits.x_train
     stack = greedy_stack(x, (40, 20), epochs=12, learning_rate=5e-3, seed=0)
     error = ((stack.model.reconstruct(x) - x) ** 2).mean()
-    untrained = Autoencoder(
+    untrained = Autoencoder.dense(
         (64,),
         20,
         widths=(40,),
         activation="sigmoid",
         code_activation="sigmoid",
-        output="sigmoid",
         seed=0,
+        likelihood=SquaredError("sigmoid"),
     )
     assert error < 0.9 * x.var(axis=0).mean()
     assert error < ((untrained.reconstruct(x) - x) ** 2).mean()
@@ -266,7 +267,7 @@ def test_greedy_stack_carries_every_stage_over(monkeypatch, rng, capsys):
     stages, compiled = [], []
 
     def recorded(*args, **kwargs):
-        stages.append(DenoisingAutoencoder(*args, **kwargs))
+        stages.append(DenoisingAutoencoder.dense(*args, **kwargs))
         return stages[-1]
 
     monkeypatch.setattr(pretraining, "DenoisingAutoencoder", recorded)
@@ -617,7 +618,7 @@ def test_transfer_refuses_a_head_for_another_width():
 
 def test_transfer_refuses_what_is_no_encoder():
     with pytest.raises(ValueError, match="model.encoder"):
-        transfer(Autoencoder((12,), 6), 3)
+        transfer(Autoencoder.dense((12,), 6), 3)
     with pytest.raises(ValueError, match="encoder: expected a built"):
         transfer("encoder", 3)
     with pytest.raises(ValueError, match="encoder: expected a built"):

@@ -6,13 +6,16 @@ from utils import data, metrics
 from utils.checks._feedback import (
     as_array,
     as_number,
+    as_values,
     call,
     correct,
     nearest,
+    one_sentence,
     wrong,
 )
 
 
+@one_sentence
 def check_2_1(answer):
     """Floor of a sigmoid under four standardised pixels: 0.89."""
     value = as_number(answer, "Your answer")
@@ -88,6 +91,7 @@ class _Network:
         return self.function(x)
 
 
+@one_sentence
 def check_2_2(answer):
     """Codes, not reconstructions."""
     x = np.random.default_rng(0).standard_normal((20, 6))
@@ -110,6 +114,7 @@ def check_2_2(answer):
     correct("2.2", "Try k-means on codes and on pixels of the digits.")
 
 
+@one_sentence
 def check_2_3(answer):
     """Sum over the event, mean over the batch, no broadcasting."""
     rng = np.random.default_rng(0)
@@ -117,11 +122,7 @@ def check_2_3(answer):
     x_hat = rng.random((6, 4, 4, 1)).astype("float32")
     right = float(((x - x_hat) ** 2).sum() / 6)
     result = call(answer, x, x_hat)
-    if result is None:
-        wrong("Your function returns None: did you forget the `return`?")
-    from keras import ops
-
-    result = as_array(ops.convert_to_numpy(result), "The loss")
+    result = as_values(result, "The loss")
     if result.size != 1:
         wrong(
             f"The loss of a batch is one number; yours has shape "
@@ -168,6 +169,7 @@ def check_2_3(answer):
     )
 
 
+@one_sentence
 def check_2_4(answer):
     """Noisy input, clean target, fresh noise for every row."""
     rng = np.random.default_rng(0)
@@ -221,6 +223,7 @@ def check_2_4(answer):
     correct("2.4", "How would you write masking noise instead?")
 
 
+@one_sentence
 def check_2_5(answer):
     """PCA error on test rows, fitted on training rows."""
     rng = np.random.default_rng(0)
@@ -265,6 +268,7 @@ def check_2_5(answer):
     wrong(f"On a test table the error should be {right:.4f}, not {value:.4f}.")
 
 
+@one_sentence
 def check_2_6(answer):
     """A trained autoencoder with eight code units that beats PCA clearly."""
     if not hasattr(answer, "reconstruct") or not hasattr(answer, "latent_dim"):
@@ -329,6 +333,7 @@ def _digit_codes():
     return (flat.x_train - mean) @ w + shift, (flat.x_test - mean) @ w + shift
 
 
+@one_sentence
 def check_2_7(answer):
     """New codes that lie where real codes lie."""
     codes, unseen = _digit_codes()

@@ -7,11 +7,13 @@ from keras import ops
 from utils import data
 from utils.checks._feedback import (
     as_array,
+    as_names,
     as_values,
     call,
     correct,
     name_value,
     nearest,
+    one_sentence,
     slope,
     wrong,
 )
@@ -28,6 +30,7 @@ def _close(value, target, tolerance=2e-3):
 P_DATA, P_G = np.array([0.9, 0.1]), np.array([0.3, 0.7])
 
 
+@one_sentence
 def check_3_1(answer):
     """D*, its value, and both slopes at a row that D* doubts."""
     numbers = as_array(answer, "Your answer")
@@ -135,6 +138,7 @@ def _toy_discriminator(x, psi):
     return 2.0 * ops.sum(hidden, axis=1, keepdims=True) + 0.7  # (n, 1)
 
 
+@one_sentence
 def check_3_2(answer):
     """Both losses from logits, each with its own player's gradient."""
     rng = np.random.default_rng(3)
@@ -322,6 +326,7 @@ def _images(model, z, shape):
     return as_array(x, "A generated batch", (len(z), *shape))
 
 
+@one_sentence
 def check_3_3(answer):
     """A generator: noise in, an example out, in the range of the data."""
     rng = np.random.default_rng(0)
@@ -383,9 +388,10 @@ def _drawn(answer, n):
     return call(answer.sample, n)
 
 
+@one_sentence
 def check_3_4(answer):
     """Samples that vary as digits do and look like digits."""
-    if answer is None:
+    if not callable(answer) and not hasattr(answer, "sample"):
         wrong(
             "Pass the trained model (anything with `sample`), or a function "
             "that takes n and returns n generated images."
@@ -463,6 +469,7 @@ def _frozen(model):
 # ---------------------------------------------------------------- 3.5
 
 
+@one_sentence
 def check_3_5(answer):
     """(‖∇D‖ − 1)² at interpolates, one α and one value a row."""
     n, shape = 400, (2, 3, 1)
@@ -599,6 +606,7 @@ def _momentum(model):
     return None
 
 
+@one_sentence
 def check_3_6(paired, calm, rescued):
     """One change at a time, counted, and a conclusion that fits."""
     for name, model in (("paired", paired), ("calm", calm)):
@@ -642,14 +650,7 @@ def check_3_6(paired, calm, rescued):
             "over was unlucky: a game without a penalty has no guarantee. "
             "Start again after keras.utils.set_random_seed(…)."
         )
-    if isinstance(rescued, str):
-        rescued = [rescued]
-    try:
-        claimed = set(rescued)
-    except TypeError:
-        claimed = {None}
-    if not claimed <= {"paired", "calm"}:
-        wrong('`rescued` lists names: some of "paired" and "calm".')
+    claimed = as_names(rescued, "rescued", ("paired", "calm"))
     if claimed != good:
         wrong(
             f"Counted: {told}. By the rule (8 modes, at least 80 % within 3 σ) "
@@ -737,6 +738,7 @@ _SIGNS = {
 }
 
 
+@one_sentence
 def check_3_7(answer):
     """Read the failure off the curves, on runs not shown as well."""
     shown = set()
@@ -749,7 +751,7 @@ def check_3_7(answer):
                 f"{which.capitalize()} of '{kind}' got no name: does every "
                 "path of your function `return`?"
             )
-        if verdict not in _SIGNS:
+        if not isinstance(verdict, str) or verdict not in _SIGNS:
             names = ", ".join(f"'{name}'" for name in _SIGNS)
             wrong(f"{verdict!r} is none of the six names: {names}.")
         if verdict != kind:

@@ -7,11 +7,13 @@ from keras import ops
 from utils import data
 from utils.checks._feedback import (
     as_array,
+    as_names,
     as_values,
     call,
     correct,
     name_value,
     nearest,
+    one_sentence,
     slope,
     wrong,
 )
@@ -21,6 +23,7 @@ from utils.models.vaes import VAE
 # ---------------------------------------------------------------- 4.1
 
 
+@one_sentence
 def check_4_1(answer):
     """Two divergences and what three spellings of a loss take for β."""
     numbers = as_array(answer, "Your answer")
@@ -153,6 +156,7 @@ def _name_number(value, right, named, what, hint):
 # ---------------------------------------------------------------- 4.2
 
 
+@one_sentence
 def check_4_2(answer):
     """KL(N(μ, diag σ²) ‖ N(0, I)), one value an example, differentiable."""
     rng = np.random.default_rng(2)
@@ -418,6 +422,7 @@ def _spread_rows(model, start, shape):
     return x, made
 
 
+@one_sentence
 def check_4_3(answer):
     """Two heads, a draw, a decoder: shapes, statistics, gradient."""
     for latent_dim, shape in ((5, (4, 4, 1)), (4, (30,))):
@@ -594,6 +599,7 @@ def _check_compiled_draw(model, x):
 # ---------------------------------------------------------------- 4.4
 
 
+@one_sentence
 def check_4_4(answer):
     """−ELBO of a Bernoulli VAE: sums in an example, mean over the batch."""
     rng = np.random.default_rng(4)
@@ -757,6 +763,7 @@ def _check_loss_ends(answer, run, x, logits, mean, log_var):
 # ---------------------------------------------------------------- 4.5
 
 
+@one_sentence
 def check_4_5(answer):
     """The bound log 1/S Σ p(x|z) p(z) / q(z|x), without underflow."""
     rng = np.random.default_rng(5)
@@ -919,6 +926,7 @@ def _check_run(name, model):
         )
 
 
+@one_sentence
 def check_4_6(models, active, cures):
     """Collapse provoked, two cures tried, counted one by one."""
     for value, what in ((models, "models"), (active, "active")):
@@ -963,14 +971,7 @@ def check_4_6(models, active, cures):
             f"{claimed[name]:g}: units whose mean has a variance above 0.01 "
             "over the data."
         )
-    if isinstance(cures, str):
-        cures = [cures]
-    try:
-        cures = set(cures)
-    except TypeError:
-        cures = {None}
-    if not cures <= set(RUNS[2:]):
-        wrong('`cures` lists names: some of "warm-up" and "free bits".')
+    cures = as_names(cures, "cures", RUNS[2:])
     good = {name for name in RUNS[2:] if counts[name][0] >= 4}
     if cures != good:
         more = ""
@@ -1043,6 +1044,7 @@ def _decoded(name, model, z):
     return images
 
 
+@one_sentence
 def check_4_7(autoencoder, vae, numbers, justified):
     """Both decoders fed with N(0, I), measured, and judged in words."""
     models = {"autoencoder": autoencoder, "vae": vae}
@@ -1107,7 +1109,10 @@ def _check_judgement(name, given, right, copies):
 
 
 def _check_sentences(justified):
-    if justified is None or not set(justified) <= set(_SENTENCES):
+    letters = (str, list, tuple, set, frozenset)
+    if not isinstance(justified, letters) or not set(justified) <= set(
+        _SENTENCES
+    ):
         wrong('`justified` is a string of letters from A to H, such as "AH".')
     for letter in sorted(set(justified) ^ JUSTIFIED):
         verdict = "is not" if letter in justified else "is"

@@ -11,6 +11,7 @@ from utils.checks._feedback import (
     call,
     correct,
     name_value,
+    one_sentence,
     slope,
     wrong,
 )
@@ -27,6 +28,7 @@ def _same(first, second):
 # ---------------------------------------------------------------- 5.1
 
 
+@one_sentence
 def check_5_1(answer):
     """Three values of NT-Xent for two images in the plane, τ = 1."""
     numbers = as_array(answer, "Your answer")
@@ -146,6 +148,7 @@ _NT_XENT_FEEDBACK = {
 }
 
 
+@one_sentence
 def check_5_2(answer):
     """NT-Xent of each pair, differentiable."""
     rng = np.random.default_rng(3)
@@ -184,11 +187,13 @@ def check_5_2(answer):
 # ---------------------------------------------------------------- 5.3
 
 
+@one_sentence
 def check_5_3(answer):
     """Row numbers of a balanced labelled subset."""
     y = np.random.default_rng(0).permutation(np.repeat(np.arange(4), 30))
     before = y.copy()
     rows = call(answer, y, 6, 0)
+    as_array(rows, "The row numbers")
     rows = np.asarray(rows)
     if rows.dtype == bool:
         wrong("That is a mask. Return row numbers, `np.flatnonzero(mask)`.")
@@ -227,6 +232,7 @@ def check_5_3(answer):
 # ---------------------------------------------------------------- 5.4
 
 
+@one_sentence
 def check_5_4(answer):
     """A compiled classifier, ready for the frozen stage."""
     rng = np.random.default_rng(0)
@@ -297,6 +303,7 @@ def check_5_4(answer):
 # ---------------------------------------------------------------- 5.5
 
 
+@one_sentence
 def check_5_5(answer):
     """Hide an exact share of patches of every image."""
     rng = np.random.default_rng(1)
@@ -342,12 +349,13 @@ def check_5_5(answer):
 # ---------------------------------------------------------------- 5.6
 
 
+@one_sentence
 def check_5_6(encoders, best):
     """Which single kind of view is worth most."""
     names = {"noise", "shift", "warp"}
     if not isinstance(encoders, dict) or set(encoders) != names:
         wrong(f"`encoders` should be a dict with keys {sorted(names)}.")
-    if best not in names:
+    if not isinstance(best, str) or best not in names:
         wrong(f"`best` should be one of {sorted(names)}, not {best!r}.")
     digits = data.load("digits")
     rows = draw_labelled(digits.y_train, (5,), draws=5, seed=7)[0]
@@ -381,11 +389,13 @@ def check_5_6(encoders, best):
 # ------------------------------------------------------- 5.7 and 5.8
 
 
+@one_sentence
 def check_5_7(answer):
     """The mean of a row's real tokens."""
     masked_mean("5.7", answer)
 
 
+@one_sentence
 def check_5_8(answer):
     """Nats per real token of a language model."""
     nats_per_token("5.8", answer)
@@ -394,6 +404,7 @@ def check_5_8(answer):
 # ---------------------------------------------------------------- 5.9
 
 
+@one_sentence
 def check_5_9(my_label, encoder):
     """A binary question for which PCA codes beat the encoder's."""
     from sklearn.decomposition import PCA

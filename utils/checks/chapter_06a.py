@@ -10,11 +10,13 @@ from utils.checks._feedback import (
     call,
     correct,
     name_value,
+    one_sentence,
     wrong,
 )
 from utils.evaluation.detection import hold_out
 
 
+@one_sentence
 def check_6_1(answer):
     """Precision of a detector at one per cent prevalence: 0.154."""
     value = as_number(answer, "Your answer")
@@ -63,6 +65,7 @@ def check_6_1(answer):
     )
 
 
+@one_sentence
 def check_6_2(answer):
     """AUROC by its definition, ties included."""
     rng = np.random.default_rng(0)
@@ -146,6 +149,7 @@ def _scaling(part, x):
     return raw.mean(axis=0), raw.std(axis=0)
 
 
+@one_sentence
 def check_6_3(answer):
     """Normal rows for training and validation, all anomalies in the test."""
     x, truth = _table()
@@ -252,6 +256,7 @@ def _recovered_scale(train, x, truth):
     return None
 
 
+@one_sentence
 def check_6_4(answer):
     """Any detector with mean AUROC of at least 0.93 for digits 1 and 9."""
     digits = data.load("digits").flat()
@@ -290,6 +295,7 @@ def check_6_4(answer):
     correct("6.4", f"AUROC {listed}. How many numbers does yours store?")
 
 
+@one_sentence
 def check_6_5(answer):
     """Three seeds each: a few zeros among the training rows hide zeros."""
     if not isinstance(answer, dict) or set(answer) != {"clean", "dirty"}:
@@ -340,6 +346,7 @@ def _plant(rng, mix, x_train):
     return row, column
 
 
+@one_sentence
 def check_6_6(answer):
     """The column that does not fit the others, for most planted rows."""
     rng = np.random.default_rng(3)

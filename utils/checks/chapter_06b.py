@@ -11,12 +11,14 @@ from utils.checks._feedback import (
     call,
     correct,
     name_value,
+    one_sentence,
     slope,
     wrong,
 )
 from utils.data import images
 
 
+@one_sentence
 def check_6_1(answer):
     """Entropy a unit, then bits a pixel: coded, fixed length, floats."""
     values = as_array(answer, "Your answer", (4,))
@@ -82,6 +84,7 @@ def _counted_bits(train, test, extra=1.0):
     return total
 
 
+@one_sentence
 def check_6_2(answer):
     """Bits of held-out integers under tables of training integers."""
     train, test = _integers()
@@ -134,6 +137,7 @@ def check_6_2(answer):
     )
 
 
+@one_sentence
 def check_6_3(answer):
     """Rounding whose gradient is that of the identity."""
     z = np.array([[-1.6, -0.4, 0.2], [0.7, 2.4, 7.0]], "float32")
@@ -185,6 +189,7 @@ def _entropy(values):
     return -np.sum(p * np.log2(p))
 
 
+@one_sentence
 def check_6_4(predict, restore):
     """Integers to prediction errors and back, without loss."""
     grid = _brightness()
@@ -223,6 +228,7 @@ def check_6_4(predict, restore):
     )
 
 
+@one_sentence
 def check_6_5(answer):
     """Cycle consistency of both directions, mean absolute error."""
     rng = np.random.default_rng(0)
@@ -286,6 +292,7 @@ def check_6_5(answer):
     correct("6.5", "Which G and F have a loss of 0, besides copies?")
 
 
+@one_sentence
 def check_6_6(models, errors):
     """Translators to serif from few and many letters, and their errors."""
     if not isinstance(models, dict) or not isinstance(errors, dict):
@@ -368,6 +375,7 @@ _TASKS = {
 }
 
 
+@one_sentence
 def check_6_7(answer):
     """Where the target of each task comes from."""
     if not isinstance(answer, dict):

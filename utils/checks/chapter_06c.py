@@ -11,6 +11,7 @@ from utils.checks._feedback import (
     call,
     correct,
     name_value,
+    one_sentence,
     slope,
     wrong,
 )
@@ -18,6 +19,7 @@ from utils.data import interactions
 from utils.evaluation import ranking
 
 
+@one_sentence
 def check_6_1(answer):
     """nDCG@5 of hits at ranks 1 and 3 of three hidden items: 0.704."""
     value = as_number(answer, "Your answer")
@@ -61,6 +63,7 @@ def check_6_1(answer):
     )
 
 
+@one_sentence
 def check_6_2(answer):
     """Masked squared error: sum over entries, mean over users."""
     rng = np.random.default_rng(0)
@@ -138,6 +141,7 @@ def check_6_2(answer):
     correct("6.2", "What would the penalty of equation (3) add to the slope?")
 
 
+@one_sentence
 def check_6_3(answer):
     """The best unseen items, best first."""
     rng = np.random.default_rng(0)
@@ -180,6 +184,7 @@ def _cosine_scores(x, diagonal=0.0, norm=True):
     return x @ cosine
 
 
+@one_sentence
 def check_6_4(answer):
     """Item-item cosine, without the diagonal."""
     rng = np.random.default_rng(0)
@@ -190,7 +195,8 @@ def check_6_4(answer):
     result = call(answer, x)
     if not np.array_equal(x, given):
         wrong("Your function changed the matrix it was given.")
-    if result is not None and not np.isfinite(np.asarray(result)).all():
+    result = as_values(result, "The scores", finite=False)
+    if not np.isfinite(result).all():
         wrong(
             "There are NaN or infinite scores: an item that nobody has makes "
             "a length of 0. Its score is 0."
@@ -234,6 +240,7 @@ def _imports(seed):
     return seen, hidden
 
 
+@one_sentence
 def check_6_5(answer):
     """Any recommender with recall@10 of at least 0.58 on the imports."""
     seen, hidden = _imports(seed=2024)
@@ -272,6 +279,7 @@ def _list_recall(lists, hidden):
     return np.mean(hits / np.minimum(10, hidden[asked].sum(axis=1)))
 
 
+@one_sentence
 def check_6_6(answer):
     """A fifth of the places for rare items at nearly the plain recall."""
     seen, hidden = _imports(seed=7)

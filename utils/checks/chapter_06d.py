@@ -10,6 +10,7 @@ from utils.checks._feedback import (
     call,
     correct,
     name_value,
+    one_sentence,
     slope,
     wrong,
 )
@@ -17,6 +18,7 @@ from utils.data import corpora, tokens
 from utils.models.words import cooccurrence, ppmi_vectors
 
 
+@one_sentence
 def check_6_1(answer):
     """Three numbers: PMI, skip-gram's logit, bits per character."""
     value = as_array(answer, "Your answer", (3,))
@@ -63,6 +65,7 @@ def check_6_1(answer):
     correct("6.1", "How often must a pair occur to get a logit of 0?")
 
 
+@one_sentence
 def check_6_2(answer):
     """Skip-gram's loss of each pair, (n,)."""
     rng = np.random.default_rng(0)
@@ -141,6 +144,7 @@ def check_6_2(answer):
     correct("6.2", "What is the loss of vectors of zeros, for K drawn words?")
 
 
+@one_sentence
 def check_6_3(answer):
     """GloVe's weighted squared error of each pair, (n,)."""
     counts = np.array([1.0, 3.0, 10.0, 400.0], "float32")
@@ -191,6 +195,7 @@ def check_6_3(answer):
     correct("6.3", "Which X has the largest f(X)/X, the most say for a count?")
 
 
+@one_sentence
 def check_6_4(answer):
     """Distribution at a temperature."""
     p = np.array([0.5, 0.3, 0.2, 0.0])
@@ -231,6 +236,7 @@ def check_6_4(answer):
     correct("6.4", "What comes out as τ grows without end, where p is 0?")
 
 
+@one_sentence
 def check_6_5(answer, ids, vocabulary_size, latent_dim):
     """Shares of neighbours of the same kind, by window."""
     if not isinstance(answer, dict) or set(answer) != {1, 10}:
@@ -301,6 +307,7 @@ def _vocabulary():
     return tokens.Vocabulary.fit(every, min_count=10)
 
 
+@one_sentence
 def check_6_6(answer, train_stream, val_stream):
     """Any next-character model that beats a trigram on a validation text."""
     size = int(max(train_stream.max(), val_stream.max())) + 1

@@ -11,11 +11,13 @@ from utils.checks._feedback import (
     call,
     correct,
     name_value,
+    one_sentence,
     wrong,
 )
 from utils.data import genomes, sounds
 
 
+@one_sentence
 def check_6_1(answer):
     """Mean code length of AACT: 1.75 bits."""
     value = as_number(answer, "Your answer")
@@ -44,6 +46,7 @@ def check_6_1(answer):
     correct("6.1", "Which probabilities would suit AACT best, at what cost?")
 
 
+@one_sentence
 def check_6_2(answer):
     """(n, 4), rows sum to 1, unknown letters refused."""
     result = as_values(call(answer, "GATTACA"), "The array")
@@ -75,6 +78,7 @@ def check_6_2(answer):
     correct("6.2", "Compare with `sequences.one_hot`, which names the place.")
 
 
+@one_sentence
 def check_6_3(answer):
     """Reversed in place and in letters."""
     texts = ["GATTACA", "CCCGTTA"]
@@ -116,6 +120,7 @@ def _pairs(known, pseudocount=1.0):
     return counts, counts / counts.sum(axis=1, keepdims=True)
 
 
+@one_sentence
 def check_6_4(answer):
     """Conditional probabilities, smoothed, in bits."""
     genome = genomes.load_genome()
@@ -174,6 +179,7 @@ def check_6_4(answer):
     correct("6.4", "Which order would you take with only 100 known bases?")
 
 
+@one_sentence
 def check_6_5(answer):
     """A waveform with about the given magnitudes."""
     errors = []
@@ -203,6 +209,7 @@ def check_6_5(answer):
     correct("6.5", f"Relative error {worst:.2f}. How few turns would do?")
 
 
+@one_sentence
 def check_6_6(answer):
     """Nine spikes of ten, and no more than one false alarm in ten."""
     with cbook.get_sample_data("membrane.dat") as file:

@@ -1,7 +1,5 @@
 """Checks of chapter 6f, clustering."""
 
-import warnings
-
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
@@ -12,10 +10,12 @@ from utils.checks._feedback import (
     call,
     correct,
     name_value,
+    one_sentence,
     wrong,
 )
 
 
+@one_sentence
 def check_6_1(answer):
     """Best one-to-one matching of three clusters: 0.63."""
     value = as_number(answer, "Your answer")
@@ -57,6 +57,7 @@ def _as_memberships(result, shape, what):
     return values
 
 
+@one_sentence
 def check_6_2(answer):
     """Student-t memberships, rows summing to 1."""
     rng = np.random.default_rng(0)
@@ -103,6 +104,7 @@ def check_6_2(answer):
     correct("6.2", "How does q change when all codes are multiplied by 10?")
 
 
+@one_sentence
 def check_6_3(answer):
     """Squared, divided by the clusters' weights, normalised by row."""
     rng = np.random.default_rng(1)
@@ -143,6 +145,7 @@ def check_6_3(answer):
     correct("6.3", "Apply it to its own result ten times: where does p go?")
 
 
+@one_sentence
 def check_6_4(answer):
     """Mean of logarithms, entropy of the mean, both with the right sign."""
     rng = np.random.default_rng(2)
@@ -222,6 +225,7 @@ def _as_ids(result, size, what):
     return ids.astype("int64")
 
 
+@one_sentence
 def check_6_5(answer):
     """At least 0.70 ARI on the digits, without labels."""
     rows, y = data.load("digits").flat().all_rows()
@@ -265,14 +269,13 @@ def _groups(count, seed):
     return rng.permutation(np.concatenate(rows))
 
 
+@one_sentence
 def check_6_6(answer):
     """The number of clearly separated groups."""
     candidates = [2, 3, 4, 5, 6, 7]
     found = []
     for seed, count in enumerate((3, 6, 4)):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a method's own, not feedback
-            value = call(answer, _groups(count, seed), list(candidates))
+        value = call(answer, _groups(count, seed), list(candidates))
         value = as_number(value, "Your number of clusters")
         if value not in candidates:
             wrong(f"{value:g} is none of the candidates {candidates}.")

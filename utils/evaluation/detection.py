@@ -10,7 +10,6 @@ import math
 
 import numpy as np
 
-from utils.models.reconstruction import ReconstructionModel
 from utils.support import validation as check
 
 __all__ = [
@@ -99,7 +98,7 @@ class ModelDetector:
     """
 
     def __init__(self, model, kind="error", *, num_samples=1, seed=0):
-        if not isinstance(model, ReconstructionModel):
+        if not hasattr(model, "reconstruct"):
             check.fail(
                 "model",
                 "a model with reconstruct(x), such as an Autoencoder",
@@ -124,7 +123,7 @@ class ModelDetector:
         if hasattr(self.model, "elbo"):
             bound = self.model.elbo(x, self.num_samples, seed=self.seed)
             return -bound.astype("float64")
-        return self.model.score(x).astype("float64")
+        return self.model.example_losses(x).astype("float64")
 
 
 def quantile_threshold(scores, quantile=0.95):

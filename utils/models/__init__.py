@@ -1,12 +1,11 @@
 """The families of models, one file each: ``from utils.models import VAE``.
 
 Every file reads from top to bottom with ``base`` and the parts of
-``utils.nn`` beside it. Where one family is built on another it imports its
-file: ``autoencoders``, ``_variational``, ``_latent_models``, ``vaes``,
-``clustering``, ``pretext``, ``motifs``, ``compression``,
-``vector_quantized`` and ``recommenders`` are autoencoders with something
-added (``recommenders`` also a VAE), ``contrastive`` is a pretext,
-``translation`` plays a game.
+``utils.nn`` beside it. Where a model is a variant of another family it
+imports that family's file: ``pretext``, ``motifs``, ``compression``,
+``vector_quantized`` and ``clustering`` vary the autoencoder,
+``recommenders`` the VAE, ``contrastive`` the pretext task; ``translation``
+takes the rules of the game from ``gans``.
 """
 
 from utils.models.autoencoders import (

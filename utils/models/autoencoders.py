@@ -9,7 +9,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.models.base import CourseModel, builds, shapes_of, weighted_mean
+from utils.models.base import (
+    CourseModel,
+    batch_average,
+    builds,
+    shapes_of,
+    weighted_mean,
+)
 from utils.nn import likelihoods, losses, networks
 from utils.nn.layers import PACKAGE, Corruption
 from utils.support import validation as check
@@ -170,13 +176,24 @@ class Autoencoder(CourseModel):
         """What the encoder sees; a subclass may damage it while training."""
         return x
 
+    def encoded(self, x, training=False):
+        """Codes of rows, tensors; what ``encode`` returns as an array."""
+        x = self.corrupt_input(x, training)
+        return self.encoder(x, training=training)
+
+    def decoded(self, code, training=False):
+        """The likelihood's outputs from codes, tensors; see ``decode``."""
+        raw = self.decoder(code, training=training)
+        return self.likelihood.outputs(raw)
+
     def call(self, inputs, training=False):
         """Return ``{"code", "reconstruction"}``, and ``"logits"`` if any."""
-        code = self.encoder(
-            self.corrupt_input(inputs, training), training=training
-        )
-        raw = self.decoder(code, training=training)
-        return {"code": code, **self.likelihood.outputs(raw)}
+        code = self.encoded(inputs, training)
+        return {"code": code, **self.decoded(code, training)}
+
+    def reconstruction_loss(self, x, outputs):
+        """Loss of each example, ``(batch,)``, summed over the event axes."""
+        return self.likelihood.negative_log_likelihood(x, outputs)
 
     def penalty(self, outputs, sample_weight=None):
         """Scalar added to the mean reconstruction loss."""
@@ -185,7 +202,7 @@ class Autoencoder(CourseModel):
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        error = self.likelihood.negative_log_likelihood(x, y_pred)  # (batch,)
+        error = self.reconstruction_loss(x, y_pred)  # (batch,)
         self.track_mse(x, y_pred, sample_weight)
         loss = weighted_mean(error, sample_weight)
         return self.add_losses(loss + self.penalty(y_pred, sample_weight))
@@ -213,20 +230,21 @@ class Autoencoder(CourseModel):
     def check_input(self, x, name="x"):
         return check.check_array(x, name, event_shape=self.event_shape)
 
+    def check_code(self, z, name="z"):
+        """Codes as ``decoded`` takes them, or what is wrong with them."""
+        return check.check_array(z, name, event_shape=self.code_shape)
+
     # --------------------------------------------------------------- verbs
 
     def encode(self, x):
-        """Codes of x, of any range: float32 array ``(n, latent_dim)``."""
-        return in_batches(self.encoder, self.check_input(x))
+        """Codes of x, of any range: float32 array ``(n, *code_shape)``."""
+        return in_batches(self.encoded, self.check_input(x))
 
     def decode(self, z):
         """Reconstructions from codes: float32 array ``(n, *input_shape)``."""
-        z = check.check_array(z, "z", event_shape=self.code_shape)
         return in_batches(
-            lambda batch: self.likelihood.outputs(self.decoder(batch))[
-                "reconstruction"
-            ],
-            z,
+            lambda codes: self.decoded(codes)["reconstruction"],
+            self.check_code(z),
         )
 
     def reconstruct(self, x):
@@ -237,10 +255,7 @@ class Autoencoder(CourseModel):
         """Reconstruction loss of each example, ``(n,)``, no penalties."""
         x, _ = self.check_data(x)
         return in_batches(
-            lambda batch: self.likelihood.negative_log_likelihood(
-                batch, self(batch)
-            ),
-            x,
+            lambda batch: self.reconstruction_loss(batch, self(batch)), x
         )
 
 
@@ -467,14 +482,9 @@ class SparseAutoencoder(Autoencoder):
         if self.sparsity == "l1":
             size = ops.sum(ops.abs(code), axis=1)
             return self.weight * weighted_mean(size, sample_weight)
-        share = 1.0
-        rate = ops.mean(code, axis=0)  # (latent_dim,)
-        if sample_weight is not None:
-            weight = ops.cast(sample_weight, "float32")
-            share = ops.mean(weight)
-            total = ops.maximum(ops.sum(weight), 1e-9)
-            rate = ops.sum(code * weight[:, None], axis=0) / total
+        rate = batch_average(code, sample_weight)  # (latent_dim,)
         kl = ops.sum(losses.bernoulli_kl(self.target, rate))
+        share = weighted_mean(ops.ones_like(code[:, 0]), sample_weight)
         return self.weight * share * kl
 
 

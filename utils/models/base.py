@@ -21,7 +21,13 @@ from utils.support.batches import (
 )
 from utils.support.files import replacing
 
-__all__ = ["CourseModel", "builds", "shapes_of", "weighted_mean"]
+__all__ = [
+    "CourseModel",
+    "batch_average",
+    "builds",
+    "shapes_of",
+    "weighted_mean",
+]
 
 
 class CourseModel(keras.Model):
@@ -326,7 +332,10 @@ class CourseModel(keras.Model):
     def from_config(cls, config, custom_objects=None):
         """The model of a config: the inverse of ``get_config``."""
         config = {
-            name: keras.saving.deserialize_keras_object(value, custom_objects)
+            # a copy: Keras takes the config of a network apart
+            name: keras.saving.deserialize_keras_object(
+                copy.deepcopy(value), custom_objects
+            )
             if isinstance(value, dict) and "class_name" in value
             else value
             # Keras empties the config of a network as it reads it
@@ -419,15 +428,18 @@ def shapes_of(network, name):
     if not isinstance(network, keras.Model):
         check.fail(name, "a Keras model", type(network).__name__)
     try:
-        shapes = network.input_shape, network.output_shape
-    except AttributeError:
+        if isinstance(network, keras.Sequential):
+            ends = network.inputs[0], network.outputs[0]
+        else:
+            ends = network.input, network.output
+    except (AttributeError, TypeError, ValueError):
         check.fail(
             name,
             "a network that knows its shapes; wrap it: keras.Sequential(["
             "keras.Input(shape), network])",
             f"{type(network).__name__} without an Input",
         )
-    return keras.tree.map_shape_structure(lambda s: tuple(s[1:]), shapes)
+    return keras.tree.map_structure(lambda end: tuple(end.shape[1:]), ends)
 
 
 def weighted_mean(values, sample_weight):
@@ -439,6 +451,19 @@ def weighted_mean(values, sample_weight):
     if sample_weight is not None:
         values = values * ops.cast(sample_weight, values.dtype)
     return ops.mean(values)
+
+
+def batch_average(rows, sample_weight):
+    """Average row of a batch, ``(batch, k)`` → ``(k,)``, by its weights.
+
+    For terms that look at the whole batch: here weights are normalised, and
+    a row of weight 2 counts as two rows.
+    """
+    if sample_weight is None:
+        return ops.mean(rows, axis=0)
+    weight = ops.cast(sample_weight, rows.dtype)
+    total = ops.maximum(ops.sum(weight), 1e-9)
+    return ops.sum(rows * weight[:, None], axis=0) / total
 
 
 class _StopAtNaN(keras.callbacks.Callback):

@@ -11,11 +11,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.models.reconstruction import ReconstructionModel
-from utils.nn import losses, networks
+from utils.models.autoencoders import Autoencoder
+from utils.models.base import builds, weighted_mean
+from utils.nn import networks
 from utils.nn.layers import PACKAGE
 from utils.support import validation as check
-from utils.support.batches import in_batches
+from utils.support.batches import first_rows
 
 __all__ = ["Compressor", "EntropyCoder"]
 
@@ -23,16 +24,12 @@ __all__ = ["Compressor", "EntropyCoder"]
 # and dD/dR = −2 log(2) D, so one more bit is worth log(2)/6 · Δ² of error.
 BIT_PRICE = np.log(2.0) / 6.0
 COMPONENTS = 2  # logistics in the mixture of each code unit
+LINEAR = "linear"  # name of the part of a network that starts at PCA
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class Compressor(ReconstructionModel):
+class Compressor(Autoencoder):
     """Autoencoder whose code is rounded to integers and priced in bits.
-
-    Encoder and decoder are each a linear map plus a network of hidden ReLU
-    layers whose last layer starts at zero; ``fit`` first sets the linear
-    maps to the principal directions of its data. So training starts at PCA
-    with quantised coefficients and departs from it only where that pays.
 
     While training, the decoder sees the rounded code, through which the
     gradient is handed on unchanged (straight through); the bits are computed
@@ -41,15 +38,36 @@ class Compressor(ReconstructionModel):
     two logistic distributions, learned along, whose mass within
     ±½ of an integer is that integer's probability.
 
+    The networks see and return data in units of ``step``. Those of
+    :meth:`dense` are each a linear map plus a network whose last layer
+    starts at zero; the first ``fit`` sets the linear maps to the principal
+    directions of its data. So training starts at PCA with quantised
+    coefficients and departs from it only where that pays.
+
+    Example:
+
+    Networks of your own, which start as they are:
+
+    >>> encoder = keras.Sequential([keras.Input((64,)), keras.layers.Dense(8)])
+    >>> decoder = keras.Sequential([keras.Input((8,)), keras.layers.Dense(64)])
+    >>> model = Compressor(encoder, decoder, step=0.2)
+    >>> model.encode(np.zeros((5, 64))).dtype
+    dtype('int32')
+
+    The course's own, which start at PCA:
+
+    >>> model = Compressor.dense((8, 8, 1), latent_dim=16, step=0.2, seed=0)
+    >>> model.encode(np.zeros((5, 8, 8, 1))).shape
+    (5, 16)
+
     Args:
-        input_shape: Shape of one example, such as ``(8, 8, 1)``.
-        latent_dim: Number k of code units, at most the entries of an
-            example. Most of them may end up always 0 and cost nothing.
+        encoder: Keras model from ``(batch, *input_shape)`` to codes, linear
+            at its end.
+        decoder: Keras model from codes to reconstructions, likewise.
         step: Quantisation step Δ > 0 of the PCA that training starts from, in
             units of the data. It sets the price of a bit, log(2)/6 · Δ² of
             squared error, and thereby the rate.
-        widths: Hidden widths from input to code, mirrored in the decoder.
-        seed: Integer seed of initial weights and noise, or ``None``.
+        seed: Integer seed of the noise, or ``None``.
 
     Loss:
         Sum of squared errors over the event axes + log(2)/6 · Δ² · bits, mean
@@ -57,96 +75,80 @@ class Compressor(ReconstructionModel):
         an example.
 
     Raises:
-        ValueError: a hyperparameter out of range; data of wrong shape or
-            with NaN, fewer rows than code units for the PCA start, a target,
-            or a loss given to ``compile``.
-
-    Example:
-
-    >>> model = Compressor((8, 8, 1), latent_dim=16, step=0.2, seed=0)
-    >>> model.encode(np.zeros((5, 8, 8, 1))).dtype
-    dtype('int32')
+        ValueError: as for :class:`Autoencoder`, and a number out of range.
     """
 
-    def __init__(
-        self,
-        input_shape,
-        latent_dim,
-        *,
-        step=0.25,
-        widths=(128, 128),
-        seed=None,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.output_kind = "linear"
-        self.event_shape = check.check_shape(input_shape, "input_shape")
-        size = int(np.prod(self.event_shape))
-        self.latent_dim = check.check_int(latent_dim, "latent_dim", 1, size)
-        step = check.check_number(step, "step", 1e-4)
-        self.widths = check.check_widths(widths, "widths")
+    def __init__(self, encoder, decoder, *, step=0.25, seed=None, **kwargs):
+        # units that are always 0 cost nothing: the width is no constraint
+        super().__init__(encoder, decoder, overcomplete=True, **kwargs)
         self.seed = check.check_seed(seed)
         self.noise = keras.random.SeedGenerator(self.seed)
-        self.encoder = self._build(networks.dense_encoder, "encoder")
-        self.decoder = self._build(networks.dense_decoder, "decoder")
-        self._add_own_weights(step)
+        self._add_own_weights(check.check_number(step, "step", 1e-4))
         self.bits_tracker = keras.metrics.Mean(name="bits")
-        self.built = True
 
-    def _build(self, builder, name):
-        """A linear map plus a network that starts at zero."""
-        shapes = (self.event_shape, self.latent_dim)
-        widths = self.widths
-        if name == "decoder":
-            shapes, widths = shapes[::-1], widths[::-1]
-        shared = {"seed": self.seed, "dtype": self.dtype_policy}
-        bend = builder(*shapes, widths, **shared)
-        linear = builder(*shapes, (), **shared)
-        bend.name, linear.name = "bend", "linear"
-        last = [w for w in bend.weights if len(w.shape) == 2][-1]
-        last.assign(ops.zeros(last.shape))
-        inputs = keras.Input(bend.input_shape[1:])
-        total = keras.layers.Add(dtype=self.dtype_policy)(
-            [linear(inputs), bend(inputs)]
+    @builds("encoder", "decoder")
+    def dense(
+        input_shape, latent_dim, *, widths=(128, 128), seed=None, dtype=None
+    ):
+        """Linear maps that ``fit`` sets to PCA, and networks beside them.
+
+        Args:
+            input_shape: Shape of one example, such as ``(8, 8, 1)``.
+            latent_dim: Number k of code units, at most the entries of an
+                example. Most of them may end up always 0 and cost nothing.
+            widths: Hidden ReLU units from input to code, mirrored in the
+                decoder; may be empty.
+            seed: Integer seed of initial weights and noise, or ``None``.
+            dtype: Dtype policy of networks and model.
+            **objective: As for the class.
+        """
+        shape = check.check_shape(input_shape, "input_shape")
+        check.check_int(latent_dim, "latent_dim", 1, int(np.prod(shape)))
+        linear, bend = (
+            networks.dense_pair(shape, latent_dim, w, seed=seed, dtype=dtype)
+            for w in ((), widths)
         )
-        model = keras.Model(inputs, total, name=name)
-        setattr(self, f"_linear_{name}", linear)
-        return model
+        return _sum(linear[0], bend[0], dtype), _sum(linear[1], bend[1], dtype)
 
     def _add_own_weights(self, step):
-        shape = (self.latent_dim, COMPONENTS)
+        shape = (*self.code_shape, COMPONENTS)
         for name in ("mixture_logit", "mixture_mean", "mixture_log_scale"):
             # components that start alike would stay alike
             start = 0.7 * np.linspace(-1, 1, COMPONENTS) * ("scale" in name)
             weight = self.add_weight(name=name, shape=shape, autocast=False)
             weight.assign(np.broadcast_to(start, shape))
             setattr(self, name, weight)
-        for name, value in (("step", step), ("started", 0.0)):
+        for name, value in (("delta", step), ("started", 0.0)):
             weight = self.add_weight(
                 name=name, shape=(), trainable=False, autocast=False
             )
             weight.assign(value)
             setattr(self, name, weight)
 
+    @property
+    def step(self):
+        """Δ as it stands: a weight, so that ``set_weights`` moves it."""
+        return float(str(np.float32(ops.convert_to_numpy(self.delta))))
+
     # ----------------------------------------------------------- objective
 
     def call(self, inputs, training=False):
         """Rounded code, its bits ``(batch,)`` and the reconstruction."""
-        scaled = inputs / ops.cast(self.step, self.compute_dtype)
-        code = ops.cast(self.encoder(scaled), "float32")
+        code = self.unrounded(inputs, training)
         rounded = code + ops.stop_gradient(ops.round(code) - code)
         noisy = rounded
         if training:
             noisy = code + keras.random.uniform(
                 ops.shape(code), -0.5, 0.5, seed=self.noise
             )
-        outputs = self.decoder_outputs(ops.cast(rounded, self.compute_dtype))
+        outputs = self.decoded(rounded, training)
         return {"code": rounded, "bits": self.bits(noisy), **outputs}
 
-    def decoder_outputs(self, code):
-        """Decode tensors: ``{"reconstruction"}`` in units of the data."""
-        step = ops.cast(self.step, self.compute_dtype)
-        return {"reconstruction": step * self.decoder(code)}
+    def unrounded(self, x, training=False):
+        """What the encoder says, in float32, before it is rounded."""
+        x = ops.cast(x, self.compute_dtype)
+        scaled = x / ops.cast(self.delta, self.compute_dtype)
+        return ops.cast(self.encoder(scaled, training=training), "float32")
 
     def bits(self, code):
         """−log₂ of the learned probability of codes, ``(batch,)``."""
@@ -160,35 +162,45 @@ class Compressor(ReconstructionModel):
         weights = ops.softmax(self.mixture_logit, axis=-1)
         probability = ops.sum(weights * mass, axis=-1)
         nats = -ops.log(ops.maximum(probability, 1e-9))
-        return ops.sum(nats, axis=-1) / np.log(2.0)
+        return ops.sum(nats, axis=tuple(range(1, len(nats.shape)))) / np.log(
+            2.0
+        )
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        error = losses.squared_error(x, y_pred["reconstruction"])
+        error = self.likelihood.negative_log_likelihood(x, y_pred)  # (batch,)
         self.track_mse(x, y_pred, sample_weight)
         self.bits_tracker.update_state(y_pred["bits"], sample_weight)
-        price = BIT_PRICE * ops.square(self.step)
+        price = BIT_PRICE * ops.square(self.delta)
         cost = error + price * y_pred["bits"]
-        if sample_weight is not None:
-            cost = cost * ops.cast(sample_weight, cost.dtype)
-        return self.add_losses(ops.mean(cost))
+        return self.add_losses(weighted_mean(cost, sample_weight))
+
+    # ------------------------------------------------------- start at PCA
 
     def before_training(self, x):
-        """Start from the PCA of an array x, once in the life of the weights."""
-        if check.is_array(x) and not ops.convert_to_numpy(self.started):
-            self._start_at_pca(np.reshape(x, (len(x), -1)).astype("float64"))
-            self.started.assign(1.0)
+        """Start from the PCA of x, once in the life of the weights.
 
-    def _start_at_pca(self, x):
+        Of batches the first is looked at, which had better be large. A
+        generator's rows are not, and networks of your own stay as they are.
+        """
+        rows = first_rows(x)
+        parts = [_linear_part(self.encoder), _linear_part(self.decoder)]
+        started = ops.convert_to_numpy(self.started)
+        if not (rows is None or None in parts or started):
+            flat = np.reshape(rows, (len(rows), -1)).astype("float64")
+            self._start_at_pca(flat, *parts)
+        self.started.assign(1.0)
+
+    def _start_at_pca(self, x, encoder, decoder):
         centre = x.mean(axis=0)
         _, directions = np.linalg.eigh(np.atleast_2d(np.cov(x.T, bias=True)))
         directions = directions[:, ::-1][:, : self.latent_dim]  # (d, k)
-        step = float(ops.convert_to_numpy(self.step))
-        codes = (x - centre) @ directions / step
-        offset = centre / step
-        self._linear_encoder.set_weights([directions, -offset @ directions])
-        self._linear_decoder.set_weights([directions.T, offset])
+        delta = float(ops.convert_to_numpy(self.delta))
+        codes = (x - centre) @ directions / delta
+        offset = centre / delta
+        encoder.set_weights([directions, -offset @ directions])
+        decoder.set_weights([directions.T, offset])
         # a logistic of scale s has standard deviation 1.81 s
         scale = np.log(0.55 * codes.std(axis=0) + 0.05)[:, None]
         spread = np.linspace(-0.7, 0.7, COMPONENTS)
@@ -196,21 +208,37 @@ class Compressor(ReconstructionModel):
 
     # --------------------------------------------------------------- verbs
 
-    def encode(self, x):
-        """Integers to be sent: int32 array ``(n, latent_dim)``."""
-        x = check.check_array(x, "x", event_shape=self.event_shape)
-        codes = in_batches(lambda rows: self(rows)["code"], x)
-        return np.rint(codes).astype("int32")
+    def encoded(self, x, training=False):
+        """Codes rounded to integers, tensor ``(batch, *code_shape)``."""
+        return ops.round(self.unrounded(x, training))
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "input_shape": list(self.event_shape),
-            "latent_dim": self.latent_dim,
-            "step": float(str(np.float32(ops.convert_to_numpy(self.step)))),
-            "widths": list(self.widths),
-            "seed": self.seed,
-        }
+    def decoded(self, code, training=False):
+        """``{"reconstruction"}`` in units of the data."""
+        code = ops.cast(code, self.compute_dtype)
+        raw = self.decoder(code, training=training)
+        delta = ops.cast(self.delta, self.compute_dtype)
+        return self.likelihood.outputs(delta * raw)
+
+    def encode(self, x):
+        """Integers to be sent: int32 array ``(n, *code_shape)``."""
+        return super().encode(x).astype("int32")
+
+
+def _sum(linear, bend, dtype):
+    """A linear map plus a network that starts at zero."""
+    name, linear.name, bend.name = linear.name, LINEAR, "bend"
+    last = [layer for layer in bend.layers if layer.weights][-1]
+    last.kernel_initializer = keras.initializers.Zeros()  # in configs, too
+    last.kernel.assign(ops.zeros(last.kernel.shape))
+    inputs = keras.Input(linear.input_shape[1:])
+    total = keras.layers.Add(dtype=dtype)([linear(inputs), bend(inputs)])
+    return keras.Model(inputs, total, name=name)
+
+
+def _linear_part(network):
+    """The linear map inside a network of ``Compressor.dense``, or ``None``."""
+    named = {layer.name: layer for layer in network.layers}
+    return named.get(LINEAR)
 
 
 class EntropyCoder:

@@ -9,7 +9,9 @@ from collections import namedtuple
 import keras
 from keras import ops
 
+from utils.models.base import builds, weighted_mean
 from utils.models.pretext import PretextModel
+from utils.nn import networks
 from utils.nn.augmentation import Augmentation
 from utils.nn.layers import PACKAGE
 from utils.support import validation as check
@@ -49,12 +51,6 @@ def nt_xent(first, second, temperature=0.5):
     return 0.5 * (total[:n] + total[n:]) - partner
 
 
-def _unit(z):
-    """Rows of length one; a row of zeros stays zero."""
-    squared = ops.sum(ops.square(z), axis=1, keepdims=True)
-    return z * ops.rsqrt(ops.maximum(squared, 1e-12))
-
-
 def vicreg_terms(first, second):
     """The three terms of VICReg (Bardes et al. 2022), none with negatives.
 
@@ -90,48 +86,146 @@ def _moments(z):
     return spread, overlap / z.shape[1]
 
 
-class _TwoViews(PretextModel):
-    """Encoder, projection head, and two random views of every row."""
+def _dense(
+    input_shape,
+    latent_dim,
+    *,
+    widths=(128,),
+    activation="relu",
+    projection=(128, 64),
+    seed=None,
+    dtype=None,
+):
+    """A dense encoder and a dense projector.
 
-    min_rows = 2  # one row alone has nothing to differ from
+    Args:
+        input_shape: Shape of one example, ``(height, width, channels)`` for
+            the usual views.
+        latent_dim: Width of the code.
+        widths: Hidden units of the encoder, input side first.
+        activation: Activation of the hidden layers.
+        projection: Units of the projector's layers, at least one.
+        seed: Integer seed of initial weights and of the usual views, or
+            ``None``.
+        dtype: Dtype policy of networks and model.
+        **objective: As for the class.
+    """
+    encoder, _ = networks.dense_pair(
+        input_shape,
+        latent_dim,
+        widths,
+        activation=activation,
+        seed=seed,
+        dtype=dtype,
+    )
+    projector = _projector(latent_dim, projection, activation, seed, dtype)
+    return encoder, projector
+
+
+def _conv(
+    input_shape,
+    latent_dim,
+    *,
+    widths=(32, 64),
+    activation="relu",
+    projection=(128, 64),
+    seed=None,
+    dtype=None,
+):
+    """As :meth:`dense`, the encoder of convolutions of stride 2.
+
+    ``widths`` are filters, at least one; each halves the sides.
+    """
+    encoder, _ = networks.conv_pair(
+        input_shape,
+        latent_dim,
+        widths,
+        activation=activation,
+        seed=seed,
+        dtype=dtype,
+    )
+    projector = _projector(latent_dim, projection, activation, seed, dtype)
+    return encoder, projector
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class SimCLR(PretextModel):
+    """Contrastive learning: find one's partner among the batch.
+
+    Chen et al. (2020): two random views of each image, encoder f, projector
+    g, and :func:`nt_xent` between g(f(·)). The projector is thrown away
+    afterwards: it may forget whatever the views disagree on, the code in
+    front of it forgets less.
+
+    Example:
+
+    Networks and views of your own:
+
+    >>> encoder = keras.Sequential(
+    ...     [keras.Input((64,)), keras.layers.Dense(8, "tanh")]
+    ... )
+    >>> projector = keras.Sequential([keras.Input((8,)), keras.layers.Dense(5)])
+    >>> views = keras.layers.GaussianNoise(0.3)
+    >>> model = SimCLR(encoder, projector, augmentation=views)
+    >>> model.encode(np.zeros((5, 64))).shape
+    (5, 8)
+
+    The course's own, in one call:
+
+    >>> model = SimCLR.conv(
+    ...     (8, 8, 1), 6, widths=(4,), augmentation=Augmentation(shift=2.0)
+    ... )
+    >>> model.encode(np.zeros((5, 8, 8, 1))).shape
+    (5, 6)
+
+    Args:
+        encoder: Keras model from ``(batch, *input_shape)`` to codes.
+        projector: Keras model from codes to vectors ``(batch, p)``.
+        augmentation: Keras layer that draws another view at each call with
+            ``training=True``; it keeps the shape. ``None`` takes
+            ``Augmentation(shift=1, affine=0.2)``, for images.
+        temperature: τ > 0 of the softmax.
+        seed: Integer seed of those usual views, or ``None``; a layer of your
+            own has its own.
+
+    Loss:
+        ``nt_xent``, nats, mean over pairs, plus ``self.losses``. A pair's
+        weight multiplies its own term; it still is an alternative to all
+        others. The metric ``matched`` is the share of first views whose
+        nearest other view in the batch is the partner.
+
+    Raises:
+        ValueError: a projector that does not take the codes, views of
+            another shape, a temperature out of range; from ``fit`` and
+            ``evaluate``, a batch of one row, which has no alternatives; what
+            :class:`PretextModel` refuses.
+    """
+
+    min_batch = 2
 
     def __init__(
         self,
-        input_shape,
-        latent_dim,
+        encoder,
+        projector,
         *,
-        projection=(128, 64),
         augmentation=None,
+        temperature=0.5,
+        seed=None,
         **kwargs,
     ):
-        super().__init__(input_shape, latent_dim, **kwargs)
-        self.projection = check.check_widths(projection, "projection")
-        if not self.projection:
-            check.fail("projection", "at least one width", "()")
-        if len(self.event_shape) != 3:
-            check.fail(
-                "input_shape",
-                "an image (height, width, channels), as views are images",
-                f"{self.event_shape}",
-            )
-        if augmentation is not None and not isinstance(augmentation, dict):
-            check.fail(
-                "augmentation",
-                "a dict of Augmentation's arguments, such as {'shift': 2}",
-                repr(augmentation),
-            )
-        self.augmentation = dict(augmentation or {"shift": 1.0, "affine": 0.2})
-        options = {"seed": self.seed, **self.augmentation}
-        self.augment = Augmentation(dtype=self.dtype_policy, **options)
-        self.augment.build((None, *self.event_shape))
-        self.projector = _projector(
-            self.latent_dim,
-            self.projection,
-            self.activation,
-            self.seed,
-            self.dtype_policy,
+        super().__init__(encoder, **kwargs)
+        self.width_on_codes(projector, "projector")
+        self.projector = projector
+        self.temperature = check.check_number(temperature, "temperature", 1e-3)
+        self.seed = check.check_seed(seed)
+        self.augmentation = _views(
+            augmentation, self.event_shape, seed, self.dtype_policy
         )
+        self.matched_tracker = keras.metrics.Mean(name="matched")
         self.built = True
+
+    dense = builds("encoder", "projector")(_dense)
+    conv = builds("encoder", "projector")(_conv)
 
     def call(self, inputs, training=False):
         """Projections of two views: ``{"first", "second"}``, each (batch, p).
@@ -139,22 +233,106 @@ class _TwoViews(PretextModel):
         Views are drawn while training and in ``evaluate`` and ``predict``
         alike: without them there is no task. ``encode`` draws none.
         """
-        views = ops.concatenate([inputs, inputs], axis=0)
-        views = self.augment(views, training=True)
-        outputs = self.projector(self.encoder(views, training=training))
-        rows = ops.shape(inputs)[0]
-        return {"first": outputs[:rows], "second": outputs[rows:]}
+        return _two_views(self, inputs, training)
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "projection": list(self.projection),
-            "augmentation": dict(self.augmentation),
-        }
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        first, second = y_pred["first"], y_pred["second"]
+        error = nt_xent(first, second, self.temperature)  # (batch,)
+        found = _matched(first, second)
+        self.matched_tracker.update_state(found, sample_weight)
+        return self.add_losses(weighted_mean(error, sample_weight))
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class VICReg(PretextModel):
+    """Two views agree, and no entry of the projection may die or repeat.
+
+    Bardes et al. (2022): weight_i · invariance + weight_v · variance +
+    weight_c · covariance of :func:`vicreg_terms`, without negatives. With
+    ``variance=covariance=0`` a constant code is optimal: collapse.
+
+    Example:
+
+    >>> model = VICReg.dense((8, 8, 1), 6, widths=(16,), seed=0)
+    >>> model.encode(np.zeros((5, 8, 8, 1))).shape
+    (5, 6)
+
+    Args:
+        encoder: As for :class:`SimCLR`.
+        projector: As for :class:`SimCLR`.
+        augmentation: As for :class:`SimCLR`.
+        invariance: Weight ≥ 0 of the agreement.
+        variance: Weight ≥ 0 of the missing variance.
+        covariance: Weight ≥ 0 of the squared covariances.
+        seed: As for :class:`SimCLR`.
+
+    Loss:
+        The weighted sum, of no unit, plus ``self.losses``. Variances belong
+        to a batch, not to a row: sample weights are refused. Metrics
+        ``invariance``, ``variance`` and ``covariance``: the bare terms.
+
+    Raises:
+        ValueError: as for :class:`SimCLR`; weights of rows.
+    """
+
+    min_batch = 2
+    weighted = False
+
+    def __init__(
+        self,
+        encoder,
+        projector,
+        *,
+        augmentation=None,
+        invariance=25.0,
+        variance=25.0,
+        covariance=1.0,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(encoder, **kwargs)
+        self.width_on_codes(projector, "projector")
+        self.projector = projector
+        self.invariance = check.check_number(invariance, "invariance", 0.0)
+        self.variance = check.check_number(variance, "variance", 0.0)
+        self.covariance = check.check_number(covariance, "covariance", 0.0)
+        self.seed = check.check_seed(seed)
+        self.augmentation = _views(
+            augmentation, self.event_shape, seed, self.dtype_policy
+        )
+        self.invariance_tracker = keras.metrics.Mean(name="invariance")
+        self.variance_tracker = keras.metrics.Mean(name="variance")
+        self.covariance_tracker = keras.metrics.Mean(name="covariance")
+        self.built = True
+
+    dense = builds("encoder", "projector")(_dense)
+    conv = builds("encoder", "projector")(_conv)
+
+    def call(self, inputs, training=False):
+        """As :meth:`SimCLR.call`."""
+        return _two_views(self, inputs, training)
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        terms = vicreg_terms(y_pred["first"], y_pred["second"])
+        self.invariance_tracker.update_state(terms.invariance)
+        self.variance_tracker.update_state(terms.variance)
+        self.covariance_tracker.update_state(terms.covariance)
+        return self.add_losses(
+            self.invariance * terms.invariance
+            + self.variance * terms.variance
+            + self.covariance * terms.covariance
+        )
 
 
 def _projector(latent_dim, widths, activation, seed, dtype):
     """Dense layers from the code to the space in which views are compared."""
+    widths = check.check_widths(widths, "projection")
+    if not widths:
+        check.fail("projection", "at least one width", "()")
     inputs = hidden = keras.Input((latent_dim,), name="z")
     for index, units in enumerate(widths, start=1):
         last = index == len(widths)
@@ -169,53 +347,42 @@ def _projector(latent_dim, widths, activation, seed, dtype):
     return keras.Model(inputs, hidden, name="projector")
 
 
-@keras.saving.register_keras_serializable(package=PACKAGE)
-class SimCLR(_TwoViews):
-    """Contrastive learning: find one's partner among the batch.
+def _views(augmentation, event_shape, seed, dtype):
+    """The layer that draws views, checked against the rows it is to change."""
+    if augmentation is None:
+        if len(event_shape) != 3:
+            check.fail(
+                "augmentation",
+                f"a layer for rows of shape {event_shape}, as the usual "
+                "views are of images",
+                "None",
+            )
+        augmentation = Augmentation(
+            shift=1.0, affine=0.2, seed=seed, dtype=dtype
+        )
+    if not isinstance(augmentation, keras.layers.Layer):
+        check.fail(
+            "augmentation",
+            "a Keras layer that draws views, such as Augmentation(shift=2.0)",
+            repr(augmentation),
+        )
+    shape = (None, *event_shape)
+    if not augmentation.built:
+        augmentation.build(shape)
+    made = tuple(augmentation.compute_output_shape(shape))
+    if made != shape:
+        check.fail("augmentation", f"views of shape {shape}", f"{made}")
+    return augmentation
 
-    Chen et al. (2020): two random views of each image, encoder f, projector
-    g, and :func:`nt_xent` between g(f(·)). The projector is thrown away
-    afterwards: it may forget whatever the views disagree on, the code in
-    front of it forgets less.
 
-    Args:
-        input_shape: ``(height, width, channels)``.
-        latent_dim: Width of the code.
-        widths: Hidden widths of the encoder, as in ``networks``.
-        network: ``"conv"`` or ``"dense"``.
-        activation: Activation of the hidden layers.
-        projection: Widths of the projector, at least one.
-        augmentation: Dict of :class:`~utils.augmentation.Augmentation`'s
-            arguments; ``None`` takes ``{"shift": 1, "affine": 0.2}``.
-        temperature: τ > 0 of the softmax.
-        seed: Integer seed of weights and views, or ``None``.
-
-    Loss:
-        ``nt_xent``, nats, mean over pairs, plus ``self.losses``. The metric
-        ``matched`` is the share of first views whose nearest other view in
-        the batch is the partner.
-
-    Raises:
-        ValueError: a hyperparameter out of range; from ``fit`` and
-            ``evaluate``, rows of another shape, with NaN, fewer rows than one
-            batch or a batch of one row, a target, a loss in ``compile``.
-    """
-
-    def __init__(self, input_shape, latent_dim, *, temperature=0.5, **kwargs):
-        super().__init__(input_shape, latent_dim, **kwargs)
-        self.temperature = check.check_number(temperature, "temperature", 1e-3)
-        self.matched_tracker = keras.metrics.Mean(name="matched")
-
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
-        first, second = y_pred["first"], y_pred["second"]
-        loss = nt_xent(first, second, self.temperature)
-        self.matched_tracker.update_state(_matched(first, second))
-        return self.add_losses(ops.mean(loss))
-
-    def get_config(self):
-        return {**super().get_config(), "temperature": self.temperature}
+def _two_views(model, inputs, training):
+    """Projections of two views of each row: ``{"first", "second"}``."""
+    views = ops.concatenate([inputs, inputs], axis=0)
+    views = model.augmentation(views, training=True)
+    codes = model.encoder(views, training=training)
+    outputs = model.projector(codes, training=training)
+    rows = ops.shape(inputs)[0]
+    return {"first": outputs[:rows], "second": outputs[rows:]}
 
 
 def _matched(first, second):
@@ -229,60 +396,7 @@ def _matched(first, second):
     return ops.cast(ops.diagonal(across) >= best, "float32")
 
 
-@keras.saving.register_keras_serializable(package=PACKAGE)
-class VICReg(_TwoViews):
-    """Two views agree, and no entry of the projection may die or repeat.
-
-    Bardes et al. (2022): weight_i · invariance + weight_v · variance +
-    weight_c · covariance of :func:`vicreg_terms`, without negatives. With
-    ``variance=covariance=0`` a constant code is optimal: collapse.
-
-    Args:
-        input_shape: ``(height, width, channels)``.
-        latent_dim: Width of the code.
-        widths, network, activation, projection, augmentation, seed: As for
-            :class:`SimCLR`.
-        invariance: Weight ≥ 0 of the agreement.
-        variance: Weight ≥ 0 of the missing variance.
-        covariance: Weight ≥ 0 of the squared covariances.
-
-    Loss:
-        The weighted sum, of no unit, plus ``self.losses``. Metrics
-        ``invariance``, ``variance`` and ``covariance``: the bare terms.
-
-    Raises:
-        ValueError: as for :class:`SimCLR`.
-    """
-
-    def __init__(
-        self,
-        input_shape,
-        latent_dim,
-        *,
-        invariance=25.0,
-        variance=25.0,
-        covariance=1.0,
-        **kwargs,
-    ):
-        super().__init__(input_shape, latent_dim, **kwargs)
-        self.weights_of = {
-            "invariance": check.check_number(invariance, "invariance", 0.0),
-            "variance": check.check_number(variance, "variance", 0.0),
-            "covariance": check.check_number(covariance, "covariance", 0.0),
-        }
-        self.invariance_tracker = keras.metrics.Mean(name="invariance")
-        self.variance_tracker = keras.metrics.Mean(name="variance")
-        self.covariance_tracker = keras.metrics.Mean(name="covariance")
-
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
-        terms = vicreg_terms(y_pred["first"], y_pred["second"])
-        loss = 0.0
-        for name, term in terms._asdict().items():
-            getattr(self, f"{name}_tracker").update_state(term)
-            loss = loss + self.weights_of[name] * term
-        return self.add_losses(loss)
-
-    def get_config(self):
-        return {**super().get_config(), **self.weights_of}
+def _unit(z):
+    """Rows of length one; a row of zeros stays zero."""
+    squared = ops.sum(ops.square(z), axis=1, keepdims=True)
+    return z * ops.rsqrt(ops.maximum(squared, 1e-12))

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.models._old_base import OwnLossModel
+from utils.models.base import CourseModel, builds, shapes_of
 from utils.nn import networks
 from utils.nn.backend import input_gradient
 from utils.nn.layers import PACKAGE
@@ -21,17 +21,666 @@ from utils.support import validation as check
 from utils.support.batches import in_batches
 
 __all__ = [
-    "AdversarialModel",
     "ConditionalGAN",
     "GAN",
     "RelativisticGAN",
     "WGANGP",
+    "check_scores",
     "one_once_known",
     "pure_scores",
 ]
 
 LOSSES = ("non_saturating", "saturating", "least_squares")
-RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "linear": (None, None)}
+OUTPUTS = ("sigmoid", "tanh", "linear")
+RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class GAN(CourseModel):
+    """Generator G against discriminator D (Goodfellow et al. 2014).
+
+    With s = D(x) the logit of "real" and σ the logistic function:
+
+    ====================  ===========================  =====================
+    loss                  D minimises the mean of      G minimises that of
+    ====================  ===========================  =====================
+    ``"non_saturating"``  −log σ(s) − log(1 − σ(s̃))    −log σ(s̃)
+    ``"saturating"``      −log σ(s) − log(1 − σ(s̃))    log(1 − σ(s̃))
+    ``"least_squares"``   ½ (s − 1)² + ½ s̃²            ½ (s̃ − 1)²
+    ====================  ===========================  =====================
+
+    where s̃ = D(G(z)), in nats for the first two. The last is that of Mao et
+    al. (2017).
+
+    Example:
+
+    Networks of your own, of any kind, as long as their shapes meet:
+
+    >>> generator = keras.Sequential(
+    ...     [keras.Input((4,)), keras.layers.Dense(2)]
+    ... )
+    >>> critic = keras.Sequential(
+    ...     [
+    ...         keras.Input((2,)),
+    ...         keras.layers.Dense(8, "leaky_relu"),
+    ...         keras.layers.Dense(1),
+    ...         keras.layers.Reshape(()),
+    ...     ]
+    ... )
+    >>> gan = GAN(generator, critic, r1=0.1)
+    >>> gan.sample(5, seed=1).shape
+    (5, 2)
+
+    The course's own, in one call:
+
+    >>> gan = GAN.dense((2,), latent_dim=4, output="linear", seed=0)
+    >>> gan.critic_scores(np.zeros((5, 2))).shape
+    (5,)
+
+    Args:
+        generator: Keras model from noise z ~ N(0, I), ``(batch,
+            latent_dim)``, to examples.
+        discriminator: Keras model from examples to logits ``(batch,)``,
+            linear at its end.
+        loss: One of the table.
+        r1: Weight γ ≥ 0 of (γ/2) E‖∇D(x)‖² at real rows, added to D's loss;
+            it makes the game converge near its solution (Mescheder et al.
+            2018).
+        r2: The same at generated rows.
+        data_range: ``(low, high)`` in which data may lie, each a number or
+            ``None`` for no bound. The default is the range of the
+            generator's last activation: [0, 1] for a sigmoid, [−1, 1] for a
+            tanh, no bounds for any other.
+        seed: Integer seed of the noise, or ``None``.
+
+    Call arguments:
+        inputs: Real rows ``(batch, *input_shape)``.
+
+    Output:
+        Dict of ``"real_scores"`` D(x), ``"fake_scores"`` D(G(z)) as D sees
+        it, ``"generator_scores"`` the same numbers as G sees them, each
+        ``(batch,)``, and ``"samples"`` G(z).
+
+    Metrics:
+        ``discriminator_loss`` (penalties included), ``generator_loss``,
+        ``real_accuracy`` and ``fake_accuracy``, the shares of real and
+        generated rows on their side of :meth:`boundary`. ``loss`` is the sum
+        of both losses: no measure of quality.
+
+    Raises:
+        ValueError: a hyperparameter out of range; networks whose shapes do
+            not meet; a discriminator that ends in a sigmoid or softmax; from
+            ``fit`` and ``evaluate``, before any step, rows of wrong shape,
+            with NaN or outside the range, a target, sample weights, a batch
+            of one, or a loss given to ``compile``.
+    """
+
+    METRICS = (
+        "discriminator_loss",
+        "generator_loss",
+        "real_accuracy",
+        "fake_accuracy",
+    )
+    weighted = False
+    min_batch = 2  # one row has no statistics and no partner in a pair
+
+    def __init__(
+        self,
+        generator,
+        discriminator,
+        *,
+        loss="non_saturating",
+        r1=0.0,
+        r2=0.0,
+        data_range=None,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.generator, self.discriminator = generator, discriminator
+        self._loss = check.check_choice(loss, "loss", LOSSES)
+        self.r1 = check.check_number(r1, "r1", 0.0)
+        self.r2 = check.check_number(r2, "r2", 0.0)
+        self._check_networks()
+        self.data_range = _check_range(data_range, generator)
+        self.seed = check.check_seed(seed)
+        self.noise = keras.random.SeedGenerator(self.seed)
+        for name in self.METRICS:
+            setattr(self, f"{name}_tracker", keras.metrics.Mean(name=name))
+        self.built = True
+
+    @builds("generator", "discriminator")
+    def dense(
+        input_shape,
+        latent_dim,
+        *,
+        generator_widths=(128,),
+        critic_widths=(128,),
+        output="sigmoid",
+        seed=None,
+        dtype=None,
+    ):
+        """A game of two dense networks.
+
+        Args:
+            input_shape: Shape of one example, such as ``(2,)``.
+            latent_dim: Entries of the noise.
+            generator_widths: Hidden units of G, noise side first.
+            critic_widths: Hidden units of D, data side first.
+            output: Activation of G's output: ``"sigmoid"`` for data in
+                [0, 1], ``"tanh"`` for [−1, 1], ``"linear"`` for any.
+            seed: Integer seed of initial weights and noise, or ``None``.
+            dtype: Dtype policy of networks and model.
+            **objective: As for the class.
+        """
+        return _players(
+            "dense",
+            input_shape,
+            latent_dim,
+            generator_widths,
+            critic_widths,
+            output=output,
+            seed=seed,
+            dtype=dtype,
+        )
+
+    @builds("generator", "discriminator")
+    def conv(
+        input_shape,
+        latent_dim,
+        *,
+        generator_widths=(64, 32),
+        critic_widths=(32, 64),
+        output="sigmoid",
+        seed=None,
+        dtype=None,
+    ):
+        """As :meth:`dense`, of convolutions of stride 2.
+
+        Widths are filters, at least one; each halves or doubles the sides.
+        """
+        return _players(
+            "conv",
+            input_shape,
+            latent_dim,
+            generator_widths,
+            critic_widths,
+            output=output,
+            seed=seed,
+            dtype=dtype,
+        )
+
+    @property
+    def loss(self):
+        """Name of the losses, of the constructor's table."""
+        return self._loss
+
+    @loss.setter
+    def loss(self, from_compile):
+        """Keras notes here what ``compile`` was given; ``fit`` refuses it."""
+
+    def _check_networks(self):
+        noise = self.input_of(self.generator, "z", "generator")
+        taken = self.input_of(self.discriminator, "x", "discriminator")
+        _, made = shapes_of(self.generator, "generator")
+        if len(noise) != 1 or None in noise:
+            expected = "noise of shape (latent_dim,) for its input z"
+            check.fail("generator", expected, f"{noise}")
+        if None in made:
+            expected = "a model to examples of a known shape"
+            check.fail("generator", expected, f"{made}")
+        if not networks.shapes_meet(taken, made):
+            check.fail(
+                "discriminator",
+                f"inputs of shape {made}, what the generator makes",
+                f"{taken}",
+            )
+        check_scores(self.discriminator, "discriminator")
+        (self.latent_dim,), self.event_shape = noise, made
+
+    # ----------------------------------------------- what the players are told
+
+    def input_of(self, network, key, name):
+        """Shape of the input of that name, or say that there are others."""
+        shape, _ = shapes_of(network, name)
+        if not isinstance(shape, tuple):
+            check.fail(name, f"a model of one input, {key}", "more inputs")
+        return shape
+
+    def rows(self, inputs):
+        """The real rows in what ``fit`` passes on."""
+        return inputs
+
+    def told(self, key, value, inputs):
+        """Input of a player: z or x, and what else the batch says of it."""
+        return value
+
+    # ----------------------------------------------------------- objective
+
+    def call(self, inputs, training=False):
+        """Score real and generated rows, the latter once for each player."""
+        z = keras.random.normal(
+            (ops.shape(self.rows(inputs))[0], self.latent_dim),
+            dtype=self.compute_dtype,
+            seed=self.noise,
+        )
+        samples = self.generator(self.told("z", z, inputs), training=training)
+        fixed = ops.stop_gradient(samples)  # D's loss must not move G
+        real, fake, fooled = (
+            self.told("x", x, inputs)
+            for x in (self.rows(inputs), fixed, samples)
+        )
+        return {
+            "samples": samples,
+            "real_scores": self.discriminator(real, training=training),
+            "fake_scores": self.discriminator(fake, training=training),
+            "generator_scores": pure_scores(
+                self.discriminator, fooled, training, fixed_weights=True
+            ),
+        }
+
+    def player_losses(self, real, fake, fooled):
+        """Losses of D and of G, each ``(batch,)``, from float32 scores."""
+        if self.loss == "least_squares":
+            d_loss = 0.5 * (ops.square(real - 1.0) + ops.square(fake))
+            return d_loss, 0.5 * ops.square(fooled - 1.0)
+        # −log σ(s) = softplus(−s) and −log(1 − σ(s)) = softplus(s)
+        d_loss = ops.softplus(-real) + ops.softplus(fake)
+        if self.loss == "saturating":
+            return d_loss, -ops.softplus(fooled)
+        return d_loss, ops.softplus(-fooled)
+
+    def boundary(self, real, fake):
+        """Score above which a row counts as taken for real."""
+        return 0.5 if self.loss == "least_squares" else 0.0
+
+    def squared_gradient_norm(self, x, inputs=None, training=False):
+        """‖∇ₓ D(x)‖² of each row, ``(batch,)``, summed over event axes.
+
+        Args:
+            x: Rows at which D is differentiated.
+            inputs: The batch, for what it says of the rows beside x.
+            training: Whether layers of D behave as in training.
+        """
+        gradient = input_gradient(
+            lambda rows: pure_scores(
+                self.discriminator, self.told("x", rows, inputs), training
+            ),
+            x,
+        )
+        gradient = ops.cast(gradient, "float32")
+        axes = list(range(1, len(gradient.shape)))
+        return ops.sum(ops.square(gradient), axis=axes)
+
+    def penalty(self, inputs, samples, training):
+        """What is added to D's loss: scalar, or ``(batch,)``."""
+        total = 0.0
+        for weight, x in ((self.r1, self.rows(inputs)), (self.r2, samples)):
+            if weight:
+                norm = self.squared_gradient_norm(x, inputs, training)
+                total = total + 0.5 * weight * norm
+        return total
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        real, fake, fooled = (
+            ops.cast(y_pred[f"{name}_scores"], "float32")
+            for name in ("real", "fake", "generator")
+        )
+        d_loss, g_loss = self.player_losses(real, fake, fooled)
+        samples = ops.stop_gradient(y_pred["samples"])
+        d_loss = d_loss + self.penalty(x, samples, training)
+        boundary = self.boundary(real, fake)
+        for name, values in (
+            ("discriminator_loss", d_loss),
+            ("generator_loss", g_loss),
+            ("real_accuracy", ops.cast(real > boundary, "float32")),
+            ("fake_accuracy", ops.cast(fake < boundary, "float32")),
+        ):
+            getattr(self, f"{name}_tracker").update_state(values)
+        loss = self.add_losses(ops.mean(d_loss) + ops.mean(g_loss))
+        return loss * one_once_known(loss)
+
+    # -------------------------------------------------------------- checks
+
+    def check_data(self, x, y=None, name="x"):
+        if y is not None:
+            check.fail(
+                "y",
+                f"none: {type(self).__name__} is not conditional",
+                type(y).__name__,
+            )
+        return self.check_rows(x, name), None
+
+    def check_rows(self, x, name="x"):
+        """Examples ``(n, *input_shape)`` in the range, or say what is not."""
+        low, high = self.data_range
+        return check.check_array(
+            x, name, event_shape=self.event_shape, low=low, high=high
+        )
+
+    # --------------------------------------------------------------- verbs
+
+    def generate(self, z):
+        """G(z): float32 array ``(n, *input_shape)`` from noise ``(n, k)``."""
+        z = check.check_array(z, "z", event_shape=(self.latent_dim,))
+        return in_batches(self.generator, z)
+
+    def sample(self, n, *, seed=None):
+        """Generate from n draws z ~ N(0, I).
+
+        Args:
+            n: Number of examples.
+            seed: Integer for the same noise on every backend, or ``None``.
+
+        Returns:
+            Float32 array ``(n, *input_shape)``, in the range of the output.
+        """
+        return self.generate(_normal(n, self.latent_dim, seed))
+
+    def critic_scores(self, x):
+        """D(x) of each row, ``(n,)``: larger means taken for real."""
+        return in_batches(self.discriminator, self.check_rows(x))
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class ConditionalGAN(GAN):
+    """Both players see the class (Mirza and Osindero 2014).
+
+    ``fit(x, y)`` takes integer labels, ``call`` and ``predict`` a dict
+    ``{"x", "labels"}``. Each batch's labels go to G with fresh noise, and to
+    D with the real and with the generated rows, so that D learns to refuse a
+    good picture of the wrong class.
+
+    Example:
+
+    >>> gan = ConditionalGAN.dense((2,), latent_dim=4, num_classes=3, seed=0)
+    >>> gan.sample(2, labels=[0, 2], seed=1).shape
+    (2, 2)
+
+    Args:
+        generator: Keras model from a dict ``{"z", "labels"}``, labels
+            ``(batch,)`` integers, to examples.
+        discriminator: Keras model from a dict ``{"x", "labels"}`` to logits.
+        num_classes: Number of classes; labels are 0 … num_classes − 1.
+        loss: As for :class:`GAN`.
+        r1: As for :class:`GAN`.
+        r2: As for :class:`GAN`.
+        data_range: As for :class:`GAN`.
+        seed: As for :class:`GAN`.
+
+    Raises:
+        ValueError: as for :class:`GAN`; labels missing, out of range, not
+            integers, or not one for each row.
+    """
+
+    def __init__(
+        self,
+        generator,
+        discriminator,
+        num_classes,
+        *,
+        loss="non_saturating",
+        r1=0.0,
+        r2=0.0,
+        data_range=None,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(
+            generator,
+            discriminator,
+            loss=loss,
+            r1=r1,
+            r2=r2,
+            data_range=data_range,
+            seed=seed,
+            **kwargs,
+        )
+        self.num_classes = check.check_int(num_classes, "num_classes", 2)
+
+    @builds("generator", "discriminator")
+    def dense(
+        input_shape,
+        latent_dim,
+        num_classes,
+        *,
+        generator_widths=(128,),
+        critic_widths=(128,),
+        output="sigmoid",
+        seed=None,
+        dtype=None,
+    ):
+        """As :meth:`GAN.dense`, with labels as one-hot vectors."""
+        return _players(
+            "dense",
+            input_shape,
+            latent_dim,
+            generator_widths,
+            critic_widths,
+            num_classes=check.check_int(num_classes, "num_classes", 2),
+            output=output,
+            seed=seed,
+            dtype=dtype,
+        )
+
+    @builds("generator", "discriminator")
+    def conv(
+        input_shape,
+        latent_dim,
+        num_classes,
+        *,
+        generator_widths=(64, 32),
+        critic_widths=(32, 64),
+        output="sigmoid",
+        seed=None,
+        dtype=None,
+    ):
+        """As :meth:`GAN.conv`, with labels as one-hot vectors."""
+        return _players(
+            "conv",
+            input_shape,
+            latent_dim,
+            generator_widths,
+            critic_widths,
+            num_classes=check.check_int(num_classes, "num_classes", 2),
+            output=output,
+            seed=seed,
+            dtype=dtype,
+        )
+
+    def input_of(self, network, key, name):
+        shapes_of(network, name)  # or there are none to be read
+        inputs, wanted = network.input, sorted({key, "labels"})
+        if not isinstance(inputs, dict) or sorted(inputs) != wanted:
+            found = sorted(inputs) if isinstance(inputs, dict) else "no dict"
+            check.fail(name, f"a model of a dict with {wanted}", f"{found}")
+        return tuple(inputs[key].shape[1:])
+
+    def rows(self, inputs):
+        return inputs["x"]
+
+    def told(self, key, value, inputs):
+        # JAX run eagerly hands over NumPy rows; Keras wants all tensors or none
+        value = ops.convert_to_tensor(value)
+        return {key: value, "labels": ops.cast(inputs["labels"], "int32")}
+
+    def check_data(self, x, y=None, name="x"):
+        if isinstance(x, dict):
+            if y is not None:
+                check.fail("y", "none beside a dict, which has labels", "some")
+            return self.check_input(x, name), None
+        x = self.check_rows(x, name)
+        return {"x": x, "labels": self.check_labels(y, len(x), "y")}, None
+
+    def check_input(self, x, name="x"):
+        if not isinstance(x, dict) or sorted(x) != ["labels", "x"]:
+            found = sorted(x) if isinstance(x, dict) else type(x).__name__
+            check.fail(name, "a dict of x and labels", f"{found}")
+        rows = self.check_rows(x["x"], name)
+        return {"x": rows, "labels": self.check_labels(x["labels"], len(rows))}
+
+    def check_labels(self, labels, num_rows, name="labels"):
+        """Classes ``(num_rows,)`` as int32, or say what is wrong with them."""
+        if labels is None:
+            check.fail(name, f"{num_rows} integer labels", "none")
+        labels = check.check_labels(labels, name, num_rows, self.num_classes)
+        return labels.astype("int32")
+
+    def generate(self, z, labels):
+        """G(z, y): float32 array ``(n, *input_shape)``.
+
+        Args:
+            z: Noise ``(n, latent_dim)``.
+            labels: Classes ``(n,)``.
+        """
+        z = check.check_array(z, "z", event_shape=(self.latent_dim,))
+        return in_batches(
+            lambda z, labels: self.generator({"z": z, "labels": labels}),
+            z,
+            self.check_labels(labels, len(z)),
+        )
+
+    def sample(self, n, *, labels, seed=None):
+        """As :meth:`GAN.sample`, of the classes ``labels``, ``(n,)``."""
+        return self.generate(_normal(n, self.latent_dim, seed), labels)
+
+    def critic_scores(self, x, labels):
+        """D(x, y) of each row, ``(n,)``: larger means taken for real."""
+        x = self.check_rows(x)
+        return in_batches(
+            lambda x, labels: self.discriminator({"x": x, "labels": labels}),
+            x,
+            self.check_labels(labels, len(x)),
+        )
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class WGANGP(GAN):
+    """Critic of slope one instead of a classifier (Gulrajani et al. 2017).
+
+    The critic minimises E D(G(z)) − E D(x) + λ E (‖∇D(x̄)‖ − 1)², G
+    minimises −E D(G(z)). Each x̄ = α x + (1 − α) G(z) has its *own* α
+    ~ U(0, 1). The negated first two terms, the metric ``wasserstein``,
+    estimate the Wasserstein-1 distance between data and samples, in units of
+    the data, as far as the critic is near its optimum.
+
+    Example:
+
+    >>> gan = WGANGP.dense((2,), 4, output="linear", gradient_penalty=1.0)
+    >>> gan.sample(5, seed=1).shape
+    (5, 2)
+
+    Args:
+        generator: As for :class:`GAN`.
+        discriminator: As for :class:`GAN`; its scores have no natural zero.
+        gradient_penalty: Weight λ ≥ 0 of the penalty.
+        r1: As for :class:`GAN`.
+        r2: As for :class:`GAN`.
+        data_range: As for :class:`GAN`.
+        seed: As for :class:`GAN`, of the α as well.
+    """
+
+    METRICS = (*GAN.METRICS, "wasserstein", "gradient_penalty")
+
+    def __init__(
+        self,
+        generator,
+        discriminator,
+        *,
+        gradient_penalty=10.0,
+        r1=0.0,
+        r2=0.0,
+        data_range=None,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(
+            generator,
+            discriminator,
+            r1=r1,
+            r2=r2,
+            data_range=data_range,
+            seed=seed,
+            **kwargs,
+        )
+        self.gradient_penalty = check.check_number(
+            gradient_penalty, "gradient_penalty", 0.0
+        )
+
+    def player_losses(self, real, fake, fooled):
+        self.wasserstein_tracker.update_state(real - fake)
+        return fake - real, -fooled
+
+    def boundary(self, real, fake):
+        return _halfway(real, fake)
+
+    def penalty(self, inputs, samples, training):
+        x = ops.cast(self.rows(inputs), "float32")
+        shape = (ops.shape(x)[0], *(1 for _ in self.event_shape))
+        alpha = keras.random.uniform(shape, seed=self.noise)
+        between = alpha * x + (1.0 - alpha) * ops.cast(samples, "float32")
+        squared = self.squared_gradient_norm(between, inputs, training)
+        # the small constant keeps the square root's slope finite at zero
+        excess = ops.square(ops.sqrt(squared + 1e-12) - 1.0)
+        self.gradient_penalty_tracker.update_state(excess)
+        extra = super().penalty(inputs, samples, training)
+        return self.gradient_penalty * excess + extra
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class RelativisticGAN(GAN):
+    """Real and generated rows scored in pairs, with R1 and R2.
+
+    D minimises the mean of −log σ(s − s̃) over pairs of a real and a
+    generated row, G that of −log σ(s̃ − s). Each generated row is held
+    against a real one, so no mode of the data can be given up; with both
+    gradient penalties the game converges near its solution (Huang et al.
+    2024, "The GAN is dead; long live the GAN!").
+
+    Example:
+
+    >>> gan = RelativisticGAN.dense((2,), latent_dim=4, output="linear")
+    >>> gan.sample(5, seed=1).shape
+    (5, 2)
+
+    Args:
+        generator: As for :class:`GAN`.
+        discriminator: As for :class:`GAN`; its scores have no natural zero.
+        r1: Weight of the penalty at real rows.
+        r2: Weight of the penalty at generated rows.
+        data_range: As for :class:`GAN`.
+        seed: As for :class:`GAN`.
+    """
+
+    def __init__(
+        self,
+        generator,
+        discriminator,
+        *,
+        r1=0.1,
+        r2=0.1,
+        data_range=None,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(
+            generator,
+            discriminator,
+            r1=r1,
+            r2=r2,
+            data_range=data_range,
+            seed=seed,
+            **kwargs,
+        )
+
+    def player_losses(self, real, fake, fooled):
+        real_fixed = ops.stop_gradient(real)  # G's loss must not move D
+        return ops.softplus(fake - real), ops.softplus(real_fixed - fooled)
+
+    def boundary(self, real, fake):
+        return _halfway(real, fake)
 
 
 def pure_scores(network, inputs, training=False, fixed_weights=False):
@@ -50,274 +699,6 @@ def pure_scores(network, inputs, training=False, fixed_weights=False):
     return scores
 
 
-class AdversarialModel(OwnLossModel):
-    """A generator and a discriminator, built or given, and their checks.
-
-    Arguments are those of :class:`utils.gans.GAN`.
-    """
-
-    def __init__(
-        self,
-        input_shape,
-        latent_dim,
-        *,
-        generator_widths=(128,),
-        critic_widths=(128,),
-        network="dense",
-        output="sigmoid",
-        loss="non_saturating",
-        r1=0.0,
-        r2=0.0,
-        generator=None,
-        discriminator=None,
-        seed=None,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.event_shape = check.check_shape(input_shape, "input_shape")
-        self.latent_dim = check.check_int(latent_dim, "latent_dim")
-        self.generator_widths = check.check_widths(
-            generator_widths, "generator_widths"
-        )
-        self.critic_widths = check.check_widths(critic_widths, "critic_widths")
-        self.network = check.check_choice(network, "network", ("dense", "conv"))
-        self.output_kind = check.check_choice(output, "output", tuple(RANGES))
-        self.loss_kind = check.check_choice(loss, "loss", LOSSES)
-        self.r1 = check.check_number(r1, "r1", 0.0)
-        self.r2 = check.check_number(r2, "r2", 0.0)
-        self.seed = check.check_seed(seed)
-        self._given = {"generator": generator, "discriminator": discriminator}
-        self.generator = generator or self._build_generator()
-        self.discriminator = discriminator or self._build_discriminator()
-        self._check_networks()
-        self.noise = keras.random.SeedGenerator(self.seed)
-        for name in self.METRICS:
-            setattr(self, f"{name}_tracker", keras.metrics.Mean(name=name))
-        self.built = True
-
-    METRICS = (
-        "discriminator_loss",
-        "generator_loss",
-        "real_accuracy",
-        "fake_accuracy",
-    )
-    num_classes = None
-
-    # ------------------------------------------------------------ networks
-
-    def _build_generator(self):
-        return networks.generator(
-            self.latent_dim,
-            self.event_shape,
-            self.generator_widths,
-            network=self.network,
-            num_classes=self.num_classes,
-            output=self.output_kind,
-            seed=self.seed,
-            dtype=self.dtype_policy,
-        )
-
-    def _build_discriminator(self):
-        return networks.critic(
-            self.event_shape,
-            self.critic_widths,
-            network=self.network,
-            num_classes=self.num_classes,
-            seed=self.seed,
-            dtype=self.dtype_policy,
-        )
-
-    def _check_networks(self):
-        """Say that a given network does not fit before training meets it."""
-        noise, rows = (None, self.latent_dim), (None, *self.event_shape)
-        for name, key, shape, wanted in (
-            ("generator", "z", noise, rows),
-            ("discriminator", "x", rows, (None,)),
-        ):
-            if self._given[name] is None:
-                continue
-            labels = keras.Input((), dtype="int32")
-            inputs = self._join(key, keras.Input(shape[1:]), labels)
-            expected = f"a model from {key} {shape} to {wanted}"
-            try:
-                found = self._given[name].compute_output_spec(inputs).shape
-            except (TypeError, ValueError, AttributeError) as error:
-                check.fail(name, expected, str(error).splitlines()[0])
-            if tuple(found) != wanted:
-                check.fail(name, expected, f"one to {tuple(found)}")
-
-    def _join(self, name, value, labels):
-        """Input of a network: the value alone, or beside its labels."""
-        if self.num_classes is None:
-            return value
-        # JAX run eagerly hands over NumPy rows; Keras wants all tensors or none
-        value, labels = ops.convert_to_tensor(value), ops.cast(labels, "int32")
-        return {name: value, "labels": labels}
-
-    def _split(self, inputs):
-        """Rows, and labels or ``None``, of what ``fit`` passes on."""
-        if self.num_classes is None:
-            return inputs, None
-        return inputs["x"], inputs["labels"]
-
-    # --------------------------------------------------- checks before Keras
-
-    def _check_rows(self, x, name="x", min_rows=1):
-        low, high = RANGES[self.output_kind]
-        return check.check_array(
-            x,
-            name,
-            event_shape=self.event_shape,
-            low=low,
-            high=high,
-            min_rows=min_rows,
-        )
-
-    def _check_labels(self, labels, name, num_rows):
-        """Refuse labels; a conditional model demands them instead."""
-        if labels is not None:
-            check.fail(
-                name,
-                f"none: {type(self).__name__} is not conditional",
-                type(labels).__name__,
-            )
-
-    def _inputs(self, x, y, names=("x", "y")):
-        """Checked input of ``fit``; data sets and ``None`` are left alone."""
-        if not check.is_array(x):
-            return x
-        x = self._check_rows(x, names[0], min_rows=2)
-        labels = self._check_labels(y, names[1], len(x))
-        return x if labels is None else {"x": x, "labels": labels}
-
-    def _refuse(self, sample_weight):
-        if sample_weight is not None:
-            check.fail("sample_weight", "none in an adversarial game", "some")
-        name = type(self).__name__
-        self.refuse_loss(f"{name} has its own, one for each player")
-
-    def fit(
-        self,
-        x=None,
-        y=None,
-        batch_size=None,
-        *,
-        validation_data=None,
-        validation_split=0.0,
-        sample_weight=None,
-        **kwargs,
-    ):
-        """As ``keras.Model.fit``; checks everything before training.
-
-        ``y`` are the labels of a conditional model, else nothing. All other
-        arguments are those of Keras.
-        """
-        self._refuse(sample_weight)
-        if check.is_array(validation_data):
-            rows, labels = validation_data, None
-            if isinstance(rows, tuple):
-                rows, labels = (*rows, None)[:2]
-            names = ("validation_data[0]", "validation_data[1]")
-            validation_data = (self._inputs(rows, labels, names), None)
-        inputs = self._inputs(x, y)
-        if check.is_array(x):
-            num_rows = int(len(x) * (1.0 - validation_split))
-            _check_batches(num_rows, batch_size or 32)
-        return super().fit(
-            inputs,
-            batch_size=batch_size,
-            validation_data=validation_data,
-            validation_split=validation_split,
-            **kwargs,
-        )
-
-    def evaluate(self, x=None, y=None, *, sample_weight=None, **kwargs):
-        """As ``keras.Model.evaluate``, with fresh noise at every call."""
-        self._refuse(sample_weight)
-        return super().evaluate(self._inputs(x, y), **kwargs)
-
-    # --------------------------------------------------------------- verbs
-
-    def generate(self, z, labels=None):
-        """G(z): float32 array ``(n, *input_shape)`` from noise ``(n, k)``."""
-        z = check.check_array(z, "z", event_shape=(self.latent_dim,))
-        labels = self._check_labels(labels, "labels", len(z))
-        arrays = (z,) if labels is None else (z, labels)
-        return in_batches(
-            lambda z, labels=None: self.generator(self._join("z", z, labels)),
-            *arrays,
-        )
-
-    def sample(self, n, *, seed=None, labels=None):
-        """Generate from n draws z ~ N(0, I).
-
-        Args:
-            n: Number of examples.
-            seed: Integer for the same noise on every backend, or ``None``.
-            labels: Classes ``(n,)`` of a conditional model, else ``None``.
-
-        Returns:
-            Float32 array ``(n, *input_shape)``, in the range of the output.
-        """
-        n = check.check_int(n, "n")
-        shape = (n, self.latent_dim)
-        z = np.random.default_rng(seed).standard_normal(shape, "float32")
-        return self.generate(z, labels)
-
-    def score(self, x, labels=None):
-        """D(x) of each row, ``(n,)``: larger means taken for real."""
-        x = self._check_rows(x)
-        labels = self._check_labels(labels, "labels", len(x))
-        arrays = (x,) if labels is None else (x, labels)
-        return in_batches(
-            lambda x, labels=None: self.discriminator(
-                self._join("x", x, labels)
-            ),
-            *arrays,
-        )
-
-    def get_config(self):
-        given = {
-            name: model and keras.saving.serialize_keras_object(model)
-            for name, model in self._given.items()
-        }
-        return {
-            **super().get_config(),
-            "input_shape": list(self.event_shape),
-            "latent_dim": self.latent_dim,
-            "generator_widths": list(self.generator_widths),
-            "critic_widths": list(self.critic_widths),
-            "network": self.network,
-            "output": self.output_kind,
-            "loss": self.loss_kind,
-            "r1": self.r1,
-            "r2": self.r2,
-            "seed": self.seed,
-            **given,
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        for name in ("generator", "discriminator"):
-            if config.get(name) is not None:
-                config[name] = keras.saving.deserialize_keras_object(
-                    config[name]
-                )
-        return cls(**config)
-
-
-def _check_batches(num_rows, batch_size):
-    """A batch of one has no statistics and no partner to be paired with."""
-    batch_size = check.check_int(batch_size, "batch_size", minimum=2)
-    if num_rows % batch_size == 1:
-        check.fail(
-            "batch_size",
-            f"one that leaves no batch of one row from {num_rows} rows",
-            f"{batch_size}",
-        )
-
-
 def one_once_known(loss):
     """The number 1, or NaN where the loss is not finite.
 
@@ -329,281 +710,86 @@ def one_once_known(loss):
     return ops.where(ops.isfinite(ops.stop_gradient(loss)), 1.0, float("nan"))
 
 
-@keras.saving.register_keras_serializable(package=PACKAGE)
-class GAN(AdversarialModel):
-    """Generator G against discriminator D (Goodfellow et al. 2014).
-
-    With s = D(x) the logit of "real" and σ the logistic function:
-
-    ====================  ===========================  =====================
-    loss                  D minimises the mean of      G minimises that of
-    ====================  ===========================  =====================
-    ``"non_saturating"``  −log σ(s) − log(1 − σ(s̃))    −log σ(s̃)
-    ``"saturating"``      −log σ(s) − log(1 − σ(s̃))    log(1 − σ(s̃))
-    ``"least_squares"``   ½ (s − 1)² + ½ s̃²            ½ (s̃ − 1)²
-    ====================  ===========================  =====================
-
-    where s̃ = D(G(z)), in nats for the first two. The last is that of Mao et
-    al. (2017).
-
-    Args:
-        input_shape: Shape of one example, such as ``(2,)`` or ``(8, 8, 1)``.
-        latent_dim: Entries of the noise z ~ N(0, I).
-        generator_widths: Hidden widths of G, noise side first.
-        critic_widths: Hidden widths of D, data side first.
-        network: ``"dense"`` or ``"conv"``, of both.
-        output: Activation of G's output: ``"sigmoid"`` for data in [0, 1],
-            ``"tanh"`` for [−1, 1], ``"linear"`` for any.
-        loss: One of the table.
-        r1: Weight γ ≥ 0 of (γ/2) E‖∇D(x)‖² at real rows, added to D's loss;
-            it makes the game converge near its solution (Mescheder et al.
-            2018).
-        r2: The same at generated rows.
-        generator: A Keras model to use as G instead of the built one.
-        discriminator: A Keras model to use as D instead of the built one,
-            with outputs ``(batch,)``.
-        seed: Integer seed of initial weights and noise, or ``None``.
-
-    Call arguments:
-        inputs: Real rows ``(batch, *input_shape)``.
-
-    Output:
-        Dict of ``"real_scores"`` D(x), ``"fake_scores"`` D(G(z)) as D sees
-        it, ``"generator_scores"`` the same numbers as G sees them, each
-        ``(batch,)``, and ``"samples"`` G(z).
-
-    Metrics:
-        ``discriminator_loss`` (penalties included), ``generator_loss``,
-        ``real_accuracy`` and ``fake_accuracy``, the shares of real and
-        generated rows on their side of :meth:`boundary`. ``loss`` is the sum
-        of both losses: no measure of quality.
-
-    Raises:
-        ValueError: a hyperparameter out of range; networks whose shapes do
-            not meet; from ``fit`` and ``evaluate``, before any step, rows of
-            wrong shape, with NaN or outside the generator's range, a target,
-            sample weights, a batch of one, or a loss given to ``compile``.
-
-    Example:
-
-    >>> gan = GAN((2,), latent_dim=4, output="linear", seed=0)
-    >>> gan.sample(5, seed=1).shape
-    (5, 2)
-    """
-
-    def call(self, inputs, training=False):
-        """Score real and generated rows, the latter once for each player."""
-        x, labels = self._split(inputs)
-        z = keras.random.normal(
-            (ops.shape(x)[0], self.latent_dim),
-            dtype=self.compute_dtype,
-            seed=self.noise,
+def check_scores(critic, name):
+    """Refuse a critic that does not give one unbounded score an example."""
+    _, scores = shapes_of(critic, name)
+    if scores != ():
+        check.fail(
+            name,
+            "scores of shape (batch,): end in keras.layers.Reshape(())",
+            f"{(None, *scores)}",
         )
-        samples = self.generator(self._join("z", z, labels), training=training)
-        fixed = ops.stop_gradient(samples)  # D's loss must not move G
-        score = self.discriminator
-        return {
-            "samples": samples,
-            "real_scores": score(self._join("x", x, labels), training=training),
-            "fake_scores": score(
-                self._join("x", fixed, labels), training=training
-            ),
-            "generator_scores": self._scores(
-                samples, labels, training, fixed_weights=True
-            ),
-        }
-
-    def _scores(self, x, labels, training, fixed_weights=False):
-        """D(x) as a pure function of x, see :func:`pure_scores`."""
-        return pure_scores(
-            self.discriminator,
-            self._join("x", x, labels),
-            training,
-            fixed_weights,
+    last = networks.last_activation(critic)
+    if last in ("sigmoid", "hard_sigmoid", "softmax"):
+        check.fail(
+            name,
+            "scores of any size, as of a linear last layer: the loss takes "
+            "logits, not probabilities",
+            f"one that ends in a {last}",
         )
 
-    def player_losses(self, real, fake, fooled):
-        """Losses of D and of G, each ``(batch,)``, from float32 scores."""
-        if self.loss_kind == "least_squares":
-            d_loss = 0.5 * (ops.square(real - 1.0) + ops.square(fake))
-            return d_loss, 0.5 * ops.square(fooled - 1.0)
-        # −log σ(s) = softplus(−s) and −log(1 − σ(s)) = softplus(s)
-        d_loss = ops.softplus(-real) + ops.softplus(fake)
-        if self.loss_kind == "saturating":
-            return d_loss, -ops.softplus(fooled)
-        return d_loss, ops.softplus(-fooled)
 
-    def squared_gradient_norm(self, x, labels=None, training=False):
-        """‖∇ₓ D(x)‖² of each row, ``(batch,)``, summed over event axes."""
-        gradient = input_gradient(
-            lambda rows: self._scores(rows, labels, training), x
-        )
-        gradient = ops.cast(gradient, "float32")
-        axes = list(range(1, len(gradient.shape)))
-        return ops.sum(ops.square(gradient), axis=axes)
-
-    def penalty(self, x, samples, labels, training):
-        """What is added to D's loss: scalar, or ``(batch,)``."""
-        total = 0.0
-        for weight, rows in ((self.r1, x), (self.r2, samples)):
-            if weight:
-                norm = self.squared_gradient_norm(rows, labels, training)
-                total = total + 0.5 * weight * norm
-        return total
-
-    def boundary(self, real, fake):
-        """Score above which a row counts as taken for real."""
-        return 0.5 if self.loss_kind == "least_squares" else 0.0
-
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
-        x, labels = self._split(x)
-        real, fake, fooled = (
-            ops.cast(y_pred[f"{name}_scores"], "float32")
-            for name in ("real", "fake", "generator")
-        )
-        d_loss, g_loss = self.player_losses(real, fake, fooled)
-        samples = ops.stop_gradient(y_pred["samples"])
-        d_loss = d_loss + self.penalty(x, samples, labels, training)
-        boundary = self.boundary(real, fake)
-        for name, values in (
-            ("discriminator_loss", d_loss),
-            ("generator_loss", g_loss),
-            ("real_accuracy", ops.cast(real > boundary, "float32")),
-            ("fake_accuracy", ops.cast(fake < boundary, "float32")),
-        ):
-            getattr(self, f"{name}_tracker").update_state(values)
-        loss = self.add_losses(ops.mean(d_loss) + ops.mean(g_loss))
-        return loss * one_once_known(loss)
+def _halfway(real, fake):
+    """Between the mean scores, for games where only differences count."""
+    return 0.5 * (ops.mean(real) + ops.mean(fake))
 
 
-@keras.saving.register_keras_serializable(package=PACKAGE)
-class ConditionalGAN(GAN):
-    """Both players see the class (Mirza and Osindero 2014).
-
-    ``fit(x, y)`` takes integer labels. Each batch's labels go to G with
-    fresh noise, and to D with the real and with the generated rows, so that
-    D learns to refuse a good picture of the wrong class.
-
-    Args:
-        input_shape: Shape of one example.
-        latent_dim: Entries of the noise.
-        num_classes: Number of classes; labels are 0 … num_classes − 1.
-        **kwargs: As for :class:`GAN`. A given ``generator`` takes a dict
-            ``{"z", "labels"}``, a given ``discriminator`` ``{"x",
-            "labels"}``.
-
-    Raises:
-        ValueError: as for :class:`GAN`; labels missing, out of range, not
-            integers, or not one for each row.
-    """
-
-    def __init__(self, input_shape, latent_dim, num_classes, **kwargs):
-        num_classes = check.check_int(num_classes, "num_classes", minimum=2)
-        # Keras tracks attributes only after its own constructor has run
-        object.__setattr__(self, "num_classes", num_classes)
-        super().__init__(input_shape, latent_dim, **kwargs)
-
-    def _check_labels(self, labels, name, num_rows):
-        if labels is None:
-            check.fail(name, f"{num_rows} integer labels", "none")
-        labels = check.check_labels(labels, name, num_rows, self.num_classes)
-        return labels.astype("int32")
-
-    def get_config(self):
-        return {**super().get_config(), "num_classes": self.num_classes}
+def _normal(n, latent_dim, seed):
+    shape = (check.check_int(n, "n"), latent_dim)
+    return np.random.default_rng(seed).standard_normal(shape, "float32")
 
 
-class _OwnLossGAN(GAN):
-    """A game that fixes its loss and whose scores have no natural zero."""
-
-    def __init__(self, input_shape, latent_dim, **kwargs):
-        if "loss" in kwargs:
-            check.fail(
-                "loss", "none: this class fixes it", repr(kwargs["loss"])
-            )
-        super().__init__(input_shape, latent_dim, **kwargs)
-
-    def boundary(self, real, fake):
-        """Half-way between the mean scores: only differences count."""
-        return 0.5 * (ops.mean(real) + ops.mean(fake))
-
-    def get_config(self):
-        config = super().get_config()
-        config.pop("loss")
-        return config
+def _check_range(data_range, generator):
+    """``(low, high)``, given or implied by the generator's activation."""
+    if data_range is None:
+        last = networks.last_activation(generator)
+        return RANGES.get(last, (None, None))
+    expected = "None, or (low, high), each a number or None"
+    if not isinstance(data_range, (tuple, list)) or len(data_range) != 2:
+        check.fail("data_range", expected, repr(data_range))
+    low, high = (
+        None if end is None else check.check_number(end, "data_range")
+        for end in data_range
+    )
+    if None not in (low, high) and low >= high:
+        check.fail("data_range", "low < high", f"({low:g}, {high:g})")
+    return low, high
 
 
-@keras.saving.register_keras_serializable(package=PACKAGE)
-class WGANGP(_OwnLossGAN):
-    """Critic of slope one instead of a classifier (Gulrajani et al. 2017).
-
-    The critic minimises E D(G(z)) − E D(x) + λ E (‖∇D(x̄)‖ − 1)², G
-    minimises −E D(G(z)). Each x̄ = α x + (1 − α) G(z) has its *own* α
-    ~ U(0, 1). The negated first two terms, the metric ``wasserstein``,
-    estimate the Wasserstein-1 distance between data and samples, in units of
-    the data, as far as the critic is near its optimum.
-
-    Args:
-        input_shape: Shape of one example.
-        latent_dim: Entries of the noise.
-        gradient_penalty: Weight λ > 0 of the penalty.
-        **kwargs: As for :class:`GAN`, without ``loss``.
-    """
-
-    METRICS = (*GAN.METRICS, "wasserstein", "gradient_penalty")
-
-    def __init__(
-        self, input_shape, latent_dim, *, gradient_penalty=10.0, **kwargs
-    ):
-        super().__init__(input_shape, latent_dim, **kwargs)
-        self.gradient_penalty = check.check_number(
-            gradient_penalty, "gradient_penalty", 0.0
-        )
-
-    def player_losses(self, real, fake, fooled):
-        self.wasserstein_tracker.update_state(real - fake)
-        return fake - real, -fooled
-
-    def penalty(self, x, samples, labels, training):
-        shape = (ops.shape(x)[0], *(1 for _ in self.event_shape))
-        alpha = keras.random.uniform(shape, seed=self.noise)
-        x = ops.cast(x, "float32")
-        between = alpha * x + (1.0 - alpha) * ops.cast(samples, "float32")
-        squared = self.squared_gradient_norm(between, labels, training)
-        # the small constant keeps the square root's slope finite at zero
-        excess = ops.square(ops.sqrt(squared + 1e-12) - 1.0)
-        self.gradient_penalty_tracker.update_state(excess)
-        extra = super().penalty(x, samples, labels, training)
-        return self.gradient_penalty * excess + extra
-
-    def get_config(self):
-        own = {"gradient_penalty": self.gradient_penalty}
-        return {**super().get_config(), **own}
-
-
-@keras.saving.register_keras_serializable(package=PACKAGE)
-class RelativisticGAN(_OwnLossGAN):
-    """Real and generated rows scored in pairs, with R1 and R2.
-
-    D minimises the mean of −log σ(s − s̃) over pairs of a real and a
-    generated row, G that of −log σ(s̃ − s). Each generated row is held
-    against a real one, so no mode of the data can be given up; with both
-    gradient penalties the game converges near its solution (Huang et al.
-    2024, "The GAN is dead; long live the GAN!").
-
-    Args:
-        input_shape: Shape of one example.
-        latent_dim: Entries of the noise.
-        r1: Weight of the penalty at real rows.
-        r2: Weight of the penalty at generated rows.
-        **kwargs: As for :class:`GAN`, without ``loss``.
-    """
-
-    def __init__(self, input_shape, latent_dim, *, r1=0.1, r2=0.1, **kwargs):
-        super().__init__(input_shape, latent_dim, r1=r1, r2=r2, **kwargs)
-
-    def player_losses(self, real, fake, fooled):
-        real_fixed = ops.stop_gradient(real)  # G's loss must not move D
-        return ops.softplus(fake - real), ops.softplus(real_fixed - fooled)
+def _players(
+    network,
+    input_shape,
+    latent_dim,
+    generator_widths,
+    critic_widths,
+    *,
+    output,
+    seed,
+    dtype,
+    num_classes=None,
+):
+    """The course's generator and critic of one kind of network."""
+    shape = check.check_shape(input_shape, "input_shape")
+    widths = {
+        "generator_widths": generator_widths,
+        "critic_widths": critic_widths,
+    }
+    for name, given in widths.items():
+        widths[name] = check.check_widths(given, name)
+        if network == "conv" and not widths[name]:
+            check.fail(name, "at least one stage for 'conv'", "()")
+    shared = {
+        "network": network,
+        "num_classes": num_classes,
+        "seed": check.check_seed(seed),
+        "dtype": dtype,
+    }
+    generator = networks.generator(
+        check.check_int(latent_dim, "latent_dim"),
+        shape,
+        widths["generator_widths"],
+        output=check.check_choice(output, "output", OUTPUTS),
+        **shared,
+    )
+    critic = networks.critic(shape, widths["critic_widths"], **shared)
+    return generator, critic

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.models._old_base import OwnLossModel
 from utils.models.autoencoders import Autoencoder
-from utils.nn import losses, networks
+from utils.models.base import CourseModel, builds, shapes_of, weighted_mean
+from utils.nn import likelihoods, losses, networks
 from utils.nn.layers import PACKAGE
 from utils.support import validation as check
 from utils.support.batches import in_batches
@@ -19,118 +19,311 @@ __all__ = [
 ]
 
 
-class PretextModel(OwnLossModel):
+class PretextModel(CourseModel):
     """An encoder, a task made from the rows themselves, and no target.
 
-    A subclass builds its head, and its ``call`` returns what its
-    ``compute_loss`` needs. ``encode`` is what pretraining is for.
+    A subclass takes what sits on the codes as its own argument, and its
+    ``call`` returns what its ``compute_loss`` needs. ``encode`` is what
+    pretraining is for.
+
+    Args:
+        encoder: Keras model from ``(batch, *input_shape)`` to codes.
+
+    Raises:
+        ValueError: from ``fit`` and ``evaluate``, before any step, rows of
+            another shape or with NaN, a target, a loss given to ``compile``.
     """
 
-    min_rows = 1
-
-    def __init__(
-        self,
-        input_shape,
-        latent_dim,
-        *,
-        widths=(32, 64),
-        network="conv",
-        activation="relu",
-        seed=None,
-        **kwargs,
-    ):
+    def __init__(self, encoder, **kwargs):
         super().__init__(**kwargs)
-        self.event_shape = check.check_shape(input_shape, "input_shape")
-        self.latent_dim = check.check_int(latent_dim, "latent_dim")
-        self.network = check.check_choice(
-            network, "network", tuple(networks.BUILDERS)
-        )
-        self.widths = check.check_widths(widths, "widths")
-        self.activation = activation
-        self.seed = check.check_seed(seed)
-        build, _ = networks.BUILDERS[network]
-        self.encoder = build(
-            self.event_shape,
-            self.latent_dim,
-            self.widths,
-            activation=activation,
-            seed=seed,
-            dtype=self.dtype_policy,
-        )
+        self.encoder = encoder
+        self.event_shape, self.code_shape = shapes_of(encoder, "encoder")
 
-    def encode(self, x):
-        """Codes of x as it is: float32 array ``(n, latent_dim)``."""
-        return in_batches(self.encoder, self._check(x))
+    def width_on_codes(self, network, name):
+        """Width of the vectors that a network makes of the codes.
 
-    def _check(self, x, name="x", min_rows=1):
-        if not check.is_array(x):
-            return x
-        return check.check_array(
-            x, name, event_shape=self.event_shape, min_rows=min_rows
-        )
+        Raises:
+            ValueError: a network that takes something else than the codes,
+                or returns no vectors.
+        """
+        taken, made = shapes_of(network, name)
+        if taken != self.code_shape:
+            check.fail(
+                name,
+                f"inputs of shape {self.code_shape}, the encoder's codes",
+                f"{taken}",
+            )
+        if len(made) != 1:
+            check.fail(name, "a vector for each code", f"outputs {made}")
+        return made[0]
 
-    def _refuse_target(self, y):
+    def check_data(self, x, y=None, name="x"):
         if y is not None:
             check.fail(
                 "y",
                 "no target: the task is made from the rows, fit(x)",
                 type(y).__name__,
             )
-        self.refuse_loss()
+        x = check.check_array(x, name, event_shape=self.event_shape)
+        return x, None
 
-    def _check_batch(self, x, batch_size, name="x"):
-        """Rows for at least one whole batch, of enough rows to compare."""
-        if not check.is_array(x):
-            return x
-        size = check.check_int(batch_size or 32, "batch_size", self.min_rows)
-        needed = size if self.min_rows > 1 else 1
-        return self._check(x, name, needed)
+    def encode(self, x):
+        """Codes of x as it is: float32 array ``(n, latent_dim)``."""
+        return in_batches(self.encoder, self.check_input(x))
 
-    def fit(
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class RotationPredictor(PretextModel):
+    """Tells by how many quarter turns an image was rotated.
+
+    Gidaris et al. (2018): every row is shown at 0, 90, 180 and 270 degrees,
+    and a head on the code names the turn. To do so the encoder must find out
+    what is in the picture and how it usually stands; what looks the same
+    from all sides teaches it nothing.
+
+    Example:
+
+    >>> encoder = keras.Sequential(
+    ...     [
+    ...         keras.Input((8, 8, 1)),
+    ...         keras.layers.Flatten(),
+    ...         keras.layers.Dense(6, "tanh"),
+    ...     ]
+    ... )
+    >>> head = keras.Sequential([keras.Input((6,)), keras.layers.Dense(4)])
+    >>> model = RotationPredictor(encoder, head)
+    >>> model(np.zeros((5, 8, 8, 1))).shape == (5, 4, 4)
+    True
+
+    The course's own, with one linear layer as head:
+
+    >>> model = RotationPredictor.conv((8, 8, 1), 6, widths=(4,), seed=0)
+    >>> model.encode(np.zeros((5, 8, 8, 1))).shape
+    (5, 6)
+
+    Args:
+        encoder: Keras model from ``(batch, side, side, channels)`` to codes.
+        head: Keras model from codes to four logits.
+
+    Loss:
+        Cross-entropy of the four turns in nats, mean over turns and batch,
+        plus ``self.losses``: log 4 ≈ 1.386 for guessing. Metric ``accuracy``.
+
+    Raises:
+        ValueError: images that are not square; a head that does not take
+            the codes or has not four outputs; what :class:`PretextModel`
+            refuses.
+    """
+
+    def __init__(self, encoder, head, **kwargs):
+        super().__init__(encoder, **kwargs)
+        shape = self.event_shape
+        if len(shape) != 3 or shape[0] != shape[1]:
+            check.fail(
+                "encoder",
+                "one of square images (side, side, channels)",
+                f"inputs of shape {shape}",
+            )
+        width = self.width_on_codes(head, "head")
+        if width != 4:
+            check.fail("head", "four logits, one a turn", f"{width}")
+        self.head = head
+        self.accuracy_tracker = keras.metrics.Mean(name="accuracy")
+        self.built = True
+
+    @builds("encoder", "head")
+    def dense(
+        input_shape,
+        latent_dim,
+        *,
+        widths=(128,),
+        activation="relu",
+        seed=None,
+        dtype=None,
+    ):
+        """A dense encoder and a linear head.
+
+        Args:
+            input_shape: ``(side, side, channels)``.
+            latent_dim: Width of the code.
+            widths: Hidden units of the encoder, input side first.
+            activation: Activation of the hidden layers.
+            seed: Integer seed of the initial weights, or ``None``.
+            dtype: Dtype policy of networks and model.
+        """
+        encoder, _ = networks.dense_pair(
+            input_shape,
+            latent_dim,
+            widths,
+            activation=activation,
+            seed=seed,
+            dtype=dtype,
+        )
+        return encoder, _turn_head(latent_dim, seed, dtype)
+
+    @builds("encoder", "head")
+    def conv(
+        input_shape,
+        latent_dim,
+        *,
+        widths=(32, 64),
+        activation="relu",
+        seed=None,
+        dtype=None,
+    ):
+        """As :meth:`dense`, of convolutions of stride 2.
+
+        ``widths`` are filters, at least one; each halves the sides.
+        """
+        encoder, _ = networks.conv_pair(
+            input_shape,
+            latent_dim,
+            widths,
+            activation=activation,
+            seed=seed,
+            dtype=dtype,
+        )
+        return encoder, _turn_head(latent_dim, seed, dtype)
+
+    def call(self, inputs, training=False):
+        """Logits of the four turns of every row, ``(batch, 4, 4)``.
+
+        Entry (i, r, c): row i turned r times, logit of "turned c times".
+        """
+        turned = ops.stack([_turn(inputs, r) for r in range(4)], axis=1)
+        flat = ops.reshape(turned, (-1, *self.event_shape))
+        codes = self.encoder(flat, training=training)
+        logits = self.head(codes, training=training)
+        return ops.reshape(logits, (-1, 4, 4))
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        logits = ops.cast(y_pred, "float32")
+        log_p = ops.log_softmax(logits)
+        error = -ops.mean(ops.diagonal(log_p, axis1=1, axis2=2), axis=1)
+        guess = ops.cast(ops.argmax(logits, axis=-1), "int32")
+        right = ops.cast(ops.equal(guess, ops.arange(4)), "float32")
+        self.accuracy_tracker.update_state(
+            ops.mean(right, axis=1), sample_weight
+        )
+        return self.add_losses(weighted_mean(error, sample_weight))
+
+
+def _turn_head(latent_dim, seed, dtype):
+    """One linear layer from the code to the logits of four turns."""
+    start = None if seed is None else 1000 * seed + 500
+    layer = keras.layers.Dense(
+        4,
+        kernel_initializer=keras.initializers.GlorotUniform(seed=start),
+        name="turn",
+        dtype=dtype,
+    )
+    inputs = keras.Input((latent_dim,), name="z")
+    return keras.Model(inputs, layer(inputs), name="head")
+
+
+def _turn(x, quarters):
+    """Images turned anticlockwise by quarter turns."""
+    if quarters % 2:
+        x = ops.flip(ops.transpose(x, (0, 2, 1, 3)), axis=1)
+    return ops.flip(x, axis=(1, 2)) if quarters >= 2 else x
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class MaskedAutoencoder(Autoencoder):
+    """Sees some patches of an image and is scored on the others.
+
+    The idea of He et al. (2022), in a network that takes whole images:
+    hidden pixels are set to 0 and the error is that of hidden pixels alone,
+    so copying what is seen earns nothing.
+
+    Example:
+
+    >>> model = MaskedAutoencoder.conv(
+    ...     (8, 8, 1), latent_dim=16, widths=(4,), patch=2, ratio=0.75, seed=0
+    ... )
+    >>> hidden = model.predict(np.zeros((5, 8, 8, 1)), verbose=0)["hidden"]
+    >>> print(hidden.mean())
+    0.75
+
+    Args:
+        encoder: Keras model from ``(batch, height, width, channels)`` to
+            codes.
+        decoder: As for :class:`Autoencoder`.
+        likelihood: ``SquaredError()`` or ``SquaredError("sigmoid")``.
+        patch: Side of the square patches, in pixels.
+        ratio: Share of hidden patches, in (0, 1).
+        overcomplete: Allow a wide code; true here.
+        seed: Integer seed of the patches that are drawn, or ``None``.
+
+    Loss:
+        ‖x − x̂‖² over the hidden pixels, mean over the batch, plus
+        ``self.losses``; ``mse`` is the mean over hidden pixels. Patches are
+        drawn in ``fit``, ``evaluate``, ``predict`` and ``example_losses``
+        alike; ``encode`` and ``reconstruct`` see the whole image.
+        ``predict`` returns ``"hidden"`` beside code and reconstruction: 1
+        where hidden.
+
+    Raises:
+        ValueError: encoders of something else than images, sides that the
+            patch does not divide, another likelihood; what
+            :class:`Autoencoder` refuses.
+    """
+
+    def __init__(
         self,
-        x=None,
-        y=None,
-        batch_size=None,
-        *args,
-        validation_data=None,
+        encoder,
+        decoder,
+        *,
+        likelihood=None,
+        patch=2,
+        ratio=0.5,
+        overcomplete=True,
+        seed=None,
         **kwargs,
     ):
-        """As ``keras.Model.fit``, for x alone; checks x before training."""
-        self._refuse_target(y)
-        x = self._check_batch(x, batch_size)
-        if check.is_array(validation_data):
-            if isinstance(validation_data, tuple):
-                validation_data, *rest = validation_data
-                self._refuse_target(rest[0] if rest else None)
-            validation_data = (
-                self._check(validation_data, "validation_data"),
-                None,
-            )
-        return super().fit(
-            x,
-            None,
-            batch_size,
-            *args,
-            validation_data=validation_data,
+        super().__init__(
+            encoder,
+            decoder,
+            likelihood=likelihood,
+            overcomplete=overcomplete,
             **kwargs,
         )
+        if not isinstance(self.likelihood, likelihoods.SquaredError):
+            check.fail(
+                "likelihood",
+                "SquaredError(), which can be asked of some pixels alone",
+                f"{type(self.likelihood).__name__}()",
+            )
+        if len(self.event_shape) != 3:
+            check.fail(
+                "encoder",
+                "one of images (height, width, channels), as patches are "
+                "square",
+                f"inputs of shape {self.event_shape}",
+            )
+        self.patch, self.ratio, self.seed = patch, ratio, seed
+        self.mask = PatchMask(patch, ratio, seed=seed)
+        self.mask.build((None, *self.event_shape))
 
-    def evaluate(self, x=None, y=None, batch_size=None, *args, **kwargs):
-        """As ``keras.Model.evaluate``, for x alone."""
-        self._refuse_target(y)
-        x = self._check_batch(x, batch_size)
-        return super().evaluate(x, None, batch_size, *args, **kwargs)
+    def call(self, inputs, training=False):
+        """Return ``{"code", "reconstruction", "hidden"}``."""
+        hidden = self.mask(inputs)
+        seen = inputs * ops.cast(1.0 - hidden, inputs.dtype)
+        outputs = super().call(seen, training=training)
+        return {**outputs, "hidden": hidden}
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "input_shape": list(self.event_shape),
-            "latent_dim": self.latent_dim,
-            "widths": list(self.widths),
-            "network": self.network,
-            "activation": self.activation,
-            "seed": self.seed,
-        }
+    def reconstruction_loss(self, x, outputs):
+        hidden = ops.cast(outputs["hidden"], "float32")
+        guess = ops.cast(outputs["reconstruction"], "float32")
+        x = ops.cast(x, "float32")
+        return losses.squared_error(x * hidden, guess * hidden)
+
+    def track_mse(self, x, outputs, sample_weight):
+        size = self.mask.num_hidden * self.patch**2 * self.event_shape[-1]
+        error = self.reconstruction_loss(x, outputs)
+        self.mse_tracker.update_state(error / size, sample_weight)
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -201,156 +394,3 @@ class PatchMask(keras.layers.Layer):
         names = ("patch", "ratio", "seed")
         own = {name: getattr(self, name) for name in names}
         return {**super().get_config(), **own}
-
-
-@keras.saving.register_keras_serializable(package=PACKAGE)
-class MaskedAutoencoder(Autoencoder):
-    """Sees some patches of an image and is scored on the others.
-
-    The idea of He et al. (2022), in a network that takes whole images:
-    hidden pixels are set to 0 and the error is that of hidden pixels alone,
-    so copying what is seen earns nothing.
-
-    Args:
-        input_shape: ``(height, width, channels)``.
-        latent_dim: Width of the code; it may exceed the image's.
-        patch: Side of the square patches, in pixels.
-        ratio: Share of hidden patches, in (0, 1).
-        output: ``"linear"`` or ``"sigmoid"``.
-        overcomplete: Allow a wide code; true here.
-        **kwargs: As for :class:`~utils.autoencoders.Autoencoder`.
-
-    Loss:
-        ‖x − x̂‖² over the hidden pixels, mean over the batch, plus
-        ``self.losses``; ``mse`` is the mean over hidden pixels. Patches are
-        drawn in ``fit``, ``evaluate``, ``predict`` and ``score`` alike;
-        ``encode`` and ``reconstruct`` see the whole image. ``predict``
-        returns ``"hidden"`` beside code and reconstruction: 1 where hidden.
-    """
-
-    def __init__(
-        self,
-        input_shape,
-        latent_dim,
-        *,
-        patch=2,
-        ratio=0.5,
-        output="linear",
-        overcomplete=True,
-        **kwargs,
-    ):
-        check.check_choice(output, "output", ("linear", "sigmoid"))
-        super().__init__(
-            input_shape,
-            latent_dim,
-            output=output,
-            overcomplete=overcomplete,
-            **kwargs,
-        )
-        if len(self.event_shape) != 3:
-            check.fail(
-                "input_shape",
-                "an image (height, width, channels), as patches are square",
-                f"{self.event_shape}",
-            )
-        self.mask = PatchMask(patch, ratio, seed=self.seed)
-        self.mask.build((None, *self.event_shape))
-
-    def call(self, inputs, training=False):
-        """Return ``{"code", "reconstruction", "hidden"}``."""
-        hidden = self.mask(inputs)
-        seen = inputs * ops.cast(1.0 - hidden, inputs.dtype)
-        outputs = super().call(seen, training=training)
-        return {**outputs, "hidden": hidden}
-
-    def reconstruction_loss(self, x, outputs):
-        hidden = ops.cast(outputs["hidden"], "float32")
-        guess = ops.cast(outputs["reconstruction"], "float32")
-        x = ops.cast(x, "float32")
-        return losses.squared_error(x * hidden, guess * hidden)
-
-    def track_mse(self, x, outputs, sample_weight):
-        height, width, channels = self.event_shape
-        size = self.mask.num_hidden * self.mask.patch**2 * channels
-        error = self.reconstruction_loss(x, outputs)
-        self.mse_tracker.update_state(error / size, sample_weight)
-
-    def get_config(self):
-        own = {"patch": self.mask.patch, "ratio": self.mask.ratio}
-        return {**super().get_config(), **own}
-
-
-@keras.saving.register_keras_serializable(package=PACKAGE)
-class RotationPredictor(PretextModel):
-    """Tells by how many quarter turns an image was rotated.
-
-    Gidaris et al. (2018): every row is shown at 0, 90, 180 and 270 degrees,
-    and a linear head on the code names the turn. To do so the encoder must
-    find out what is in the picture and how it usually stands; what looks the
-    same from all sides teaches it nothing.
-
-    Args:
-        input_shape: ``(side, side, channels)``.
-        latent_dim: Width of the code.
-        widths: Hidden widths of the encoder, as in ``networks``.
-        network: ``"conv"`` or ``"dense"``.
-        activation: Activation of the hidden layers.
-        seed: Integer seed of the initial weights, or ``None``.
-
-    Loss:
-        Cross-entropy of the four turns in nats, mean over turns and batch,
-        plus ``self.losses``: log 4 ≈ 1.386 for guessing. Metric ``accuracy``.
-
-    Raises:
-        ValueError: images that are not square; from ``fit`` and ``evaluate``,
-            rows of another shape or with NaN, a target, a loss in
-            ``compile``.
-    """
-
-    def __init__(self, input_shape, latent_dim, **kwargs):
-        super().__init__(input_shape, latent_dim, **kwargs)
-        shape = self.event_shape
-        if len(shape) != 3 or shape[0] != shape[1]:
-            check.fail(
-                "input_shape", "a square image (side, side, channels)", shape
-            )
-        start = None if self.seed is None else 1000 * self.seed + 500
-        self.head = keras.layers.Dense(
-            4,
-            kernel_initializer=keras.initializers.GlorotUniform(seed=start),
-            name="turn",
-            dtype=self.dtype_policy,
-        )
-        self.head.build((None, self.latent_dim))
-        self.accuracy_tracker = keras.metrics.Mean(name="accuracy")
-        self.built = True
-
-    def call(self, inputs, training=False):
-        """Logits of the four turns of every row, ``(batch, 4, 4)``.
-
-        Entry (i, r, c): row i turned r times, logit of "turned c times".
-        """
-        turned = ops.stack([_turn(inputs, r) for r in range(4)], axis=1)
-        flat = ops.reshape(turned, (-1, *self.event_shape))
-        logits = self.head(self.encoder(flat, training=training))
-        return ops.reshape(logits, (-1, 4, 4))
-
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
-        logits = ops.cast(y_pred, "float32")
-        turns = ops.arange(4)
-        error = -ops.diagonal(ops.log_softmax(logits), axis1=1, axis2=2)
-        right = ops.cast(
-            ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), turns),
-            "float32",
-        )
-        self.accuracy_tracker.update_state(ops.mean(right, axis=1))
-        return self.add_losses(ops.mean(error))
-
-
-def _turn(x, quarters):
-    """Images turned anticlockwise by quarter turns."""
-    if quarters % 2:
-        x = ops.flip(ops.transpose(x, (0, 2, 1, 3)), axis=1)
-    return ops.flip(x, axis=(1, 2)) if quarters >= 2 else x

@@ -8,11 +8,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.models._latent_models import LatentModel
-from utils.models.base import CourseModel, builds, weighted_mean
-from utils.models.reconstruction import ReconstructionModel
+from utils.models.base import CourseModel, builds, shapes_of, weighted_mean
+from utils.models.vaes import VAE
 from utils.nn import losses, networks
 from utils.nn.layers import PACKAGE, Embedding, table_shape
+from utils.nn.likelihoods import Multinomial
 from utils.support import validation as check
 from utils.support.batches import in_batches
 
@@ -187,7 +187,7 @@ class MatrixFactorization(CourseModel):
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class AutoRec(ReconstructionModel):
+class AutoRec(CourseModel):
     """Autoencoder of rating rows, scored where a rating was observed.
 
     A row holds the ratings of one user for all items, or of all users for
@@ -197,36 +197,51 @@ class AutoRec(ReconstructionModel):
 
         Σ_observed (r − r̂)², mean over the batch, + λ/2 Σ ‖W‖²
 
-    over the kernels W. ``fit(x, observed)`` takes the matrix and its mask;
+    over the kernels W. ``fit(x, observed)`` takes the matrix and its mask, or
+    a scipy sparse matrix alone, whose stored entries are the ratings;
     ``call`` and ``predict`` take ``{"x", "observed"}`` and return ``"code"``
     and ``"reconstruction"``, a rating for *every* entry.
 
+    Example:
+
+    >>> encoder = keras.Sequential(
+    ...     [keras.Input((12,)), keras.layers.Dense(20, "selu")]
+    ... )
+    >>> decoder = keras.Sequential([keras.Input((20,)), keras.layers.Dense(12)])
+    >>> model = AutoRec(encoder, decoder, offset=3.5)
+
+    The paper's, with sigmoid layers:
+
+    >>> model = AutoRec.dense(12, latent_dim=20, offset=3.5, seed=0)
+    >>> ratings = np.full((5, 12), 4.0)
+    >>> model.reconstruct(ratings, ratings > 0).shape
+    (5, 12)
+
     Args:
-        num_columns: Length of a row.
-        latent_dim: Width of the code. It may exceed a row's.
-        widths: Hidden widths before the code, mirrored after it.
+        encoder: Keras model from rows ``(batch, num_columns)`` to codes. A
+            code may be wider than a row.
+        decoder: Keras model from codes to rows, linear at its end.
         penalty: Weight λ ≥ 0.
         offset: Subtracted from ratings and added to predictions; pass the
             mean rating.
         dropout: Rate in [0, 1) at which observed entries are hidden from the
             input while training.
-        seed: Integer seed of initial weights and dropout, or ``None``.
+        seed: Integer seed of the dropout, or ``None``.
 
     Loss:
         As above. Metric ``mse``: mean over *observed* entries.
 
     Raises:
-        ValueError: a hyperparameter out of range; before training, an array
-            of wrong shape, NaN, a mask missing or not of 0 and 1, a row
-            without any observed entry.
+        ValueError: a hyperparameter out of range; networks whose shapes do
+            not meet; before training, an array of wrong shape, NaN, a mask
+            missing or not of 0 and 1, a row without any observed entry.
     """
 
     def __init__(
         self,
-        num_columns,
-        latent_dim=64,
+        encoder,
+        decoder,
         *,
-        widths=(),
         penalty=0.1,
         offset=0.0,
         dropout=0.0,
@@ -234,75 +249,84 @@ class AutoRec(ReconstructionModel):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.num_columns = check.check_int(num_columns, "num_columns", 2)
-        self.event_shape = (self.num_columns,)
-        self.output_kind = "linear"
-        self.latent_dim = check.check_int(latent_dim, "latent_dim")
-        self.widths = check.check_widths(widths, "widths")
-        self.l2 = check.check_number(penalty, "penalty", 0.0)
+        self.encoder, self.decoder = encoder, decoder
+        self.penalty = check.check_number(penalty, "penalty", 0.0)
         self.offset = check.check_number(offset, "offset")
-        self.dropout_rate = check.check_number(dropout, "dropout", 0.0, 0.99)
+        self.dropout = check.check_number(dropout, "dropout", 0.0, 0.99)
         self.seed = check.check_seed(seed)
-        build_encoder, build_decoder = networks.BUILDERS["dense"]
-        shared = {
-            "activation": "sigmoid",
-            "seed": self.seed,
-            "dtype": self.dtype_policy,
-        }
-        self.encoder = build_encoder(
-            self.event_shape,
-            self.latent_dim,
-            self.widths,
-            code_activation="sigmoid",
-            **shared,
-        )
-        self.decoder = build_decoder(
-            self.latent_dim, self.event_shape, self.widths[::-1], **shared
-        )
-        self.dropout = keras.layers.Dropout(self.dropout_rate, seed=self.seed)
+        self.event_shape, code = shapes_of(encoder, "encoder")
+        shapes = shapes_of(decoder, "decoder")
+        if shapes != (code, self.event_shape):
+            expected = f"a model from {code} to {self.event_shape}"
+            received = f"from {shapes[0]} to {shapes[1]}"
+            check.fail("decoder", expected, received)
+        self.num_columns, self.latent_dim = self.event_shape[0], code[0]
+        self.hide = keras.layers.Dropout(dropout, seed=seed)
+        self.mse_tracker = keras.metrics.Mean(name="mse")
         self.built = True
 
-    def _centred(self, inputs):
-        """Ratings minus offset, exactly 0 where nothing was observed."""
-        observed = ops.cast(inputs["observed"], "bool")
-        x = ops.cast(inputs["x"], self.compute_dtype)
-        return ops.where(observed, x - self.offset, ops.zeros_like(x))
+    @builds("encoder", "decoder")
+    def dense(num_columns, latent_dim=64, *, widths=(), seed=None, dtype=None):
+        """The paper's: sigmoid layers, the last one linear.
+
+        Args:
+            num_columns: Length of a row.
+            latent_dim: Width of the code.
+            widths: Hidden units before the code, mirrored after it.
+            seed: Integer seed of initial weights and dropout, or ``None``.
+            dtype: Dtype policy of networks and model.
+        """
+        return networks.dense_pair(
+            (check.check_int(num_columns, "num_columns", 2),),
+            latent_dim,
+            widths,
+            activation="sigmoid",
+            code_activation="sigmoid",
+            seed=seed,
+            dtype=dtype,
+        )
+
+    # ----------------------------------------------------------- objective
 
     def call(self, inputs, training=False):
         """Return ``{"code", "reconstruction"}`` of rows and their masks."""
-        hidden = self.dropout(self._centred(inputs), training=training)
-        code = self.encoder(hidden)
-        return {"code": code, **self.decoder_outputs(code)}
+        observed = ops.cast(inputs["observed"], "bool")
+        x = ops.cast(inputs["x"], self.compute_dtype)
+        centred = ops.where(observed, x - self.offset, ops.zeros_like(x))
+        code = self.encoder(self.hide(centred, training=training))
+        return {
+            "code": code,
+            "reconstruction": self.decoder(code) + self.offset,
+        }
 
-    def decoder_outputs(self, code):
-        return {"reconstruction": self.decoder(code) + self.offset}
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        error = self.masked_error(x, y_pred)  # (batch,)
+        count = ops.sum(ops.cast(x["observed"], "float32"), axis=1)
+        weight = count
+        if sample_weight is not None:
+            weight = count * ops.cast(sample_weight, "float32")
+        self.mse_tracker.update_state(error / count, weight)
+        kernels = [w for w in self.trainable_weights if w.name == "kernel"]
+        squares = (ops.sum(ops.square(ops.cast(w, "float32"))) for w in kernels)
+        loss = weighted_mean(error, sample_weight)
+        return self.add_losses(loss + 0.5 * self.penalty * sum(squares))
 
-    def reconstruction_loss(self, x, outputs):
+    def masked_error(self, x, outputs):
         """Squared error over observed entries, ``(batch,)``."""
         return losses.masked_squared_error(
             x["x"], outputs["reconstruction"], x["observed"]
         )
 
-    def track_mse(self, x, outputs, sample_weight):
-        count = ops.sum(ops.cast(x["observed"], "float32"), axis=1)
-        squared = self.reconstruction_loss(x, outputs) / count
-        if sample_weight is not None:
-            count = count * ops.cast(sample_weight, "float32")
-        self.mse_tracker.update_state(squared, count)
-
-    def penalty(self, outputs):
-        kernels = [w for w in self.trainable_weights if w.name == "kernel"]
-        squares = (ops.sum(ops.square(ops.cast(w, "float32"))) for w in kernels)
-        return 0.5 * self.l2 * sum(squares)
-
     # --------------------------------------------------------------- checks
 
-    def _pack(self, x, observed, name="x"):
-        """Arrays as the dict that ``call`` takes; data sets as they are."""
+    def check_data(self, x, y=None, name="x"):
+        observed = y
         if isinstance(x, dict):
             x, observed = x.get("x"), x.get("observed", observed)
-        elif not check.is_array(x):
-            return x
+        if observed is None and hasattr(x, "tocsr"):
+            observed = _stored(x)
         if observed is None:
             check.fail(
                 "observed",
@@ -314,33 +338,12 @@ class AutoRec(ReconstructionModel):
         if len(observed) != len(x):
             check.fail("observed", f"{len(x)} rows", f"{len(observed)}")
         # what stands at unobserved entries is no business of the model's
-        return {"x": np.where(observed > 0, x, 0), "observed": observed}
-
-    def fit(self, x=None, y=None, *args, validation_data=None, **kwargs):
-        """As ``keras.Model.fit``, for ratings x and their mask y."""
-        if check.is_array(validation_data):
-            rows, observed, *weight = validation_data
-            packed = self._pack(rows, observed, "validation_data")
-            validation_data = (packed, None, *weight)
-        packed = self._pack(x, y)
-        return super().fit(
-            packed, None, *args, validation_data=validation_data, **kwargs
-        )
-
-    def evaluate(self, x=None, y=None, *args, **kwargs):
-        """As ``keras.Model.evaluate``, for ratings x and their mask y."""
-        return super().evaluate(self._pack(x, y), None, *args, **kwargs)
-
-    def predict(self, x, *args, **kwargs):
-        """As ``keras.Model.predict``, for ``{"x": x, "observed": mask}``."""
-        if isinstance(x, dict) or check.is_array(x):
-            x = self._pack(x, None)
-        return super().predict(x, *args, **kwargs)
+        return {"x": np.where(observed > 0, x, 0), "observed": observed}, None
 
     # --------------------------------------------------------------- verbs
 
     def _run(self, x, observed, function):
-        packed = self._pack(x, observed)
+        packed, _ = self.check_data(x, observed)
         return in_batches(
             lambda rows, mask: function({"x": rows, "observed": mask}),
             packed["x"],
@@ -355,29 +358,23 @@ class AutoRec(ReconstructionModel):
         """A rating for every entry: float32 of the shape of x."""
         return self._run(x, observed, lambda rows: self(rows)["reconstruction"])
 
-    def score(self, x, observed=None):
+    def example_losses(self, x, observed=None):
         """Squared error over the observed entries of each row, ``(n,)``."""
         return self._run(
-            x,
-            observed,
-            lambda rows: self.reconstruction_loss(rows, self(rows)),
+            x, observed, lambda rows: self.masked_error(rows, self(rows))
         )
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "num_columns": self.num_columns,
-            "latent_dim": self.latent_dim,
-            "widths": list(self.widths),
-            "penalty": self.l2,
-            "offset": self.offset,
-            "dropout": self.dropout_rate,
-            "seed": self.seed,
-        }
+
+def _stored(matrix):
+    """Mask of the entries that a scipy sparse matrix stores, zeros too."""
+    entries = matrix.tocoo()
+    mask = np.zeros(matrix.shape, "float32")
+    mask[entries.row, entries.col] = 1.0
+    return mask
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class MultVAE(LatentModel):
+class MultVAE(VAE):
     """Variational autoencoder of implicit feedback (Liang et al. 2018).
 
     A user is a bag of items, drawn from one distribution over all of them:
@@ -389,31 +386,37 @@ class MultVAE(LatentModel):
     in nats per user, without the multinomial coefficient. β is usually below
     1 and grows over the first ``warmup_steps`` steps.
 
-    ``fit(x)`` takes rows of 0 and 1. ``reconstruct(x)`` gives π at the mean
-    of q, the scores to rank by: each row sums to 1.
+    ``fit(x)`` takes rows of 0 and 1, dense or scipy sparse.
+    ``reconstruct(x)`` gives π at the mean of q, the scores to rank by: each
+    row sums to 1.
+
+    Example:
+
+    >>> model = MultVAE.dense(12, latent_dim=4, widths=(16,), seed=0)
+    >>> model.reconstruct(np.eye(12)[:3]).shape
+    (3, 12)
 
     Args:
-        num_items: Number of items.
-        latent_dim: Width k of the code.
-        widths: Hidden widths from input to code, mirrored in the decoder.
-        activation: Activation of the hidden layers.
+        encoder: As for :class:`utils.models.VAE`, from rows ``(batch,
+            num_items)``.
+        decoder: Keras model from codes to logits ``(batch, num_items)``.
         dropout: Rate in [0, 1) on the input while training.
         beta: Weight β ≥ 0 of the KL term.
-        free_bits, warmup_steps: As for :class:`utils.vaes.VAE`.
-        seed: Integer seed of initial weights, draws and dropout, or ``None``.
+        free_bits: As for :class:`utils.models.VAE`.
+        warmup_steps: As for :class:`utils.models.VAE`.
+        seed: Integer seed of draws and dropout, or ``None``.
 
     Raises:
-        ValueError: a hyperparameter out of range; from ``fit``, ``evaluate``
-            and the verbs: NaN, entries other than 0 and 1, an empty user.
+        ValueError: a hyperparameter out of range; networks whose shapes do
+            not meet; from ``fit``, ``evaluate`` and the verbs: NaN, entries
+            other than 0 and 1, an empty user.
     """
 
     def __init__(
         self,
-        num_items,
-        latent_dim=32,
+        encoder,
+        decoder,
         *,
-        widths=(128,),
-        activation="tanh",
         dropout=0.5,
         beta=0.2,
         free_bits=0.0,
@@ -421,65 +424,64 @@ class MultVAE(LatentModel):
         seed=None,
         **kwargs,
     ):
-        self_items = check.check_int(num_items, "num_items", 2)
         super().__init__(
-            (self_items,),
-            latent_dim,
-            widths=widths,
-            activation=activation,
+            encoder,
+            decoder,
+            likelihood=Multinomial(),
             beta=beta,
             free_bits=free_bits,
             warmup_steps=warmup_steps,
             seed=seed,
             **kwargs,
         )
-        self.num_items = self_items
-        self.dropout_rate = check.check_number(dropout, "dropout", 0.0, 0.99)
-        self.dropout = keras.layers.Dropout(self.dropout_rate, seed=self.seed)
-        self.make_networks()
+        self.num_items = self.event_shape[0]
+        self.dropout = check.check_number(dropout, "dropout", 0.0, 0.99)
+        self.hide = keras.layers.Dropout(dropout, seed=seed)
 
-    def posterior(self, x, one_hot=None):
+    @builds("encoder", "decoder")
+    def dense(
+        num_items,
+        latent_dim=32,
+        *,
+        widths=(128,),
+        activation="tanh",
+        seed=None,
+        dtype=None,
+    ):
+        """A MultVAE of dense layers.
+
+        Args:
+            num_items: Number of items.
+            latent_dim: Width k of the code.
+            widths: Hidden units from input to code, mirrored in the decoder.
+            activation: Activation of the hidden layers.
+            seed: Integer seed of initial weights, draws and dropout.
+            dtype: Dtype policy of networks and model.
+            **objective: As for the class.
+        """
+        return networks.variational_pair(
+            "dense",
+            (check.check_int(num_items, "num_items", 2),),
+            latent_dim,
+            widths,
+            activation=activation,
+            seed=seed,
+            dtype=dtype,
+        )
+
+    def posterior(self, inputs):
         """Parameters of q(z | x), the row brought to length 1."""
-        x = ops.convert_to_tensor(x)
+        x = ops.convert_to_tensor(inputs)
         length = ops.norm(x, axis=1, keepdims=True)
-        return self.encoder(x / ops.maximum(length, 1e-6))
+        return super().posterior(x / ops.maximum(length, 1e-6))
 
     def call(self, inputs, training=False):
         """Draw a code and give every item its probability."""
         # dropout scales what it keeps, which the length takes back
-        heads = self.posterior(self.dropout(inputs, training=training))
-        code = self.sampler((heads["mean"], heads["log_var"]))
-        return {**heads, "code": code, **self.decoder_outputs(code)}
+        return super().call(self.hide(inputs, training=training))
 
-    def decoder_outputs(self, code, one_hot=None):
-        raw = self.decoder(code)
-        return {"reconstruction": ops.softmax(raw, axis=-1), "logits": raw}
-
-    def reconstruction_loss(self, x, outputs):
-        """−Σ_j x_j log π_j of each user, ``(batch,)``, in nats."""
-        return losses.multinomial_nll(x, outputs["logits"])
-
-    def _check(self, x, name="x"):
-        if not check.is_array(x):
-            return x
+    def check_rows(self, x, name="x"):
         return check.check_feedback(x, name, self.num_items)
 
-    def encode(self, x, labels=None):
-        """Means of q(z | x): float32 ``(n, latent_dim)``; no labels here."""
-        return super().encode(self._check(x), labels)
-
-    def get_config(self):
-        config = super().get_config()
-        for fixed in (
-            "input_shape",
-            "network",
-            "likelihood",
-            "scale",
-            "levels",
-        ):
-            del config[fixed]
-        return {
-            **config,
-            "num_items": self.num_items,
-            "dropout": self.dropout_rate,
-        }
+    def check_input(self, x, name="x"):
+        return self.check_rows(x, name)

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.models._old_base import OwnLossModel
-from utils.models.gans import one_once_known, pure_scores
+from utils.models.base import CourseModel, builds, shapes_of, weighted_mean
+from utils.models.gans import check_scores, one_once_known, pure_scores
 from utils.nn import losses, networks
 from utils.nn.layers import PACKAGE
 from utils.support import validation as check
@@ -20,116 +20,89 @@ from utils.support.batches import in_batches
 __all__ = ["Translator", "UnpairedTranslator"]
 
 
-class _ImageModel(OwnLossModel):
-    """Shape, hyperparameters and checks that both translators share."""
-
-    def __init__(
-        self,
-        input_shape,
-        *,
-        widths=(32, 32),
-        stride=2,
-        seed=None,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.event_shape = check.check_shape(input_shape, "input_shape")
-        self.stride = check.check_int(stride, "stride")
-        self.widths = check.check_widths(widths, "widths")
-        if not self.widths:
-            check.fail("widths", "at least one layer", "()")
-        self.seed = check.check_seed(seed)
-        shape = self.event_shape
-        if len(shape) != 3 or any(side % self.stride for side in shape[:2]):
-            check.fail(
-                "input_shape",
-                f"(height, width, channels), sides divisible by {self.stride}",
-                f"{shape}",
-            )
-
-    def _network(self, out_channels, name, seed_offset=0):
-        network = networks.image_to_image(
-            self.event_shape[2],
-            out_channels,
-            self.widths,
-            stride=self.stride,
-            seed=None if self.seed is None else self.seed + seed_offset,
-            dtype=self.dtype_policy,
-        )
-        network.name = name
-        return network
-
-    def _translate(self, network, x):
-        x = check.check_array(x, "x", ndim=4)
-        sides = [side % self.stride for side in x.shape[1:3]]
-        if x.shape[3] != self.event_shape[2] or any(sides):
-            check.fail(
-                "x",
-                f"shape (n, h, w, {self.event_shape[2]}), h and w divisible "
-                f"by {self.stride}",
-                f"shape {x.shape}",
-            )
-        size = max(1, 2**20 // int(np.prod(x.shape[1:])))  # memory, not result
-        return np.clip(in_batches(network, x, batch_size=size), 0.0, 1.0)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "input_shape": list(self.event_shape),
-            "widths": list(self.widths),
-            "stride": self.stride,
-            "seed": self.seed,
-        }
-
-
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class Translator(_ImageModel):
+class Translator(CourseModel):
     """Image in, another image out, learned from pairs by regression.
 
-    The network adds a correction to its input (:func:`utils.networks.
-    image_to_image`); untrained, it copies. It is made of convolutions and
-    therefore works on images of any size, whatever it was trained on. The
-    squared error asks for the *mean* of all targets that fit an input:
+    The squared error asks for the *mean* of all targets that fit an input:
     where several do, the answer is blurred.
 
+    Example:
+
+    A network of your own:
+
+    >>> network = keras.Sequential(
+    ...     [
+    ...         keras.Input((8, 8, 1)),
+    ...         keras.layers.Conv2D(4, 3, padding="same", activation="relu"),
+    ...         keras.layers.Conv2D(3, 1),
+    ...     ]
+    ... )
+    >>> model = Translator(network)
+    >>> model.translate(np.zeros((2, 8, 8, 1))).shape
+    (2, 8, 8, 3)
+
+    The course's own adds a correction to its input
+    (:func:`utils.nn.networks.image_to_image`): untrained it copies. It works
+    on images of any size, whatever it was trained on.
+
+    >>> model = Translator.conv((8, 8, 1), seed=0)
+    >>> x = np.full((2, 16, 24, 1), 0.5)
+    >>> bool(np.all(model.translate(x) == x))
+    True
+
     Args:
-        input_shape: Shape of an image in training, ``(h, w, channels)``.
-        out_channels: Channels of the target; ``None`` for as many as the
-            input has. Further channels of the input, such as a mask, are
-            seen and not copied.
-        widths: Filters of the layers but the last.
-        stride: Factor by which the first layer shrinks; it divides h and w.
-        seed: Integer seed of the initial weights, or ``None``.
+        network: Keras model from images ``(batch, h, w, channels)`` to
+            images.
 
     Loss:
         ‖y − ŷ‖², sum over the event axes, mean over the batch, plus
         ``self.losses``. The metric ``mse`` is the mean over both.
 
     Raises:
-        ValueError: a hyperparameter out of range; from ``fit`` and
+        ValueError: a network not from images to images; from ``fit`` and
             ``evaluate``, before any step, images of wrong shape or with NaN,
             a missing target, as many targets as images not, or a loss given
             to ``compile``.
-
-    Example:
-
-    >>> model = Translator((8, 8, 1), seed=0)
-    >>> x = np.full((2, 16, 24, 1), 0.5)
-    >>> bool(np.all(model.translate(x) == x))
-    True
     """
 
-    def __init__(self, input_shape, *, out_channels=None, **kwargs):
-        super().__init__(input_shape, **kwargs)
-        channels = self.event_shape[2]
-        self.out_channels = check.check_int(
-            channels if out_channels is None else out_channels,
-            "out_channels",
-            maximum=channels,
-        )
-        self.network = self._network(self.out_channels, "network")
+    def __init__(self, network, **kwargs):
+        super().__init__(**kwargs)
+        self.network = network
+        self.event_shape, made = shapes_of(network, "network")
+        for shape in (self.event_shape, made):
+            if not isinstance(shape, tuple) or len(shape) != 3:
+                expected = "a model from images (h, w, channels) to images"
+                check.fail("network", expected, f"{shape}")
         self.mse_tracker = keras.metrics.Mean(name="mse")
         self.built = True
+
+    @builds("network")
+    def conv(
+        input_shape,
+        *,
+        out_channels=None,
+        widths=(32, 32),
+        stride=2,
+        seed=None,
+        dtype=None,
+    ):
+        """Convolutions that correct their input.
+
+        Args:
+            input_shape: Shape of an image in training, ``(h, w, channels)``.
+            out_channels: Channels of the target; ``None`` for as many as the
+                input has. Further channels of the input, such as a mask, are
+                seen and not copied.
+            widths: Filters of the layers but the last.
+            stride: Factor by which the first layer shrinks; it divides h
+                and w.
+            seed: Integer seed of the initial weights, or ``None``.
+            dtype: Dtype policy of network and model.
+        """
+        return _correcting(
+            "network", input_shape, out_channels, widths, stride, seed, dtype
+        )
 
     def call(self, inputs, training=False):
         """Translated images, not clipped."""
@@ -139,58 +112,37 @@ class Translator(_ImageModel):
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         error = losses.squared_error(y, y_pred)  # (batch,)
-        size = float(np.prod((*self.event_shape[:2], self.out_channels)))
+        size = ops.cast(ops.size(y[0]), error.dtype)
         self.mse_tracker.update_state(error / size, sample_weight)
-        if sample_weight is not None:
-            error = error * ops.cast(sample_weight, error.dtype)
-        return self.add_losses(ops.mean(error))
+        return self.add_losses(weighted_mean(error, sample_weight))
 
-    def _pair(self, x, y, names=("x", "y")):
-        if not check.is_array(x):
-            return x, y
-        x = check.check_array(x, names[0], event_shape=self.event_shape)
-        shape = (*self.event_shape[:2], self.out_channels)
+    def check_data(self, x, y=None, name="x"):
+        x, shape = _seen(self.network, x, name)
         if y is None:
-            check.fail(names[1], f"a target of shape {shape}", "none")
-        y = check.check_array(y, names[1], event_shape=shape)
+            check.fail("y", f"a target of shape {shape}", "none")
+        y = check.check_array(y, "y", event_shape=shape)
         if len(x) != len(y):
-            check.fail(names[1], f"{len(x)} images, as in x", f"{len(y)}")
+            check.fail("y", f"{len(x)} images, as in x", f"{len(y)}")
         return x, y
 
-    def fit(self, x=None, y=None, *args, validation_data=None, **kwargs):
-        """As ``keras.Model.fit``; checks both images before training."""
-        self.refuse_loss()
-        x, y = self._pair(x, y)
-        if isinstance(validation_data, tuple):
-            names = ("validation_data[0]", "validation_data[1]")
-            pair = self._pair(*validation_data[:2], names)
-            validation_data = (*pair, *validation_data[2:])
-        return super().fit(
-            x, y, *args, validation_data=validation_data, **kwargs
-        )
-
-    def evaluate(self, x=None, y=None, *args, **kwargs):
-        """As ``keras.Model.evaluate``, on pairs."""
-        self.refuse_loss()
-        return super().evaluate(*self._pair(x, y), *args, **kwargs)
+    def check_input(self, x, name="x"):
+        return _seen(self.network, x, name)[0]
 
     def translate(self, x):
         """Translated images, clipped to [0, 1].
 
         Args:
-            x: Array ``(n, h, w, channels)``, sides divisible by the stride.
+            x: Images ``(n, h, w, channels)`` of any size that the network
+                takes.
 
         Returns:
             Float32 array ``(n, h, w, out_channels)``.
         """
-        return self._translate(self.network, x)
-
-    def get_config(self):
-        return {**super().get_config(), "out_channels": self.out_channels}
+        return _translated(self.network, x, "x")
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class UnpairedTranslator(_ImageModel):
+class UnpairedTranslator(CourseModel):
     """Two collections, no pairs: CycleGAN (Zhu et al. 2017).
 
     G turns images x into images like y, F turns y into images like x. A
@@ -202,57 +154,146 @@ class UnpairedTranslator(_ImageModel):
     - G and F minimise ½ (D_Y(G(x)) − 1)² + ½ (D_X(F(y)) − 1)²
       + λ (mean|F(G(x)) − x| + mean|G(F(y)) − y|), means over pixels.
 
-    All in one backward pass, as in :mod:`utils.gans`: the critics see the
-    translations cut off from G and F, G and F are judged by the critics with
-    their weights cut.
+    All in one backward pass, as in :mod:`utils.models.gans`: the critics see
+    the translations cut off from G and F, G and F are judged by the critics
+    with their weights cut.
+
+    ``fit(x, y)`` takes two collections of any lengths. Which x meets which y
+    in a batch is left to chance, so that pairs that happen to exist cannot
+    be used; the shorter collection is repeated.
+
+    Example:
+
+    Networks of your own, here without hidden layers:
+
+    >>> def network(*layers):
+    ...     return keras.Sequential([keras.Input((8, 8, 1)), *layers])
+    >>> def critic():
+    ...     layers = keras.layers
+    ...     return network(
+    ...         layers.Flatten(), layers.Dense(1), layers.Reshape(())
+    ...     )
+    >>> def redraw():
+    ...     return network(keras.layers.Conv2D(1, 3, padding="same"))
+    >>> model = UnpairedTranslator(redraw(), redraw(), critic(), critic())
+    >>> model.translate(np.zeros((2, 8, 8, 1))).shape
+    (2, 8, 8, 1)
+
+    The course's own, in one call:
+
+    >>> model = UnpairedTranslator.conv((8, 8, 1), seed=0)
+    >>> model.translate_back(np.zeros((2, 8, 8, 1))).shape
+    (2, 8, 8, 1)
 
     Args:
-        input_shape: Shape of an image of either collection.
-        widths: Filters of the layers but the last of G and F.
-        stride: Factor by which their first layer shrinks.
-        critic_widths: Filters of the critics' stages, each of which halves
-            the image.
+        to_y: Keras model G from images x to images like y.
+        to_x: Keras model F from images y to images like x.
+        critic_y: Keras model from images y to scores ``(batch,)``, linear
+            at its end.
+        critic_x: Keras model from images x to scores, likewise.
         cycle: Weight λ ≥ 0 of the way there and back.
-        seed: Integer seed of initial weights and of the order in which
-            ``fit`` mixes the collections, or ``None``.
+        seed: Integer seed of the order in which the collections are mixed,
+            or ``None``.
+
+    Call arguments:
+        inputs: Dict of as many images ``"x"`` and ``"y"``.
 
     Metrics:
         ``critic_loss`` and ``generator_loss``, sums of both directions, and
         ``cycle_error``, the mean absolute error there and back.
 
     Raises:
-        ValueError: a hyperparameter out of range; from ``fit``, before any
-            step, images of wrong shape, with NaN or outside [0, 1], a
-            missing collection, or a loss given to ``compile``.
+        ValueError: a hyperparameter out of range; networks whose shapes do
+            not meet; a critic that ends in a sigmoid or softmax; from
+            ``fit`` and ``evaluate``, before any step, images of wrong shape,
+            with NaN or outside [0, 1], a missing collection, sample weights,
+            or a loss given to ``compile``.
     """
 
     METRICS = ("critic_loss", "generator_loss", "cycle_error")
+    weighted = False
 
     def __init__(
-        self, input_shape, *, critic_widths=(32, 64), cycle=10.0, **kwargs
+        self,
+        to_y,
+        to_x,
+        critic_y,
+        critic_x,
+        *,
+        cycle=10.0,
+        seed=None,
+        **kwargs,
     ):
-        super().__init__(input_shape, **kwargs)
-        self.critic_widths = check.check_widths(critic_widths, "critic_widths")
+        super().__init__(**kwargs)
+        self.to_y, self.to_x = to_y, to_x
+        self.critic_y, self.critic_x = critic_y, critic_x
         self.cycle = check.check_number(cycle, "cycle", 0.0)
-        channels = self.event_shape[2]
-        self.to_y = self._network(channels, "to_y")
-        self.to_x = self._network(channels, "to_x", seed_offset=100)
-        self.critic_y = self._critic("critic_y", 0)
-        self.critic_x = self._critic("critic_x", 100)
+        self.seed = check.check_seed(seed)
+        self._check_networks()
         for name in self.METRICS:
             setattr(self, f"{name}_tracker", keras.metrics.Mean(name=name))
         self.built = True
 
-    def _critic(self, name, seed_offset):
-        critic = networks.critic(
-            self.event_shape,
-            self.critic_widths,
-            network="conv",
-            seed=None if self.seed is None else self.seed + seed_offset,
-            dtype=self.dtype_policy,
-        )
-        critic.name = name
-        return critic
+    @builds("to_y", "to_x", "critic_y", "critic_x")
+    def conv(
+        input_shape,
+        *,
+        widths=(32, 32),
+        stride=2,
+        critic_widths=(32, 64),
+        seed=None,
+        dtype=None,
+    ):
+        """Convolutions that correct their input, and convolutional critics.
+
+        Args:
+            input_shape: Shape of an image of either collection.
+            widths: Filters of the layers but the last of G and F.
+            stride: Factor by which their first layer shrinks.
+            critic_widths: Filters of the critics' stages, each of which
+                halves the image.
+            seed: Integer seed of initial weights and of the order of the
+                collections, or ``None``.
+            dtype: Dtype policy of networks and model.
+            **objective: As for the class.
+        """
+        critic_widths = check.check_widths(critic_widths, "critic_widths")
+        check.check_seed(seed)
+        translators, critics = [], []
+        for side, offset in (("y", 0), ("x", 100)):
+            own = None if seed is None else seed + offset
+            translators.append(
+                _correcting(
+                    f"to_{side}", input_shape, None, widths, stride, own, dtype
+                )
+            )
+            critic = networks.critic(
+                tuple(input_shape),
+                critic_widths,
+                network="conv",
+                seed=own,
+                dtype=dtype,
+            )
+            critic.name = f"critic_{side}"
+            critics.append(critic)
+        return *translators, *critics
+
+    def _check_networks(self):
+        shapes = {}
+        for side in "xy":
+            name = f"critic_{side}"
+            critic = getattr(self, name)
+            check_scores(critic, name)
+            shapes[side], _ = shapes_of(critic, name)
+        self.event_shape, self.target_shape = shapes["x"], shapes["y"]
+        for name, *ends in (("to_y", "x", "y"), ("to_x", "y", "x")):
+            found = shapes_of(getattr(self, name), name)
+            wanted = tuple(shapes[side] for side in ends)
+            if not all(map(networks.shapes_meet, found, wanted)):
+                expected = "a model from {} to {}, as the critics take"
+                check.fail(
+                    name, expected.format(*wanted), "{} to {}".format(*found)
+                )
 
     def call(self, inputs, training=False):
         """Translations, there and back, and all scores."""
@@ -303,40 +344,102 @@ class UnpairedTranslator(_ImageModel):
         loss = self.add_losses(loss + self.cycle * cycle_error)
         return loss * one_once_known(loss)
 
-    def _collections(self, x, y):
-        """Both collections, checked, mixed apart and of equal length."""
+    def check_data(self, x, y=None, name="x"):
+        pair = self._collections(x, y, name)
         rng = np.random.default_rng(self.seed)
-        checked = {}
-        for name, images in (("x", x), ("y", y)):
-            if images is None:
-                check.fail(name, "a collection of images", "none")
-            checked[name] = check.check_array(
-                images, name, event_shape=self.event_shape, low=0.0, high=1.0
-            )
-        length = max(map(len, checked.values()))
+        length = max(map(len, pair.values()))
         return {
-            name: images[rng.permutation(np.resize(range(len(images)), length))]
-            for name, images in checked.items()
-        }
+            side: rows[rng.permutation(np.resize(range(len(rows)), length))]
+            for side, rows in pair.items()
+        }, None
 
-    def fit(self, x=None, y=None, **kwargs):
-        """As ``keras.Model.fit`` on two collections of any lengths.
+    def check_input(self, x, name="x"):
+        if not isinstance(x, dict):
+            check.fail(name, "a dict of images x and y", type(x).__name__)
+        pair = self._collections(x, None, name)
+        if len(pair["x"]) != len(pair["y"]):
+            expected = f"{len(pair['x'])} images, as in x"
+            check.fail("y", expected, f"{len(pair['y'])}")
+        return pair
 
-        Which x meets which y in a batch is left to chance, so that pairs
-        that happen to exist cannot be used. The shorter collection is
-        repeated.
-        """
-        self.refuse_loss()
-        return super().fit(self._collections(x, y), **kwargs)
+    def _collections(self, x, y, name):
+        """Both collections, given apart or as a dict."""
+        if isinstance(x, dict):
+            if y is not None or sorted(x) != ["x", "y"]:
+                expected = "a dict of x and y, and nothing beside it"
+                check.fail(name, expected, f"{sorted(x)}")
+            x, y = x["x"], x["y"]
+        sides = (("x", name, x, self.to_y), ("y", "y", y, self.to_x))
+        checked = {}
+        for side, name, rows, network in sides:
+            if rows is None:
+                check.fail(name, "a collection of images", "none")
+            rows, _ = _seen(network, rows, name, low=0.0, high=1.0)
+            taken = self.event_shape if side == "x" else self.target_shape
+            _check_shape(rows, name, taken)
+            checked[side] = rows
+        return checked
 
     def translate(self, x):
         """G(x), clipped to [0, 1]: float32 array of the shape of x."""
-        return self._translate(self.to_y, x)
+        return _translated(self.to_y, x, "x")
 
     def translate_back(self, y):
         """F(y), clipped to [0, 1]: float32 array of the shape of y."""
-        return self._translate(self.to_x, y)
+        return _translated(self.to_x, y, "y")
 
-    def get_config(self):
-        own = {"critic_widths": list(self.critic_widths), "cycle": self.cycle}
-        return {**super().get_config(), **own}
+
+def _correcting(name, input_shape, out_channels, widths, stride, seed, dtype):
+    """The course's network from images to images, its arguments checked."""
+    shape = check.check_shape(input_shape, "input_shape")
+    stride = check.check_int(stride, "stride")
+    widths = check.check_widths(widths, "widths")
+    if not widths:
+        check.fail("widths", "at least one layer", "()")
+    if len(shape) != 3 or any(side % stride for side in shape[:2]):
+        check.fail(
+            "input_shape",
+            f"(height, width, channels), sides divisible by {stride}",
+            f"{shape}",
+        )
+    channels = shape[2]
+    if out_channels is None:
+        out_channels = channels
+    network = networks.image_to_image(
+        channels,
+        check.check_int(out_channels, "out_channels", maximum=channels),
+        widths,
+        stride=stride,
+        seed=check.check_seed(seed),
+        dtype=dtype,
+    )
+    network.name = name
+    return network
+
+
+def _check_shape(x, name, shape):
+    """Refuse images of another shape than ``(h, w, channels)``."""
+    if not networks.shapes_meet(x.shape[1:], shape):
+        sizes = ", ".join(
+            "any" if size is None else str(size) for size in shape
+        )
+        check.fail(name, f"shape (n, {sizes})", f"shape {x.shape}")
+
+
+def _seen(network, x, name, **bounds):
+    """Images that a network takes, and the shape it makes of one."""
+    x = check.check_array(x, name, **bounds)
+    _check_shape(x, name, shapes_of(network, "network")[0])
+    try:
+        made = network.compute_output_shape((None, *x.shape[1:]))
+    except ValueError as error:
+        reason = str(error).splitlines()[0]
+        expected = "sides that the network can shrink and restore"
+        check.fail(name, expected, f"shape {x.shape}: {reason}")
+    return x, tuple(made[1:])
+
+
+def _translated(network, x, name):
+    x, _ = _seen(network, x, name)
+    size = max(1, 2**20 // int(np.prod(x.shape[1:])))  # memory, not result
+    return np.clip(in_batches(network, x, batch_size=size), 0.0, 1.0)

@@ -9,17 +9,19 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.models._latent_models import LabelledModel, LatentModel
-from utils.nn import losses, networks
-from utils.nn.layers import PACKAGE
+from utils.models.base import CourseModel, builds, shapes_of
+from utils.nn import likelihoods, losses, networks
+from utils.nn.layers import PACKAGE, Sampling
 from utils.support import validation as check
 from utils.support.batches import in_batches
 
 __all__ = ["ConditionalVAE", "SemiSupervisedVAE", "VAE"]
 
+PIECE = 2048  # codes decoded at once, which bounds memory
+
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class VAE(LatentModel):
+class VAE(CourseModel):
     """Variational autoencoder (Kingma and Welling 2014; Rezende et al. 2014).
 
     p(z) = N(0, I), p_θ(x | z) by the decoder, q_φ(z | x) = N(μ, diag σ²) by
@@ -27,31 +29,37 @@ class VAE(LatentModel):
 
         E_q[−log p_θ(x | z)] + β · KL(q_φ(z | x) ‖ p(z)),
 
-    one draw of z a step. The defaults are the 784–400–20 model of the paper.
+    one draw of z a step.
 
-    ``call`` and ``predict`` draw z and return a dict: ``"mean"`` and
-    ``"log_var"`` of q, ``"code"`` z, ``"reconstruction"``, and ``"logits"``
-    (Bernoulli) or ``"location"`` (discretised).
+    Example:
+
+    Networks of your own: the encoder has two heads, the decoder is linear at
+    its end.
+
+    >>> x = keras.Input((64,))
+    >>> hidden = keras.layers.Dense(32, "relu")(x)
+    >>> heads = [keras.layers.Dense(8)(hidden), keras.layers.Dense(8)(hidden)]
+    >>> encoder = keras.Model(x, heads)  # mean and log variance
+    >>> decoder = keras.Sequential([keras.Input((8,)), keras.layers.Dense(64)])
+    >>> model = VAE(encoder, decoder, likelihood=likelihoods.Bernoulli())
+    >>> model.sample(3, seed=1).shape
+    (3, 64)
+
+    The course's own, in one call:
+
+    >>> model = VAE.dense((64,), latent_dim=8, widths=(32,), seed=0)
+    >>> model.encode(np.zeros((5, 64))).shape
+    (5, 8)
 
     Args:
-        input_shape: Shape of one example.
-        latent_dim: Width k of the code.
-        widths: Hidden widths from input to code, mirrored in the decoder:
-            units for ``"dense"``, filters for ``"conv"``.
-        network: ``"dense"`` or ``"conv"``.
-        activation: Activation of the hidden layers.
-        likelihood: p(x | z), independent over entries given z:
-
-            - ``"bernoulli"``: data in [0, 1]. For grey levels a
-              cross-entropy, not a normalised likelihood; for binary pixels
-              exact.
-            - ``"gaussian"``: any data; a density.
-            - ``"discretized"``: grey levels k / (levels − 1); a discretised
-              logistic, normalised over levels.
-        scale: ``"learned"``, one number for all entries, or a number > 0:
-            the Gaussian's deviation or the logistic's scale, in units of x.
-        levels: Grey levels for ``"discretized"``: 256 for bytes, 17 for the
-            bundled digits.
+        encoder: Keras model from ``(batch, *input_shape)`` to mean and log
+            variance of q, each ``(batch, latent_dim)``: a dict ``{"mean",
+            "log_var"}``, or two outputs in that order. The log of the
+            *variance*, not of the deviation.
+        decoder: Keras model from ``(batch, latent_dim)`` to what the
+            likelihood takes, linear at its end.
+        likelihood: p(x | z), an object of :mod:`utils.nn.likelihoods`;
+            ``Bernoulli()`` where none is given.
         beta: Weight β ≥ 0 of the KL term (Higgins et al. 2017); 1 is the
             ELBO.
         free_bits: Nats of KL ≥ 0 that each code unit has free while
@@ -59,7 +67,12 @@ class VAE(LatentModel):
             2016).
         warmup_steps: Training steps over which β grows from 0 to its value
             (Sønderby et al. 2016). The count is saved with the model.
-        seed: Integer seed of initial weights and draws, or ``None``.
+        seed: Integer seed of the draws of z, or ``None``.
+
+    Call:
+        Draws z and returns a dict: ``"mean"`` and ``"log_var"`` of q,
+        ``"code"`` z, ``"reconstruction"``, and what else the likelihood
+        needs: ``"logits"`` or ``"location"``.
 
     Loss:
         As above, mean over the batch. ``evaluate`` and validation leave out
@@ -67,42 +80,358 @@ class VAE(LatentModel):
         per pixel.
 
     Raises:
-        ValueError: a hyperparameter out of range; from the verbs, an array
-            of wrong shape or range or with NaN, before any training step.
-
-    Example:
-
-    >>> model = VAE((64,), latent_dim=8, widths=(32,), seed=0)
-    >>> model.encode(np.zeros((5, 64))).shape
-    (5, 8)
-    >>> model.sample(3, seed=1).shape
-    (3, 64)
+        ValueError: a hyperparameter out of range; networks whose shapes do
+            not meet; from ``fit`` and the verbs, before any step, rows of
+            wrong shape or range or with NaN.
     """
 
-    def __init__(self, input_shape=(28, 28, 1), latent_dim=20, **kwargs):
-        super().__init__(input_shape, latent_dim, **kwargs)
-        self.make_networks()
+    def __init__(
+        self,
+        encoder,
+        decoder,
+        *,
+        likelihood=None,
+        beta=1.0,
+        free_bits=0.0,
+        warmup_steps=0,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.encoder, self.decoder = encoder, decoder
+        self.likelihood = likelihoods.get(
+            likelihoods.Bernoulli() if likelihood is None else likelihood
+        )
+        self.beta = check.check_number(beta, "beta", 0.0)
+        self.free_bits = check.check_number(free_bits, "free_bits", 0.0)
+        self.warmup_steps = check.check_int(warmup_steps, "warmup_steps", 0)
+        self.seed = check.check_seed(seed)
+        self._check_networks()
+        self.sampler = Sampling(seed, dtype=self.dtype_policy)
+        if self.warmup_steps:
+            self.steps_done = self.add_weight(
+                name="steps_done",
+                shape=(),
+                initializer="zeros",
+                dtype="int32",
+                trainable=False,
+                autocast=False,
+            )
+        for name in ("nll", "kl", "mse"):
+            setattr(self, f"{name}_tracker", keras.metrics.Mean(name=name))
+        self.built = True
+
+    @builds("encoder", "decoder")
+    def dense(
+        input_shape=(28, 28, 1),
+        latent_dim=20,
+        *,
+        widths=(400,),
+        activation="relu",
+        seed=None,
+        dtype=None,
+    ):
+        """A VAE of dense layers; the defaults are the paper's 784–400–20.
+
+        Args:
+            input_shape: Shape of one example.
+            latent_dim: Width k of the code.
+            widths: Hidden units from input to code, mirrored in the decoder.
+            activation: Activation of the hidden layers.
+            seed: Integer seed of initial weights and draws, or ``None``.
+            dtype: Dtype policy of networks and model.
+            **objective: As for the class.
+        """
+        return networks.variational_pair(
+            "dense",
+            input_shape,
+            latent_dim,
+            widths,
+            activation=activation,
+            seed=seed,
+            dtype=dtype,
+        )
+
+    @builds("encoder", "decoder")
+    def conv(
+        input_shape=(28, 28, 1),
+        latent_dim=20,
+        *,
+        widths=(32, 64),
+        activation="relu",
+        seed=None,
+        dtype=None,
+    ):
+        """As :meth:`dense`, of convolutions of stride 2.
+
+        ``widths`` are filters, at least one; each halves the sides.
+        """
+        return networks.variational_pair(
+            "conv",
+            input_shape,
+            latent_dim,
+            widths,
+            activation=activation,
+            seed=seed,
+            dtype=dtype,
+        )
+
+    def _check_networks(self):
+        taken, heads = shapes_of(self.encoder, "encoder")
+        self.event_shape = self.rows_of(taken)
+        heads = list(heads.values() if isinstance(heads, dict) else heads)
+        if len(heads) != 2 or len(heads[0]) != 1 or heads[0] != heads[1]:
+            check.fail(
+                "encoder",
+                "two outputs (batch, latent_dim), mean and log variance",
+                f"{heads}",
+            )
+        self.latent_dim = heads[0][0]
+        taken, made = shapes_of(self.decoder, "decoder")
+        taken = taken["z"] if isinstance(taken, dict) else taken
+        if taken != (self.latent_dim,):
+            check.fail(
+                "decoder",
+                f"inputs of shape {(self.latent_dim,)}, the encoder's codes",
+                f"{taken}",
+            )
+        self.likelihood.check_decoder(made, self.event_shape)
+
+    # ------------------------------------------------------------ objective
+
+    def rows_of(self, inputs):
+        """The rows x among what ``call`` takes."""
+        return inputs
+
+    def decoder_input(self, code, inputs):
+        """What the decoder takes beside a code; the code alone here."""
+        return code
+
+    def posterior(self, inputs):
+        """Parameters of q(z | x): ``{"mean", "log_var"}``, tensors."""
+        heads = self.encoder(inputs)
+        if not isinstance(heads, dict):
+            heads = dict(zip(("mean", "log_var"), heads, strict=True))
+        return heads
+
+    def likelihood_outputs(self, code, inputs=None):
+        """Parameters of p(x | z): ``{"reconstruction", …}``, tensors."""
+        raw = self.decoder(self.decoder_input(code, inputs))
+        return self.likelihood.outputs(raw)
 
     def call(self, inputs, training=False):
-        """Draw a code and decode it; see the class."""
-        return self.code_and_outputs(inputs)
+        """Draw z from q(z | x) and decode it; see the class."""
+        heads = self.posterior(inputs)
+        code = self.sampler((heads["mean"], heads["log_var"]))
+        return {
+            **heads,
+            "code": code,
+            **self.likelihood_outputs(code, inputs),
+        }
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        x = self.rows_of(x)
+        nll = self.likelihood.negative_log_likelihood(x, y_pred)  # (batch,)
+        kl = losses.gaussian_kl(
+            y_pred["mean"], y_pred["log_var"], per_unit=True
+        )  # (batch, latent_dim)
+        _track(self, x, y_pred, nll, kl, sample_weight)
+        return self.add_losses(self.objective(nll, kl, sample_weight, training))
+
+    def objective(self, nll, kl, sample_weight=None, training=True):
+        """Mean of nll ``(batch,)`` + β · KL ``(batch, latent_dim)``: scalar.
+
+        Warm-up and free bits shape the training loss alone, so that a
+        validation loss means the same in every epoch.
+        """
+        if sample_weight is not None:
+            weight = ops.cast(sample_weight, nll.dtype)
+            nll, kl = nll * weight, kl * weight[:, None]
+        kl = ops.mean(kl, axis=0)  # (latent_dim,)
+        beta = self.beta
+        if training:
+            kl = ops.maximum(kl, self.free_bits)
+            if self.warmup_steps:
+                self.steps_done.assign_add(1)
+                done = ops.cast(self.steps_done, "float32")
+                beta = beta * ops.minimum(done / self.warmup_steps, 1.0)
+        return ops.mean(nll) + beta * ops.sum(kl)
+
+    # -------------------------------------------------------------- checks
+
+    def check_data(self, x, y=None, name="x"):
+        if y is not None:
+            check.fail(
+                "y",
+                "no target: a VAE's target is its input, fit(x)",
+                type(y).__name__,
+            )
+        return self.check_rows(x, name), None
+
+    def check_rows(self, x, name="x"):
+        """Rows that the likelihood allows, float32."""
+        return self.likelihood.check_data(
+            x, name, event_shape=self.event_shape, fitting=True
+        )
+
+    def check_input(self, x, name="x"):
+        return check.check_array(x, name, event_shape=self.event_shape)
+
+    # --------------------------------------------------------------- verbs
+
+    def encode(self, x):
+        """Means of q(z | x): float32 array ``(n, latent_dim)``."""
+        return self.means(self.check_input(x))
+
+    def means(self, inputs):
+        """``encode`` of checked arrays, as ``call`` takes them."""
+        return _in_pieces(lambda piece: self.posterior(piece)["mean"], inputs)
+
+    def decode(self, z):
+        """Means of p(x | z): float32 array ``(n, *input_shape)``."""
+        z = check.check_array(z, "z", event_shape=(self.latent_dim,))
+        return in_batches(
+            lambda codes: self.likelihood_outputs(codes)["reconstruction"], z
+        )
+
+    def reconstruct(self, x):
+        """Decode the means of q(z | x), without noise; shape of x."""
+        return self.decode(self.encode(x))
+
+    def sample(self, n, *, seed=None):
+        """Decode n draws from the prior: means of p(x | z), not pixels drawn.
+
+        Args:
+            n: Number of samples.
+            seed: Integer seed, the same draws on every backend. ``None``
+                goes on with the model's own generator.
+
+        Returns:
+            Float32 array ``(n, *input_shape)``.
+        """
+        n = check.check_int(n, "n")
+        return self.decode(_prior(n, self.latent_dim, self.generator(seed)))
+
+    def elbo(self, x, num_samples=1, *, seed=None):
+        """Evidence lower bound of each example, ``(n,)``, in nats.
+
+        E_q[log p(x | z)] by ``num_samples`` draws, the KL in closed form,
+        whatever β is.
+        """
+        return self.bounds(self.check_rows(x), num_samples, seed)[0]
+
+    def log_likelihood(self, x, num_samples=100, *, seed=None):
+        """Importance-weighted lower bound of log p(x), ``(n,)``, in nats.
+
+        log 1/S Σ_s p(x | z_s) p(z_s) / q(z_s | x), z_s ~ q (Burda et al.
+        2016). Its expectation grows with the number S of samples towards
+        log p(x); S = 1 is the ELBO. Memory does not grow with S.
+
+        Args:
+            x: Array ``(n, *input_shape)``, in the range of the likelihood.
+            num_samples: S ≥ 1.
+            seed: Integer seed, or ``None``.
+
+        Returns:
+            Float64 array ``(n,)``.
+        """
+        return self.bounds(self.check_rows(x), num_samples, seed)[1]
+
+    def example_losses(self, x, *, seed=None):
+        """−ELBO of each example by one draw, ``(n,)``, in nats."""
+        return -self.elbo(x, seed=seed).astype("float32")
+
+    # ----------------------------------------------------------- estimates
+
+    def generator(self, seed):
+        """NumPy generator of a seed; ``None`` goes on with the model's."""
+        if seed is None:
+            state = self.sampler.seed_generator.next()
+            seed = [int(part) for part in ops.convert_to_numpy(state)]
+        else:
+            seed = check.check_int(seed, "seed", minimum=0)
+        return np.random.default_rng(seed)
+
+    def bounds(self, inputs, num_samples, seed):
+        """ELBO and importance-weighted bound of checked rows, float64."""
+        num_samples = check.check_int(num_samples, "num_samples")
+        rng = self.generator(seed)
+        rows = len(self.rows_of(inputs))
+        elbo, weighted = np.zeros(rows), np.full(rows, -np.inf)
+        at_once = min(num_samples, PIECE)
+        step = PIECE // at_once
+        for start in range(0, rows, step):
+            part = slice(start, start + step)
+            piece = keras.tree.map_structure(lambda a, p=part: a[p], inputs)
+            left = num_samples
+            while left:
+                size = min(left, at_once)
+                fit, ratio, kl = self._terms(piece, size, rng)
+                elbo[part] += (fit - kl[:, None]).sum(axis=1) / num_samples
+                weighted[part] = np.logaddexp(
+                    weighted[part],
+                    np.logaddexp.reduce((fit + ratio).astype("float64"), 1),
+                )
+                left -= size
+        return elbo, weighted - np.log(num_samples)
+
+    def _terms(self, inputs, num_samples, rng):
+        """Log-likelihoods, log density ratios, KL of a piece of rows.
+
+        Returns NumPy arrays: log p(x | z) and log p(z) − log q(z | x), each
+        ``(rows, num_samples)``, and the closed-form KL ``(rows,)``.
+        """
+        heads = self.posterior(inputs)
+        mean, log_var = (
+            ops.convert_to_numpy(ops.cast(heads[name], "float32"))
+            for name in ("mean", "log_var")
+        )
+        rows = len(mean)
+        shape = (rows, num_samples, self.latent_dim)
+        noise = rng.standard_normal(shape, dtype="float32")
+        z = mean[:, None] + np.exp(0.5 * log_var)[:, None] * noise
+        ratio = 0.5 * (noise**2 + log_var[:, None] - z**2).sum(axis=2)
+        many = keras.tree.map_structure(
+            lambda a: ops.repeat(ops.convert_to_tensor(a), num_samples, axis=0),
+            inputs,
+        )
+        codes = ops.convert_to_tensor(z.reshape(-1, self.latent_dim))
+        outputs = self.likelihood_outputs(codes, many)
+        nll = ops.convert_to_numpy(
+            self.likelihood.negative_log_likelihood(self.rows_of(many), outputs)
+        )
+        kl = ops.convert_to_numpy(losses.gaussian_kl(mean, log_var))
+        return -nll.reshape(rows, num_samples), ratio, kl
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class ConditionalVAE(LabelledModel):
+class ConditionalVAE(VAE):
     """A VAE told the class: p(x | z, y), q(z | x, y) (Sohn et al. 2015).
 
-    The class enters encoder and decoder as a one-hot row (for ``"conv"`` the
-    encoder sees one constant plane a class), so the code is free to describe
+    The class enters encoder and decoder, so the code is free to describe
     what the class does not. ``fit(x, y)`` and ``evaluate(x, y)`` take integer
-    classes; ``call`` and ``predict`` take ``{"x": x, "label": y}``; the verbs
-    take ``labels=``. All numbers are bounds of log p(x | y).
+    classes, in any container; ``call`` and ``predict`` take ``{"x": x,
+    "labels": y}``; the verbs take ``labels``. All numbers are bounds of
+    log p(x | y).
+
+    Example:
+
+    >>> model = ConditionalVAE.dense((64,), 8, num_classes=3, seed=0)
+    >>> model.sample(2, labels=1, seed=0).shape
+    (2, 64)
 
     Args:
-        input_shape: Shape of one example.
-        latent_dim: Width of the code.
+        encoder: As for :class:`VAE`, with inputs ``{"x", "labels"}``, labels
+            integers ``(batch,)``.
+        decoder: As for :class:`VAE`, with inputs ``{"z", "labels"}``.
         num_classes: Number of classes C ≥ 2; labels run from 0 to C − 1.
-        **kwargs: As for :class:`VAE`.
+        likelihood: As for :class:`VAE`.
+        beta: As for :class:`VAE`.
+        free_bits: As for :class:`VAE`.
+        warmup_steps: As for :class:`VAE`.
+        seed: As for :class:`VAE`.
 
     Raises:
         ValueError: as :class:`VAE`; labels missing, not integers, of another
@@ -111,23 +440,150 @@ class ConditionalVAE(LabelledModel):
 
     def __init__(
         self,
+        encoder,
+        decoder,
+        *,
+        num_classes=10,
+        likelihood=None,
+        beta=1.0,
+        free_bits=0.0,
+        warmup_steps=0,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(
+            encoder,
+            decoder,
+            likelihood=likelihood,
+            beta=beta,
+            free_bits=free_bits,
+            warmup_steps=warmup_steps,
+            seed=seed,
+            **kwargs,
+        )
+        self.num_classes = check.check_int(num_classes, "num_classes", 2)
+
+    @builds("encoder", "decoder")
+    def dense(
         input_shape=(28, 28, 1),
         latent_dim=20,
         *,
         num_classes=10,
-        **kwargs,
+        widths=(400,),
+        activation="relu",
+        seed=None,
+        dtype=None,
     ):
-        super().__init__(input_shape, latent_dim, **kwargs)
-        self._set_classes(num_classes)
+        """As :meth:`VAE.dense`; the class enters as a one-hot row."""
+        return networks.variational_pair(
+            "dense",
+            input_shape,
+            latent_dim,
+            widths,
+            num_classes=num_classes,
+            activation=activation,
+            seed=seed,
+            dtype=dtype,
+        )
 
-    def call(self, inputs, training=False):
-        """Draw a code given the class and decode it."""
-        one_hot = ops.one_hot(inputs["label"], self.num_classes)
-        return self.code_and_outputs(inputs["x"], one_hot)
+    @builds("encoder", "decoder")
+    def conv(
+        input_shape=(28, 28, 1),
+        latent_dim=20,
+        *,
+        num_classes=10,
+        widths=(32, 64),
+        activation="relu",
+        seed=None,
+        dtype=None,
+    ):
+        """As :meth:`VAE.conv`; the encoder sees a constant plane a class."""
+        return networks.variational_pair(
+            "conv",
+            input_shape,
+            latent_dim,
+            widths,
+            num_classes=num_classes,
+            activation=activation,
+            seed=seed,
+            dtype=dtype,
+        )
+
+    def _check_networks(self):
+        for name, key in (("encoder", "x"), ("decoder", "z")):
+            taken, _ = shapes_of(getattr(self, name), name)
+            if not isinstance(taken, dict) or set(taken) != {key, "labels"}:
+                expected = f'inputs {{"{key}", "labels"}}'
+                check.fail(name, expected, f"{taken}")
+        super()._check_networks()
+
+    def rows_of(self, inputs):
+        return inputs["x"]
+
+    def decoder_input(self, code, inputs):
+        return {"z": code, "labels": inputs["labels"]}
+
+    def check_labels(self, labels, rows, name="labels"):
+        """Classes as int32 vector; one class stands for all rows."""
+        if isinstance(labels, (int, np.integer)):
+            labels = np.full(rows, labels)
+        return _check_classes(labels, self.num_classes, rows, name)
+
+    def class_ids(self, data):
+        return data[0]["labels"]
+
+    def check_data(self, x, y=None, name="x"):
+        x, y = _unpacked(x, y)
+        x = self.check_rows(x, name)
+        return {"x": x, "labels": self.check_labels(y, len(x), "y")}, None
+
+    def check_input(self, x, name="x"):
+        x, y = _unpacked(x, None)
+        x = super().check_input(x, name)
+        return {"x": x, "labels": self.check_labels(y, len(x))}
+
+    def encode(self, x, labels):
+        """Means of q(z | x, y): float32 array ``(n, latent_dim)``."""
+        return self.means(self.check_input({"x": x, "labels": labels}))
+
+    def decode(self, z, labels):
+        """Means of p(x | z, y): float32 array ``(n, *input_shape)``."""
+        z = check.check_array(z, "z", event_shape=(self.latent_dim,))
+        return in_batches(
+            lambda codes, labels: self.likelihood_outputs(
+                codes, {"labels": labels}
+            )["reconstruction"],
+            z,
+            self.check_labels(labels, len(z)),
+        )
+
+    def reconstruct(self, x, labels):
+        """Decode the means of q(z | x, y), without noise; shape of x."""
+        return self.decode(self.encode(x, labels), labels)
+
+    def sample(self, n, labels, *, seed=None):
+        """As :meth:`VAE.sample`; ``labels`` is one class, or one a sample."""
+        n = check.check_int(n, "n")
+        z = _prior(n, self.latent_dim, self.generator(seed))
+        return self.decode(z, labels)
+
+    def elbo(self, x, num_samples=1, *, labels, seed=None):
+        """Lower bound of log p(x | y) of each example, ``(n,)``, in nats."""
+        inputs, _ = self.check_data(x, labels)
+        return self.bounds(inputs, num_samples, seed)[0]
+
+    def log_likelihood(self, x, num_samples=100, *, labels, seed=None):
+        """As :meth:`VAE.log_likelihood`, of log p(x | y)."""
+        inputs, _ = self.check_data(x, labels)
+        return self.bounds(inputs, num_samples, seed)[1]
+
+    def example_losses(self, x, labels, *, seed=None):
+        """−ELBO of each example by one draw, ``(n,)``, in nats."""
+        return -self.elbo(x, labels=labels, seed=seed).astype("float32")
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class SemiSupervisedVAE(LabelledModel):
+class SemiSupervisedVAE(CourseModel):
     """A conditional VAE and a classifier, with labels where there are some.
 
     Model M2 of Kingma et al. (2014), with p(y) uniform. With the bound
@@ -136,22 +592,24 @@ class SemiSupervisedVAE(LabelledModel):
     unlabelled one Σ_y q(y | x) (−L(x, y) + log q(y | x)): the sum over
     classes is exact, so every class is decoded at every step.
 
-    ``fit(x, y)`` takes integer classes with −1 where the label is missing;
-    ``evaluate(x, y)`` likewise, or x alone. ``call`` takes x or
-    ``{"x", "label"}`` and returns, beside the products of :class:`VAE` for
-    the given or else the most probable class, ``"class_logits"``
-    ``(batch, C)``, ``"class_nll"`` ``(batch, C)`` and ``"class_kl"``
-    ``(batch, C, k)``, the two parts of −L for each class.
+    ``fit(x, y)`` and ``evaluate(x, y)`` take integer classes, −1 where the
+    label is missing. ``call`` takes x or ``{"x", "labels"}`` and returns,
+    beside the products of :class:`VAE` for the given or else the most
+    probable class, ``"class_logits"`` ``(batch, C)``, ``"class_nll"``
+    ``(batch, C)`` and ``"class_kl"`` ``(batch, C, latent_dim)``, the two
+    parts of −L for each class.
+
+    Example:
+
+    >>> model = SemiSupervisedVAE.dense((64,), 8, num_classes=3, seed=0)
+    >>> model.classify(np.zeros((2, 64))).shape
+    (2, 3)
 
     Args:
-        input_shape: Shape of one example.
-        latent_dim: Width of the code.
-        num_classes: Number of classes C ≥ 2.
+        vae: A :class:`ConditionalVAE`.
+        classifier: Keras model of q(y | x) from ``(batch, *input_shape)`` to
+            logits ``(batch, num_classes)``.
         alpha: Weight ≥ 0 of the classification loss of a labelled row.
-        classifier_widths: Hidden widths of q(y | x); ``None`` takes
-            ``widths``.
-        dropout: Rate in [0, 1) on the classifier's last hidden layer.
-        **kwargs: As for :class:`VAE`.
 
     Loss:
         Mean over the batch. Metrics: those of :class:`VAE` in expectation
@@ -163,70 +621,148 @@ class SemiSupervisedVAE(LabelledModel):
             or out of range, before any training step.
     """
 
-    lowest_label = -1
+    def __init__(self, vae, classifier, *, alpha=20.0, **kwargs):
+        super().__init__(**kwargs)
+        if not isinstance(vae, ConditionalVAE):
+            check.fail("vae", "a ConditionalVAE", type(vae).__name__)
+        self.vae, self.classifier = vae, classifier
+        self.alpha = check.check_number(alpha, "alpha", 0.0)
+        self.event_shape, self.latent_dim = vae.event_shape, vae.latent_dim
+        self.num_classes = vae.num_classes
+        shapes = shapes_of(classifier, "classifier")
+        wanted = (self.event_shape, (self.num_classes,))
+        if shapes != wanted:
+            expected = f"a model from {wanted[0]} to {wanted[1]}"
+            check.fail(
+                "classifier", expected, f"from {shapes[0]} to {shapes[1]}"
+            )
+        for name in ("nll", "kl", "mse", "class_loss", "accuracy"):
+            setattr(self, f"{name}_tracker", keras.metrics.Mean(name=name))
+        self.built = True
 
-    def __init__(
-        self,
+    @builds("vae", "classifier")
+    def dense(
         input_shape=(28, 28, 1),
         latent_dim=20,
         *,
         num_classes=10,
-        alpha=20.0,
+        widths=(400,),
         classifier_widths=None,
         dropout=0.0,
-        **kwargs,
+        activation="relu",
+        likelihood=None,
+        beta=1.0,
+        free_bits=0.0,
+        warmup_steps=0,
+        seed=None,
+        dtype=None,
     ):
-        super().__init__(input_shape, latent_dim, **kwargs)
-        self.alpha = check.check_number(alpha, "alpha", 0.0)
-        self.dropout = check.check_number(dropout, "dropout", 0.0, 0.99)
-        if classifier_widths is not None:
-            classifier_widths = check.check_widths(
-                classifier_widths, "classifier_widths"
-            )
-        self.classifier_widths = classifier_widths
-        self._set_classes(num_classes)
-        self.classifier = self._make_classifier()
-        self.class_tracker = keras.metrics.Mean(name="class_loss")
-        self.accuracy_tracker = keras.metrics.Mean(name="accuracy")
+        """Both parts of dense layers.
 
-    def _make_classifier(self):
-        widths = self.classifier_widths
-        seed = None if self.seed is None else self.seed + 7000
-        build, _ = networks.BUILDERS[self.network]
-        body = build(
-            self.event_shape,
-            self.num_classes,
-            self.widths if widths is None else widths,
-            activation=self.activation,
+        Args:
+            input_shape: Shape of one example.
+            latent_dim: Width of the code.
+            num_classes: Number of classes C ≥ 2.
+            widths: Hidden units of the VAE.
+            classifier_widths: Hidden units of q(y | x); ``None`` takes
+                ``widths``.
+            dropout: Rate in [0, 1) on the classifier's last hidden layer.
+            activation: Activation of all hidden layers.
+            likelihood: As for :class:`VAE`.
+            beta: As for :class:`VAE`.
+            free_bits: As for :class:`VAE`.
+            warmup_steps: As for :class:`VAE`.
+            seed: Integer seed of initial weights and draws, or ``None``.
+            dtype: Dtype policy of networks and model.
+            alpha: As for the class.
+        """
+        vae = ConditionalVAE.dense(
+            input_shape,
+            latent_dim,
+            num_classes=num_classes,
+            widths=widths,
+            activation=activation,
+            likelihood=likelihood,
+            beta=beta,
+            free_bits=free_bits,
+            warmup_steps=warmup_steps,
             seed=seed,
-            dtype=self.dtype_policy,
+            dtype=dtype,
         )
-        head = body.get_layer("code")
-        drop = keras.layers.Dropout(
-            self.dropout, seed=self.seed, dtype=self.dtype_policy
+        return vae, networks.classifier(
+            "dense",
+            input_shape,
+            num_classes,
+            widths if classifier_widths is None else classifier_widths,
+            dropout=dropout,
+            activation=activation,
+            seed=seed,
+            dtype=dtype,
         )
-        return keras.Model(
-            body.input, head(drop(head.input)), name="classifier"
+
+    @builds("vae", "classifier")
+    def conv(
+        input_shape=(28, 28, 1),
+        latent_dim=20,
+        *,
+        num_classes=10,
+        widths=(32, 64),
+        classifier_widths=None,
+        dropout=0.0,
+        activation="relu",
+        likelihood=None,
+        beta=1.0,
+        free_bits=0.0,
+        warmup_steps=0,
+        seed=None,
+        dtype=None,
+    ):
+        """As :meth:`dense`, of convolutions of stride 2."""
+        vae = ConditionalVAE.conv(
+            input_shape,
+            latent_dim,
+            num_classes=num_classes,
+            widths=widths,
+            activation=activation,
+            likelihood=likelihood,
+            beta=beta,
+            free_bits=free_bits,
+            warmup_steps=warmup_steps,
+            seed=seed,
+            dtype=dtype,
         )
+        return vae, networks.classifier(
+            "conv",
+            input_shape,
+            num_classes,
+            widths if classifier_widths is None else classifier_widths,
+            dropout=dropout,
+            activation=activation,
+            seed=seed,
+            dtype=dtype,
+        )
+
+    # ------------------------------------------------------------ objective
 
     def call(self, inputs, training=False):
         """Classify, then draw and decode a code for every class."""
-        if not isinstance(inputs, dict):
-            x, known = inputs, None
-        else:
-            x, known = inputs["x"], inputs["label"]
+        x, known = _unpacked(inputs, None)
         logits = self.classifier(x, training=training)  # (batch, C)
         best = ops.argmax(logits, axis=1)
         if known is not None:
             known = ops.cast(known, best.dtype)
             best = ops.where(known >= 0, known, best)
         size = self.num_classes
-        classes = ops.eye(size, dtype=logits.dtype)
-        every = ops.ones_like(logits)[:, :, None] * classes  # (batch, C, C)
-        many = ops.repeat(x, size, axis=0)
-        made = self.code_and_outputs(many, ops.reshape(every, (-1, size)))
+        every = ops.zeros_like(logits, "int32") + ops.arange(
+            size, dtype="int32"
+        )
+        many = {
+            "x": ops.repeat(x, size, axis=0),
+            "labels": ops.reshape(every, (-1,)),
+        }  # (batch · C, …)
+        made = self.vae(many, training=training)
         kl = losses.gaussian_kl(made["mean"], made["log_var"], per_unit=True)
-        nll = self.reconstruction_loss(many, made)
+        nll = self.vae.likelihood.negative_log_likelihood(many["x"], made)
         index = ops.one_hot(best, size, dtype=logits.dtype)
         return {
             **{name: self._pick(value, index) for name, value in made.items()},
@@ -245,8 +781,7 @@ class SemiSupervisedVAE(LabelledModel):
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        label = x["label"] if isinstance(x, dict) else None
-        x = x["x"] if isinstance(x, dict) else x
+        x, label = _unpacked(x, None)
         log_q = ops.log_softmax(ops.cast(y_pred["class_logits"], "float32"))
         share = ops.exp(log_q)  # (batch, C), q(y | x)
         entropy = -ops.sum(share * log_q, axis=1)
@@ -259,33 +794,45 @@ class SemiSupervisedVAE(LabelledModel):
             entropy = (1.0 - seen) * entropy
             right = ops.equal(ops.argmax(log_q, axis=1), ops.argmax(truth, 1))
             weight = seen if sample_weight is None else seen * sample_weight
-            self.class_tracker.update_state(class_loss, weight)
+            self.class_loss_tracker.update_state(class_loss, weight)
             self.accuracy_tracker.update_state(right, weight)
-        self.track_mse(x, y_pred, sample_weight)
         nll = ops.sum(share * y_pred["class_nll"], axis=1)
         kl = ops.sum(share[:, :, None] * y_pred["class_kl"], axis=1)
+        _track(self, x, y_pred, nll, kl, sample_weight)
         # KL(q(y | x) ‖ p(y)), and −log p(y) for a known class
         rest = float(np.log(self.num_classes)) - entropy
         if training:
             rest = rest + self.alpha * class_loss
-        return self.objective(nll, kl, sample_weight, training, rest)
+        loss = self.vae.objective(nll + rest, kl, sample_weight, training)
+        return self.add_losses(loss)
 
-    def _pack(self, x, y, name="x", label_name="y"):
-        """As for labelled data; without labels every row is unlabelled."""
-        if not isinstance(x, dict) and check.is_array(x) and y is None:
-            y = np.full(len(x), -1)
-        return super()._pack(x, y, name, label_name)
+    # -------------------------------------------------------------- checks
 
-    def fit(self, x=None, y=None, *args, **kwargs):
-        """As ``keras.Model.fit``, for x and y with −1 for "no label"."""
-        if check.is_array(x) and (y is None or np.max(y) < 0):
+    def class_ids(self, data):
+        return data[0]["labels"]
+
+    def check_data(self, x, y=None, name="x"):
+        x, y = _unpacked(x, y)
+        x = self.vae.check_rows(x, name)
+        labels = _check_classes(y, self.num_classes, len(x), "y", low=-1)
+        return {"x": x, "labels": labels}, None
+
+    def check_input(self, x, name="x"):
+        x, y = _unpacked(x, None)
+        x = check.check_array(x, name, event_shape=self.event_shape)
+        if y is None:
+            return x
+        labels = _check_classes(y, self.num_classes, len(x), "labels", low=-1)
+        return {"x": x, "labels": labels}
+
+    def before_training(self, x):
+        if isinstance(x, dict) and x["labels"].max() < 0:
             check.fail(
                 "y",
                 "integer classes, −1 where there is none, with at least one "
                 "labelled row",
-                "None" if y is None else "no labelled row",
+                "no labelled row",
             )
-        return super().fit(x, y, *args, **kwargs)
 
     # --------------------------------------------------------------- verbs
 
@@ -303,35 +850,59 @@ class SemiSupervisedVAE(LabelledModel):
         """Most probable class of each example, int64 ``(n,)``."""
         return self.classify(x).argmax(axis=1)
 
+    def encode(self, x, labels=None):
+        """Means of q(z | x, y), y predicted where no labels are given."""
+        return self.vae.encode(x, self._labels_for(x, labels))
+
+    def decode(self, z, labels):
+        """Means of p(x | z, y): float32 array ``(n, *input_shape)``."""
+        return self.vae.decode(z, labels)
+
+    def reconstruct(self, x, labels=None):
+        """Decode the means of q(z | x, y), y predicted if not given."""
+        return self.vae.reconstruct(x, self._labels_for(x, labels))
+
     def _labels_for(self, x, labels):
         return self.predict_classes(x) if labels is None else labels
 
-    def encode(self, x, labels=None):
-        """Means of q(z | x, y), y predicted where no labels are given."""
-        return super().encode(x, self._labels_for(x, labels))
-
-    def reconstruct(self, x, labels=None):
-        return super().reconstruct(x, self._labels_for(x, labels))
-
-    def _labels_to_sample(self, labels, n, rng):
+    def sample(self, n, labels=None, *, seed=None):
+        """As :meth:`ConditionalVAE.sample`; classes at random if not given."""
+        n = check.check_int(n, "n")
+        rng = self.vae.generator(seed)
+        z = _prior(n, self.latent_dim, rng)
         if labels is None:
-            return rng.integers(0, self.num_classes, n)
-        return super()._labels_to_sample(labels, n, rng)
+            labels = rng.integers(0, self.num_classes, n)
+        return self.vae.decode(z, labels)
 
-    def _estimate(self, x, num_samples, labels, seed):
-        """Bounds of log p(x), or of log p(x, y) where labels are given."""
+    def elbo(self, x, num_samples=1, *, labels=None, seed=None):
+        """Lower bound of log p(x), or of log p(x, y) where y is given."""
+        return self._bounds(x, num_samples, labels, seed)[0]
+
+    def log_likelihood(self, x, num_samples=100, *, labels=None, seed=None):
+        """As :meth:`VAE.log_likelihood`; of log p(x, y) where y is given."""
+        return self._bounds(x, num_samples, labels, seed)[1]
+
+    def example_losses(self, x, labels=None, *, seed=None):
+        """−ELBO of each example by one draw, ``(n,)``, in nats."""
+        return -self.elbo(x, labels=labels, seed=seed).astype("float32")
+
+    def _bounds(self, x, num_samples, labels, seed):
         prior = -np.log(self.num_classes)
         if labels is not None:
+            inputs, _ = self.vae.check_data(x, labels)
             return [
                 bound + prior
-                for bound in super()._estimate(x, num_samples, labels, seed)
+                for bound in self.vae.bounds(inputs, num_samples, seed)
             ]
-        rng = self.generator(seed)
+        rng = self.vae.generator(seed)
         share = self.classify(x).astype("float64")
+        x = self.vae.check_rows(x)
         elbos, weighted = np.stack(
             [
-                super(SemiSupervisedVAE, self)._estimate(
-                    x, num_samples, np.full(len(x), c), int(rng.integers(2**31))
+                self.vae.bounds(
+                    {"x": x, "labels": np.full(len(x), c, "int32")},
+                    num_samples,
+                    int(rng.integers(2**31)),
                 )
                 for c in range(self.num_classes)
             ],
@@ -343,11 +914,48 @@ class SemiSupervisedVAE(LabelledModel):
             np.logaddexp.reduce(weighted + prior, axis=1),
         )
 
-    def get_config(self):
-        widths = self.classifier_widths
-        return {
-            **super().get_config(),
-            "alpha": self.alpha,
-            "classifier_widths": None if widths is None else list(widths),
-            "dropout": self.dropout,
-        }
+
+def _track(model, x, outputs, nll, kl, sample_weight):
+    """Update the metrics ``nll`` and ``kl`` in nats, ``mse`` per pixel."""
+    squared = losses.squared_error(x, outputs["reconstruction"])
+    size = float(np.prod(model.event_shape))
+    model.nll_tracker.update_state(nll, sample_weight)
+    model.kl_tracker.update_state(ops.sum(kl, axis=1), sample_weight)
+    model.mse_tracker.update_state(squared / size, sample_weight)
+
+
+def _unpacked(x, y):
+    """Rows and labels of what ``fit`` or ``call`` was given."""
+    if not isinstance(x, dict):
+        return x, y
+    if y is not None or not {"x"} <= set(x) <= {"x", "labels"}:
+        expected = '{"x": rows, "labels": classes} and no y'
+        check.fail("x", expected, f"{sorted(x)}{' and y' * (y is not None)}")
+    return x["x"], x.get("labels")
+
+
+def _check_classes(labels, num_classes, rows, name, low=0):
+    """Labels as int32 vector from ``low`` to ``num_classes`` − 1."""
+    wanted = f"integers from {low} to {num_classes - 1}, one a row"
+    if labels is None:
+        check.fail(name, wanted, "None")
+    labels = check.check_labels(labels, name, num_rows=rows)
+    if labels.min() < low or labels.max() >= num_classes:
+        received = f"values from {labels.min()} to {labels.max()}"
+        check.fail(name, wanted, received)
+    return labels.astype("int32")
+
+
+def _prior(n, latent_dim, rng):
+    return rng.standard_normal((n, latent_dim), dtype="float32")
+
+
+def _in_pieces(function, inputs):
+    """``in_batches`` for an array or a dict of arrays."""
+    if not isinstance(inputs, dict):
+        return in_batches(function, inputs)
+    names = list(inputs)
+    return in_batches(
+        lambda *parts: function(dict(zip(names, parts, strict=True))),
+        *inputs.values(),
+    )

@@ -7,7 +7,11 @@ no backend-neutral call. Everything else in the library is ``keras.ops``.
 import keras
 from keras import ops
 
-__all__ = ["input_gradient"]
+__all__ = ["BATCHES_AT_ONCE", "input_gradient"]
+
+# batches between two returns to Python, `steps_per_execution` of `compile`;
+# Keras refuses more than one on PyTorch
+BATCHES_AT_ONCE = {"tensorflow": 32, "jax": 32, "torch": 1}
 
 
 def input_gradient(function, inputs):

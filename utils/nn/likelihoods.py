@@ -32,6 +32,8 @@ __all__ = [
     "DiscretizedLogistic",
     "Gaussian",
     "Likelihood",
+    "Multinomial",
+    "OneHot",
     "SquaredError",
     "get",
 ]
@@ -381,6 +383,33 @@ class Categorical(Likelihood):
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
+class OneHot(Likelihood):
+    """One of K letters at each place: −Σ_k x_k log softmax(logits)_k.
+
+    Data are one-hot along their last axis, or probabilities in its place:
+    then the number is a cross-entropy, at least the entropy of x.
+
+    Outputs: ``"reconstruction"``, the probabilities, along the last axis of
+    sum 1; ``"logits"``.
+    """
+
+    low, high = 0.0, 1.0
+
+    def outputs(self, raw):
+        shares = ops.softmax(ops.cast(raw, "float32"), axis=-1)
+        return {"reconstruction": shares, "logits": raw}
+
+    def negative_log_likelihood(self, x, outputs):
+        return losses.multinomial_nll(x, outputs["logits"])
+
+    def sample(self, outputs, rng):
+        """Draw one-hot rows, by Gumbel's maximum."""
+        logits = _array(outputs["logits"])
+        drawn = np.argmax(logits + rng.gumbel(size=logits.shape), axis=-1)
+        return np.eye(logits.shape[-1], dtype="float32")[drawn]
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
 class SquaredError(Likelihood):
     """‖x − x̂‖²: a loss, not a likelihood, though it stands in its place.
 
@@ -420,6 +449,26 @@ class SquaredError(Likelihood):
 
     def get_config(self):
         return {**super().get_config(), "activation": self.activation}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class Multinomial(Likelihood):
+    """Counts of items that compete: −Σ_j x_j log π_j, π = softmax(logits).
+
+    Without the multinomial coefficient, which no parameter changes: the
+    number ranks models of the same rows and sums to 1 over single draws.
+
+    Outputs: ``"reconstruction"``, the shares π; ``"logits"``.
+    """
+
+    normalized = False
+    low = 0.0
+
+    def outputs(self, raw):
+        return {"reconstruction": ops.softmax(raw, axis=-1), "logits": raw}
+
+    def negative_log_likelihood(self, x, outputs):
+        return losses.multinomial_nll(x, outputs["logits"])
 
 
 # what people write in other libraries, for the message alone

@@ -1,5 +1,7 @@
 """Likelihoods and divergences, in nats, one value per example.
 
+Shapes must agree: an array ``(batch, 1)`` beside ``(batch, d)`` is refused
+with a ``ValueError``, where broadcasting would give a number in silence.
 Every function sums over the event axes (all axes but the first) and leaves
 the batch axis alone: the caller takes the mean over the batch. Keras's
 built-in reconstruction losses average over the event axes instead, which
@@ -33,6 +35,17 @@ def _sum_event(values):
     return ops.sum(_flat(values), axis=1)
 
 
+def _same_shape(x, other, name="x"):
+    """Both in float32; shapes that differ are refused."""
+    x, other = ops.cast(x, "float32"), ops.cast(other, "float32")
+    shape, expected = tuple(x.shape), tuple(other.shape)
+    if not _agree(shape[1:], expected[1:]):
+        check.fail(name, f"examples of shape {expected[1:]}", f"{shape[1:]}")
+    if not _agree(shape[:1], expected[:1]):
+        check.fail(name, f"{expected[0]} examples", f"{shape[0]}")
+    return x, other
+
+
 def _agree(sizes, others):
     """Whether two shapes are one; ``None`` is a size not known yet."""
     return len(sizes) == len(others) and all(
@@ -41,13 +54,19 @@ def _agree(sizes, others):
     )
 
 
-def _check_pair(x, other, name="x"):
-    """Refuse shapes that differ: broadcasting would hide the mistake."""
-    shape, expected = tuple(x.shape), tuple(other.shape)
-    if not _agree(shape[1:], expected[1:]):
-        check.fail(name, f"examples of shape {expected[1:]}", f"{shape[1:]}")
-    if not _agree(shape[:1], expected[:1]):
-        check.fail(name, f"{expected[0]} examples", f"{shape[0]}")
+def _within(scale, x, name="scale"):
+    """A scale in float32; it must broadcast to x, not x to it."""
+    scale = ops.cast(scale, "float32")
+    sizes, shape = tuple(scale.shape), tuple(x.shape)
+    padded = (1,) * (len(shape) - len(sizes)) + sizes
+    fits = len(padded) == len(shape) and all(
+        size == 1 or None in (size, whole) or size == whole
+        for size, whole in zip(padded, shape, strict=True)
+    )
+    if not fits:
+        expected = f"a number, or a shape that broadcasts to {shape}"
+        check.fail(name, expected, f"shape {sizes}")
+    return scale
 
 
 def _flat_pair(x, other):
@@ -56,8 +75,7 @@ def _flat_pair(x, other):
     Flat before anything is computed, because XLA is slow at sums over axes
     of length 1, such as the channel of a grey image.
     """
-    x, other = ops.cast(x, "float32"), ops.cast(other, "float32")
-    _check_pair(x, other)
+    x, other = _same_shape(x, other)
     return _flat(x), _flat(other)
 
 
@@ -91,11 +109,14 @@ def masked_squared_error(x, x_hat, observed):
 
     Returns:
         Tensor ``(batch,)``; 0 for an example without observed entries.
+
+    Raises:
+        ValueError: examples of two shapes.
     """
-    observed = ops.cast(observed, "bool")
+    x, x_hat = _same_shape(x, x_hat)
+    observed, _ = _same_shape(observed, x, "observed")
     # x̂ − x̂ = 0: also its gradient is exactly zero there
-    x_hat = ops.cast(x_hat, "float32")
-    x = ops.where(observed, ops.cast(x, "float32"), x_hat)
+    x = ops.where(observed != 0.0, x, x_hat)
     return _sum_event(ops.square(x - x_hat))
 
 
@@ -112,9 +133,11 @@ def multinomial_nll(x, logits):
 
     Returns:
         Tensor ``(batch,)``, nats per example; it grows with Σ_j x_j.
+
+    Raises:
+        ValueError: examples of two shapes.
     """
-    x = ops.cast(x, "float32")
-    logits = ops.cast(logits, "float32")
+    x, logits = _same_shape(x, logits)
     return -_sum_event(x * ops.log_softmax(logits, axis=-1))
 
 
@@ -144,15 +167,18 @@ def gaussian_nll(x, mean, scale=1.0):
     Args:
         x: Tensor ``(batch, …)``.
         mean: Tensor of the same shape.
-        scale: Standard deviation, a number > 0 or a tensor that broadcasts.
+        scale: Standard deviation, a number > 0 or a tensor that broadcasts
+            to the shape of x.
 
     Returns:
         Tensor ``(batch,)``, nats per example. It may be negative: a density
         can exceed 1.
+
+    Raises:
+        ValueError: examples of two shapes, or a scale that would enlarge x.
     """
-    x = ops.cast(x, "float32")
-    mean = ops.cast(mean, "float32")
-    scale = ops.cast(scale, "float32")
+    x, mean = _same_shape(x, mean)
+    scale = _within(scale, x)
     z = (x - mean) / scale
     return _sum_event(0.5 * ops.square(z) + ops.log(scale) + 0.5 * _LOG_2PI)
 
@@ -171,15 +197,18 @@ def discretized_nll(x, mean, scale, levels=256):
         x: Tensor ``(batch, …)`` of multiples of 1 / (levels − 1) in [0, 1].
         mean: Location, a tensor of the same shape; it may leave [0, 1].
         scale: Scale of the logistic, a number > 0 or a tensor that
-            broadcasts, in units of x; the deviation is 1.81 times as much.
+            broadcasts to the shape of x, in units of x; the deviation is
+            1.81 times as much.
         levels: Number of grey levels, 256 for bytes.
 
     Returns:
         Tensor ``(batch,)``, nats per example, ≥ 0.
+
+    Raises:
+        ValueError: examples of two shapes, or a scale that would enlarge x.
     """
-    x = ops.cast(x, "float32")
-    mean = ops.cast(mean, "float32")
-    scale = ops.cast(scale, "float32")
+    x, mean = _same_shape(x, mean)
+    scale = _within(scale, x)
     half = 0.5 / (levels - 1)
     upper = (x + half - mean) / scale
     lower = (x - half - mean) / scale
@@ -210,8 +239,8 @@ def categorical_nll(x, logits):
     """
     logits = ops.cast(logits, "float32")
     levels = logits.shape[-1]
-    steps = ops.round(ops.cast(x, "float32") * (levels - 1))
-    _check_pair(steps, logits[..., 0])
+    x, _ = _same_shape(x, logits[..., 0])
+    steps = ops.round(x * (levels - 1))
     return _sum_event(
         ops.sparse_categorical_crossentropy(
             ops.cast(steps, "int32"), logits, from_logits=True
@@ -232,9 +261,11 @@ def gaussian_kl(mean, log_var, *, per_unit=False):
     Returns:
         Tensor ``(batch,)``, or ``(batch, k)`` with ``per_unit``: ≥ 0, and 0
         where the two distributions agree.
+
+    Raises:
+        ValueError: examples of two shapes.
     """
-    mean = ops.cast(mean, "float32")
-    log_var = ops.cast(log_var, "float32")
+    mean, log_var = _same_shape(mean, log_var, "mean")
     # expm1(v) − v keeps its digits where the variance is nearly one
     terms = 0.5 * (ops.square(mean) + ops.expm1(log_var) - log_var)
     return terms if per_unit else _sum_event(terms)
@@ -246,15 +277,19 @@ def bernoulli_kl(target, mean):
     The sparsity penalty of a sparse autoencoder (Ng 2011, CS294A notes).
 
     Args:
-        target: Wanted activation rate, in (0, 1).
+        target: Wanted activation rate, in (0, 1): a number, or a tensor that
+            broadcasts to the shape of ``mean``.
         mean: Tensor of observed mean activations, in [0, 1]; kept 1e-6 away
             from both ends so that the penalty stays finite.
 
     Returns:
         Tensor of the shape of ``mean``: ≥ 0, and 0 where mean = target.
+
+    Raises:
+        ValueError: a target that would enlarge ``mean``.
     """
     mean = ops.clip(ops.cast(mean, "float32"), 1e-6, 1.0 - 1e-6)
-    target = ops.cast(target, "float32")
+    target = _within(target, mean, "target")
     return target * ops.log(target / mean) + (1.0 - target) * ops.log(
         (1.0 - target) / (1.0 - mean)
     )

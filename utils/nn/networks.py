@@ -14,6 +14,7 @@ from utils.nn.layers import TiedDense
 from utils.support import validation as check
 
 __all__ = [
+    "classifier",
     "conv_decoder",
     "conv_encoder",
     "conv_pair",
@@ -22,9 +23,28 @@ __all__ = [
     "dense_encoder",
     "dense_pair",
     "generator",
+    "grid_pair",
     "image_to_image",
+    "last_activation",
+    "shapes_meet",
     "tied_decoder",
+    "variational_pair",
 ]
+
+# steps that only rearrange or average what the step before them made
+REARRANGING = (
+    "ActivityRegularization",
+    "Flatten",
+    "GetItem",
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "Identity",
+    "Mean",
+    "Permute",
+    "Reshape",
+    "Squeeze",
+    "Transpose",
+)
 
 
 class _Initializers:
@@ -327,6 +347,129 @@ def conv_pair(
     return encoder, conv_decoder(latent_dim, shape, widths[::-1], **shared)
 
 
+def variational_pair(
+    kind,
+    input_shape,
+    latent_dim,
+    widths,
+    *,
+    num_classes=None,
+    activation="relu",
+    seed=None,
+    dtype=None,
+):
+    """Encoder with two heads, mean and log variance, and its decoder.
+
+    Where there are classes both also take ``"labels"``, which enter as
+    one-hot rows with entries of mean square 1 (in a convolutional encoder as
+    constant planes). Entries of a code drawn from N(0, I) are as large: with
+    plain ones the decoder learns to hear the code long before it hears the
+    class, and the code keeps the class for good.
+
+    Args:
+        kind: ``"dense"`` or ``"conv"``.
+        input_shape: Shape of one example.
+        latent_dim: Width of the code.
+        widths: Hidden units or filters, input side first.
+        num_classes: Number of classes ≥ 2, or ``None``.
+        activation: Activation of the hidden layers.
+        seed: Integer seed of the initial weights, or ``None``.
+        dtype: Dtype policy of the layers.
+
+    Returns:
+        ``(encoder, decoder)``: from ``(batch, *input_shape)`` to ``{"mean",
+        "log_var"}``, each ``(batch, latent_dim)``, and from there to
+        ``(batch, *input_shape)``, linear at its end. With classes the inputs
+        are dicts ``{"x", "labels"}`` and ``{"z", "labels"}``.
+    """
+    shape, latent_dim, widths = _checked(input_shape, latent_dim, widths, seed)
+    if kind == "conv" and not widths:
+        check.fail("widths", "at least one stage for 'conv'", "()")
+    shared = {"activation": activation, "seed": seed, "dtype": dtype}
+    build_encoder, build_decoder = BUILDERS[kind]
+    if num_classes is None:
+        encoder = _two_heads(
+            build_encoder(shape, latent_dim, widths, **shared), seed, dtype
+        )
+        return encoder, build_decoder(latent_dim, shape, widths[::-1], **shared)
+    num_classes = check.check_int(num_classes, "num_classes", minimum=2)
+    x, z = keras.Input(shape, name="x"), keras.Input((latent_dim,), name="z")
+    labels = keras.Input((), name="labels", dtype="int32")
+    one_hot = ops.one_hot(labels, num_classes, dtype=z.dtype)
+    one_hot = one_hot * num_classes**0.5
+    if kind == "dense":
+        flat = keras.layers.Flatten(dtype=dtype)(x)
+        joined = ops.concatenate([flat, one_hot], axis=1)
+    else:
+        planes = ops.ones_like(x[..., :1]) * one_hot[:, None, None, :]
+        joined = ops.concatenate([x, planes], axis=-1)
+    inner = build_encoder(joined.shape[1:], latent_dim, widths, **shared)
+    heads = _two_heads(inner, seed, dtype)(joined)
+    encoder = keras.Model({"x": x, "labels": labels}, heads, name="encoder")
+    inner = build_decoder(
+        latent_dim + num_classes, shape, widths[::-1], **shared
+    )
+    raw = inner(ops.concatenate([z, one_hot], axis=1))
+    return encoder, keras.Model({"z": z, "labels": labels}, raw, name="decoder")
+
+
+def _two_heads(encoder, seed, dtype):
+    """A second head beside the code: the code is μ, its twin log σ²."""
+    hidden = encoder.get_layer("code").input
+    seed = None if seed is None else 1000 * seed + 900
+    log_var = keras.layers.Dense(
+        encoder.output.shape[-1],
+        kernel_initializer=keras.initializers.GlorotUniform(seed=seed),
+        name="log_var",
+        dtype=dtype,
+    )(hidden)
+    heads = {"mean": encoder.output, "log_var": log_var}
+    return keras.Model(encoder.input, heads, name="encoder")
+
+
+def classifier(
+    kind,
+    input_shape,
+    num_classes,
+    widths,
+    *,
+    dropout=0.0,
+    activation="relu",
+    seed=None,
+    dtype=None,
+):
+    """Logits of classes: an encoder with dropout before its last layer.
+
+    Args:
+        kind: ``"dense"`` or ``"conv"``.
+        input_shape: Shape of one example.
+        num_classes: Number of classes.
+        widths: Hidden units or filters, input side first.
+        dropout: Rate in [0, 1) on the last hidden layer.
+        activation: Activation of the hidden layers.
+        seed: Integer seed of weights and dropout, or ``None``.
+        dtype: Dtype policy of the layers.
+
+    Returns:
+        Functional model ``(batch, *input_shape)`` → ``(batch, num_classes)``.
+    """
+    shape, num_classes, widths = _checked(
+        input_shape, num_classes, widths, seed
+    )
+    rate = check.check_number(dropout, "dropout", 0.0, 0.99)
+    body = BUILDERS[kind][0](
+        shape,
+        num_classes,
+        widths,
+        activation=activation,
+        seed=None if seed is None else seed + 7000,
+        dtype=dtype,
+    )
+    head = body.get_layer("code")
+    hidden = keras.layers.Dropout(rate, seed=seed, dtype=dtype)(head.input)
+    return keras.Model(body.input, head(hidden), name="classifier")
+
+
 def _checked(input_shape, latent_dim, widths, seed):
     check.check_seed(seed)
     return (
@@ -503,3 +646,104 @@ def image_to_image(
     kept = inputs[..., :out_channels]
     outputs = keras.layers.Add(name="y", dtype=dtype)([kept, correction])
     return keras.Model(inputs, outputs, name="image_to_image")
+
+
+def grid_pair(
+    input_shape,
+    code_dim,
+    widths=(32, 64),
+    *,
+    activation="relu",
+    seed=None,
+    dtype=None,
+):
+    """As :func:`conv_pair`, around a grid of vectors in place of one.
+
+    The stages are those of :func:`conv_encoder` and :func:`conv_decoder`; a
+    convolution at each side of the grid takes the place of their dense
+    layers.
+
+    Args:
+        input_shape: ``(height, width, channels)``, both sides divisible by
+            ``2 ** len(widths)``.
+        code_dim: Width of a vector.
+        widths: Filters of the stages, image side first; at least one.
+        activation: Activation of the stages.
+        seed: Integer seed of the initial weights, or ``None``.
+        dtype: Dtype policy of the layers.
+
+    Returns:
+        ``(encoder, decoder)``: ``(batch, height, width, channels)`` →
+        ``(batch, h, w, code_dim)`` and back, linear at both ends.
+    """
+    trunk, fan = conv_pair(
+        input_shape,
+        check.check_int(code_dim, "code_dim"),
+        widths,
+        activation=activation,
+        seed=seed,
+        dtype=dtype,
+    )
+
+    def convolution(filters, name, offset, activation):
+        start = None if seed is None else 1000 * seed + offset
+        return keras.layers.Conv2D(
+            filters,
+            kernel_size=3,
+            padding="same",
+            activation=activation,
+            kernel_initializer=keras.initializers.GlorotUniform(seed=start),
+            name=name,
+            dtype=dtype,
+        )
+
+    stages = trunk.get_layer("flatten").input  # (batch, h, w, filters)
+    vectors = convolution(code_dim, "vectors", 900, "linear")(stages)
+    grid = keras.Input(vectors.shape[1:], name="chosen")
+    hidden = convolution(widths[-1], "from_grid", 901, activation)(grid)
+    names = [layer.name for layer in fan.layers]
+    # what follows the dense layer and its reshape
+    for layer in fan.layers[names.index("small_map") + 2 :]:
+        hidden = layer(hidden)
+    return (
+        keras.Model(trunk.input, vectors, name="encoder"),
+        keras.Model(grid, hidden, name="decoder"),
+    )
+
+
+def last_activation(network):
+    """Name of the activation a network ends in, ``None`` if there is none.
+
+    Steps after it that only rearrange or average its values are passed over.
+
+    Example:
+
+    >>> layers = [keras.layers.Dense(6, "tanh"), keras.layers.Reshape((2, 3))]
+    >>> last_activation(keras.Sequential([keras.Input((4,)), *layers]))
+    'tanh'
+    """
+    steps = getattr(network, "operations", None) or network.layers
+    for step in reversed(steps):
+        if isinstance(step, keras.Model):
+            return last_activation(step)
+        kind = type(step).__name__
+        if kind in ("Sigmoid", "Softmax", "Tanh"):  # not in another layer
+            return kind.lower()
+        if kind not in REARRANGING:
+            found = getattr(step, "activation", None)
+            return getattr(found, "__name__", None)
+    return None
+
+
+def shapes_meet(one, other):
+    """Whether two shapes agree, where ``None`` agrees with any size.
+
+    Example:
+
+    >>> shapes_meet((None, None, 3), (8, 8, 3)), shapes_meet((4,), (4, 1))
+    (True, False)
+    """
+    return len(one) == len(other) and all(
+        None in pair or pair[0] == pair[1]
+        for pair in zip(one, other, strict=True)
+    )

@@ -8,7 +8,7 @@ from keras import ops
 
 from utils.support import validation as check
 
-__all__ = ["CheckedBatches", "checked_generator", "in_batches"]
+__all__ = ["CheckedBatches", "checked_generator", "first_rows", "in_batches"]
 
 
 def in_batches(function, *arrays, batch_size=1024):
@@ -115,6 +115,18 @@ class CheckedBatches(keras.utils.PyDataset):
     def on_epoch_end(self):
         if self.numbered:
             self.source.on_epoch_end()
+
+
+def first_rows(x):
+    """Rows to look at before training, from what ``fit`` has checked.
+
+    Returns:
+        Arrays as they are, of :class:`CheckedBatches` the first batch, and
+        ``None`` of a generator, which can be gone through only once.
+    """
+    if isinstance(x, CheckedBatches):
+        return x.first
+    return None if hasattr(x, "__next__") else x
 
 
 def checked_generator(source, check_batch, name="x"):

@@ -1,4 +1,5 @@
-"""What happens in and after ``fit``: callbacks, repeats, transfer.
+"""What happens in and after ``fit``: the recipe, callbacks, repeats, transfer.
 
-``pretraining`` rests on the small trainings of ``classifiers``.
+``pretraining`` rests on the small trainings of ``classifiers``, these on
+``recipes``.
 """

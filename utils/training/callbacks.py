@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import sys
 import time
 import zipfile
 
@@ -14,12 +15,16 @@ from utils.support.files import replacing
 
 __all__ = ["ProgressLine", "Snapshots", "resumable_fit"]
 
+REFRESH = 0.3  # seconds between two states of a moving line
+
 
 class ProgressLine(keras.callbacks.Callback):
-    """One printed line a fit instead of one an epoch.
+    """One line a fit: it moves while the model trains, and stays at the end.
 
     ``verbose=1`` writes control characters into a notebook and ``verbose=2``
-    a line for each of a hundred epochs; both drown a chapter.
+    a line for each of a hundred epochs; both drown a chapter. This line is
+    written over itself with the time left, where standard output is a
+    terminal or a notebook; elsewhere the printed lines appear alone.
 
     Args:
         label: Name of the model in the line.
@@ -35,8 +40,23 @@ class ProgressLine(keras.callbacks.Callback):
         self.every = every
 
     def on_train_begin(self, logs=None):
-        self._start = time.perf_counter()
+        self._start = self._shown = time.perf_counter()
         self._last = (0, {})
+        self._marks = []  # (time, place) of two batches: the first compiles
+        self._width = 0  # of what stands in the line, to be wiped out
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        now = time.perf_counter()
+        steps = self.params.get("steps")  # None for a generator
+        place = self._epoch + (batch / steps if steps else 0.0)
+        if len(self._marks) < 2:
+            self._marks.append((now, place))
+        if now - self._shown >= REFRESH and sys.stdout.isatty():
+            self._shown = now
+            self._move(self._left(now, place))
 
     def on_epoch_end(self, epoch, logs=None):
         self._last = (epoch + 1, dict(logs or {}))
@@ -48,14 +68,35 @@ class ProgressLine(keras.callbacks.Callback):
         if not self.every or epoch % self.every:
             self._print()
 
-    def _print(self):
+    def _left(self, now, place):
+        """Words for the time left, by the speed since the second batch."""
+        start, done = self._marks[-1]
+        if len(self._marks) < 2 or place <= done:
+            return ""
+        ahead = self.params["epochs"] - place
+        seconds = ahead * (now - start) / (place - done)
+        return f", about {seconds:.0f} s left"
+
+    def _text(self, more=""):
         epoch, logs = self._last
         seconds = time.perf_counter() - self._start
         numbers = "  ".join(
             f"{name} {value:.4g}" for name, value in logs.items()
         )
         label = f"{self.label}: " if self.label else ""
-        print(f"{label}epoch {epoch}  {numbers}  ({seconds:.1f} s)")
+        return f"{label}epoch {epoch}  {numbers}  ({seconds:.1f} s{more})"
+
+    def _move(self, more):
+        """Write the line over itself."""
+        text = self._text(more)
+        print(f"\r{text.ljust(self._width)}", end="", flush=True)
+        self._width = len(text)
+
+    def _print(self):
+        if self._width:
+            print(f"\r{' ' * self._width}\r", end="")
+            self._width = 0
+        print(self._text())
 
 
 class Snapshots(keras.callbacks.Callback):

@@ -10,8 +10,10 @@ import keras
 import numpy as np
 
 from utils.models.autoencoders import Autoencoder, DenoisingAutoencoder
+from utils.nn.likelihoods import SquaredError
 from utils.support import validation as check
 from utils.support.batches import in_batches
+from utils.training import recipes
 from utils.training.classifiers import (
     Standardize,
     check_labelled,
@@ -20,8 +22,6 @@ from utils.training.classifiers import (
     cross_entropy,
     fit_updates,
     input_dtype,
-    jit_compile,
-    steps_per_execution,
 )
 
 __all__ = ["fine_tune", "greedy_stack", "transfer"]
@@ -76,21 +76,17 @@ def greedy_stack(
     keras.utils.set_random_seed(check.check_int(seed, "seed", minimum=0))
     stages, errors, codes = [], [], x
     for index, width in enumerate(widths):
-        stage = DenoisingAutoencoder(
+        stage = DenoisingAutoencoder.dense(
             codes.shape[1:],
             width,
             widths=(),
             code_activation="sigmoid",
-            output="sigmoid",
             corruption="masking",
             amount=masking,
             seed=seed + index,
+            likelihood=SquaredError("sigmoid"),
         )
-        stage.compile(
-            keras.optimizers.Adam(learning_rate),
-            steps_per_execution=steps_per_execution(),
-            jit_compile=jit_compile(),
-        )
+        recipes.compile(stage, learning_rate)
         history = stage.fit(
             codes, batch_size=batch_size, epochs=epochs, verbose=0
         )
@@ -102,15 +98,15 @@ def greedy_stack(
 
 def _unroll(stages, input_shape, widths, seed):
     """One deep autoencoder with the weights of the shallow ones."""
-    model = Autoencoder(
+    model = Autoencoder.dense(
         input_shape,
         widths[-1],
         widths=widths[:-1],
         activation="sigmoid",
         code_activation="sigmoid",
-        output="sigmoid",
         overcomplete=True,
         seed=seed,
+        likelihood=SquaredError("sigmoid"),
     )
     model.encoder.set_weights(
         [w for stage in stages for w in stage.encoder.get_weights()]
@@ -128,7 +124,9 @@ def transfer(encoder, head, *, x=None, seed=None):
     """A classifier on a copy of a pretrained encoder, with a new head.
 
     θ starts at θ*, the encoder's weights; the head ω starts afresh. The
-    given encoder is not touched by whatever is done with the classifier.
+    given encoder is not touched by whatever is done with the classifier. If
+    it is frozen as a whole its copy is not; single layers of it that are
+    frozen stay so.
 
     Args:
         encoder: Built Keras model, examples → codes ``(batch, k)``. A
@@ -155,7 +153,8 @@ def transfer(encoder, head, *, x=None, seed=None):
     copied = keras.models.clone_model(encoder)
     copied.set_weights(encoder.get_weights())
     copied.name = "encoder"
-    copied.trainable = True
+    if not encoder.trainable:
+        copied.trainable = True
     inputs = keras.Input(encoder.input_shape[1:], dtype=input_dtype(encoder))
     codes = copied(inputs)
     if x is not None:
@@ -219,7 +218,8 @@ def fine_tune(
 
     A new head's first gradients are large and meaningless; through an
     encoder that is not frozen they spoil what it has learned. Keras reads
-    ``trainable`` when it compiles, so each stage compiles again.
+    ``trainable`` when it compiles, so each stage compiles again. What you
+    froze by hand, layers or single weights, stays frozen in both.
 
     Args:
         classifier: From :func:`transfer`.
@@ -228,7 +228,8 @@ def fine_tune(
         frozen_updates: Steps of the first stage, ≥ 0.
         tuned_updates: Steps of the second stage, ≥ 0.
         rate: Adam's learning rate for the head alone.
-        tuned_rate: Adam's learning rate for everything, at most ``rate``.
+        tuned_rate: Adam's learning rate for everything that is not frozen,
+            at most ``rate``.
         batch_size: Rows a step, drawn in passes over the shuffled rows.
         seed: Integer ≥ 0 of the order of the rows.
 
@@ -252,13 +253,24 @@ def fine_tune(
     encoder = classifier.get_layer("encoder")
     rng = np.random.default_rng(check.check_int(seed, "seed", minimum=0))
     losses = [cross_entropy(classifier, x, y)]
+    as_found = _trainable_flags(encoder)
     try:
         encoder.trainable = False
         compile_classifier(classifier, rate)
         fit_updates(classifier, x, y, frozen_updates, batch_size, rng)
     finally:
-        encoder.trainable = True
+        for part, trainable in as_found:
+            part.trainable = trainable
     losses.append(cross_entropy(classifier, x, y))
     compile_classifier(classifier, tuned_rate)
     fit_updates(classifier, x, y, tuned_updates, batch_size, rng)
     return Stages(*losses, cross_entropy(classifier, x, y))
+
+
+def _trainable_flags(encoder):
+    """Layers, then weights, each with its ``trainable`` as it stands.
+
+    Outer layers come first: setting theirs sets that of all inside.
+    """
+    parts = [*encoder._flatten_layers(), *encoder.weights]
+    return [(part, part.trainable) for part in parts]

@@ -15,25 +15,28 @@ def restart(model, seed=None, **changes):
     (moments and step count 0); states of seed generators go on.
 
     Args:
-        model: Compiled ``keras.Model`` with a ``get_config`` of its own.
+        model: Compiled model that a class method made, such as
+            ``VAE.dense(…)``: it is made anew with other arguments.
         seed: Integer ≥ 0; ``None`` for the model's own.
-        **changes: Other constructor arguments to change. Only what they do
-            to the initial *weights* takes effect, and shapes have to stay.
+        **changes: Other arguments of the class method. Only what they do to
+            the initial *weights* takes effect, and shapes have to stay.
 
     Raises:
-        ValueError: the model does not know the arguments, or is not
-            compiled.
+        ValueError: a model around networks of one's own, arguments that its
+            class method does not know, or a model that is not compiled.
     """
     if seed is not None:
         changes["seed"] = check.check_seed(seed)
-    config = model.get_config()
-    unknown = sorted(set(changes) - set(config))
-    if unknown:
-        names = ", ".join(unknown)
-        check.fail("model", f"one with {names}", type(model).__name__)
+    kind = type(model).__name__
+    if not hasattr(model, "remake"):
+        expected = "one that a class method made, such as VAE.dense(…)"
+        check.fail("model", expected, kind)
     if getattr(model, "optimizer", None) is None:
         check.fail("model", "a compiled one", "one without an optimiser")
-    fresh = type(model).from_config({**config, **changes})
+    unknown = sorted(set(changes) - set(model.remake.keywords))
+    if unknown:
+        check.fail("model", f"one with {', '.join(unknown)}", kind)
+    fresh = model.remake(**changes)
     model.set_weights(fresh.get_weights())
     for variable in model.optimizer.variables:
         if not variable.path.endswith("learning_rate"):

@@ -1,9 +1,9 @@
 """How fast the models train; used by ``make bench``.
 
-    python tools/bench.py                      all families, all backends
-    python tools/bench.py --families VAE GAN   those whose name has a word
-    python tools/bench.py --backends jax       only these Keras backends
-    python tools/bench.py --quick              seconds instead of minutes
+    python benchmarks/bench.py                      all families and backends
+    python benchmarks/bench.py --families VAE GAN   those whose name has a word
+    python benchmarks/bench.py --backends jax       only these Keras backends
+    python benchmarks/bench.py --quick              seconds instead of minutes
 
 Every family is trained by ``fit`` on each installed backend and by a plain
 PyTorch loop with the same weights, batch size and optimiser. All of them are
