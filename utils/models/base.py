@@ -342,8 +342,7 @@ class CourseModel(keras.Model):
             )
             if isinstance(value, dict) and "class_name" in value
             else value
-            # Keras empties the config of a network as it reads it
-            for name, value in copy.deepcopy(config).items()
+            for name, value in config.items()
         }
         return cls(**config)
 
