@@ -332,10 +332,7 @@ class CourseModel(keras.Model):
     def from_config(cls, config, custom_objects=None):
         """The model of a config: the inverse of ``get_config``."""
         config = {
-            # a copy: Keras takes the config of a network apart
-            name: keras.saving.deserialize_keras_object(
-                copy.deepcopy(value), custom_objects
-            )
+            name: keras.saving.deserialize_keras_object(value, custom_objects)
             if isinstance(value, dict) and "class_name" in value
             else value
             # Keras empties the config of a network as it reads it
@@ -428,8 +425,11 @@ def shapes_of(network, name):
     if not isinstance(network, keras.Model):
         check.fail(name, "a Keras model", type(network).__name__)
     try:
-        ends = network.input, network.output
-    except (AttributeError, ValueError):
+        if isinstance(network, keras.Sequential):
+            ends = network.inputs[0], network.outputs[0]
+        else:
+            ends = network.input, network.output
+    except (AttributeError, TypeError, ValueError):
         check.fail(
             name,
             "a network that knows its shapes; wrap it: keras.Sequential(["
