@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BACKENDS_VENV ?= .venv-backends
-WORKERS ?= 2
+# as many as cores and memory allow, or a number
+WORKERS ?= auto
 
 ifeq ($(OS),Windows_NT)
   BIN := $(VENV)/Scripts
@@ -22,9 +23,10 @@ install = ($(1)/python -m $(PIP) $(UV) && $(1)/python -m uv pip install --quiet 
 
 STAMP := $(VENV)/.installed
 BACKENDS_STAMP := $(BACKENDS_VENV)/.installed
+PYTEST := -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 NBVAL := --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
-         --nbval-cell-timeout 120 -o filterwarnings=default
-NBVAL_LAX := --nbval-lax --nbval-cell-timeout 300 -o filterwarnings=default
+         --nbval-cell-timeout 120
+NBVAL_LAX := --nbval-lax --nbval-cell-timeout 300
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run lab test unit test-notebooks test-backends \
@@ -34,7 +36,7 @@ NBVAL_LAX := --nbval-lax --nbval-cell-timeout 300 -o filterwarnings=default
 help:
 	@echo "make run            execute every chapter (quick profile) into build/"
 	@echo "make lab            open JupyterLab on the chapters"
-	@echo "make test           unit tests, then every notebook against its committed outputs"
+	@echo "make test           unit tests, and every notebook against its committed outputs"
 	@echo "make test-backends  unit tests on JAX and PyTorch, chapters on JAX"
 	@echo "make pythons        unit tests and a chapter on Python 3.11, 3.12 and 3.13"
 	@echo "make notebooks      rebuild chapters/ and solutions/ from source/"
@@ -59,13 +61,15 @@ LAB ?=
 lab: $(STAMP)
 	$(BIN)/python tools/lab.py $(LAB)
 
-test: unit test-notebooks
+# One run for both, so that no core waits for the other half.
+test: $(STAMP)
+	$(BIN)/python $(PYTEST) $(NBVAL) chapters solutions tests
 
 unit: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+	$(BIN)/python $(PYTEST)
 
 test-notebooks: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope $(NBVAL) chapters solutions
+	$(BIN)/python $(PYTEST) $(NBVAL) chapters solutions
 
 # A second environment: the two other backends are large and few need them.
 # PyTorch comes by pip: uv would look for it on another index, and leaves
@@ -81,17 +85,16 @@ $(BACKENDS_STAMP): requirements.lock requirements-backends.txt pyproject.toml
 test-backends: unit-backends test-chapters-jax
 
 # XLA's quick way of compiling: most of a test is the compilation of models
-# that take a few steps. For PyTorch one thread for each worker: more would
-# fight over the cores.
+# that take a few steps.
 unit-backends: export KERAS_BACKEND =
 unit-backends: $(BACKENDS_STAMP)
 	XLA_FLAGS="--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false" \
-	KERAS_BACKEND=jax $(BACKENDS_BIN)/python -m pytest -n $(WORKERS) --dist loadscope
-	OMP_NUM_THREADS=1 KERAS_BACKEND=torch $(BACKENDS_BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+	KERAS_BACKEND=jax $(BACKENDS_BIN)/python $(PYTEST)
+	KERAS_BACKEND=torch $(BACKENDS_BIN)/python $(PYTEST)
 
 # Every assert of the chapters has to hold on JAX too; outputs are not compared.
 test-chapters-jax: $(BACKENDS_STAMP)
-	KERAS_BACKEND=jax $(BACKENDS_BIN)/python -m pytest -n $(WORKERS) --dist loadscope $(NBVAL_LAX) chapters
+	KERAS_BACKEND=jax $(BACKENDS_BIN)/python $(PYTEST) $(NBVAL_LAX) chapters
 
 # Those on the PATH, or: make pythons PYTHONS="/opt/3.12/bin/python3 python3.13"
 pythons:

@@ -137,7 +137,9 @@ def vqvae(x):
     """Chapter 4, full profile, its code book placed on the data."""
     from utils.models.vector_quantized import VQVAE
 
-    model = VQVAE(SHAPE, 64, code_dim=8, widths=(16, 32), seed=0)
+    model = VQVAE.conv(
+        SHAPE, codebook_size=64, code_dim=8, widths=(16, 32), seed=0
+    )
     model.before_training(x[:500])
     return model
 
@@ -146,10 +148,9 @@ def gan(x):
     """Chapter 3, full profile, without penalties."""
     from utils.models.gans import GAN
 
-    return GAN(
+    return GAN.conv(
         SHAPE,
         32,
-        network="conv",
         generator_widths=(64, 32),
         critic_widths=(32, 64),
         seed=0,
@@ -161,7 +162,7 @@ def wgan_gp(x):
     from utils.models.gans import WGANGP
 
     widths = {"generator_widths": (256, 256), "critic_widths": (256, 256)}
-    return WGANGP(SHAPE, 32, **widths, seed=0)
+    return WGANGP.dense(SHAPE, 32, **widths, seed=0)
 
 
 def simclr(x):
@@ -174,13 +175,14 @@ def simclr(x):
 def embedded_clustering(x):
     """Chapter 6f, full profile, once the clusters have been started."""
     from utils.models.clustering import DeepEmbeddedClustering
+    from utils.nn.likelihoods import Bernoulli
 
-    model = DeepEmbeddedClustering(
+    model = DeepEmbeddedClustering.dense(
         SHAPE,
         10,
-        10,
+        num_clusters=10,
         widths=(500, 250),
-        output="bernoulli",
+        likelihood=Bernoulli(),
         reconstruction_weight=1.0,
         seed=0,
     )
@@ -199,14 +201,14 @@ def language_model(x):
     """Chapter 6d: characters, by a convolution."""
     from utils.models.text import LanguageModel
 
-    return LanguageModel(CHARACTERS, 24, 128, trunk="conv", window=10, seed=0)
+    return LanguageModel.conv(CHARACTERS, 24, 128, window=10, seed=0)
 
 
 def denoising_text(x):
     """Chapter 5, full profile: bags of words."""
     from utils.models.text import DenoisingText
 
-    return DenoisingText(WORDS, 64, rate=0.3, seed=0)
+    return DenoisingText.bag(WORDS, 64, rate=0.3, seed=0)
 
 
 CALM = (0.0, 0.9)  # Adam's decay rates in a game, see chapter 3

@@ -567,13 +567,14 @@ print(inspect.getsource(GAN.player_losses))
 # `call` scores three things: the real rows; the generated rows with the path
 # to $G$ cut, for $D$'s loss; and the generated rows once more by a *copy* of
 # $D$ whose weights are cut, for $G$'s loss. `compute_loss` adds both players'
-# losses. No `train_step`, no `trainable` switch, one optimiser: Adam keeps
+# losses. (`rows` and `told` leave room for labels, section 7.) No `train_step`, no `trainable` switch, one optimiser: Adam keeps
 # separate moments for every weight, so one Adam over both networks is two
 # Adams with equal settings. The noise is an *input*, drawn anew for every
 # batch:
 
 # %%
-gan = GAN(SHAPE, LATENT_DIM, network=NETWORK, seed=0)
+build = getattr(GAN, NETWORK)  # GAN.dense or, in the full profile, GAN.conv
+gan = build(SHAPE, LATENT_DIM, seed=0)
 for name in ("generator", "discriminator"):
     network = getattr(gan, name)
     print(f"{name:<14}", network.input_shape, "→", network.output_shape)
@@ -603,7 +604,7 @@ assert np.abs(drawn[0] - drawn[1]).max() > 0.01, "other noise, other picture"
 # %%
 def moved(player):
     """Largest change of D and of G in one step on one player's loss."""
-    probe = GAN((64,), 4, seed=0)
+    probe = GAN.dense((64,), 4, seed=0)
     both = probe.player_losses
 
     def alone(real, fake, fooled):
@@ -643,16 +644,15 @@ assert changes["G"][1] > 1e-4 and changes["G"][0] == 0.0
 # cannot play; and a generator has neither a target nor a loss of its own.
 
 # %%
+sound = GAN.dense((64,), 4)
 flat_generator = keras.Sequential([keras.Input((4,)), keras.layers.Dense(10)])
 mistakes = {
     "noise as an activation": lambda: keras.layers.Dense(
         8, activation="normal"
     ),
-    "G does not fit D": lambda: GAN((64,), 4, generator=flat_generator),
-    "a target for G": lambda: GAN((64,), 4).fit(
-        np.zeros((32, 64)), np.zeros(32, int)
-    ),
-    "data out of range": lambda: GAN((64,), 4).fit(np.full((32, 64), 255.0)),
+    "G does not fit D": lambda: GAN(flat_generator, sound.discriminator),
+    "a target for G": lambda: sound.fit(np.zeros((32, 64)), np.zeros(32, int)),
+    "data out of range": lambda: sound.fit(np.full((32, 64), 255.0)),
 }
 for name, attempt in mistakes.items():
     try:
@@ -669,7 +669,7 @@ for name, attempt in mistakes.items():
 # $\tfrac12$ to everything:
 
 # %%
-undecided = GAN(SHAPE, LATENT_DIM, network=NETWORK, seed=0)
+undecided = build(SHAPE, LATENT_DIM, seed=0)
 undecided.discriminator.set_weights(
     [0 * weight for weight in undecided.discriminator.get_weights()]
 )
@@ -731,7 +731,7 @@ def follow(model, seeds=SEEDS, epochs=RING_EPOCHS):
     return paths
 
 
-default = GAN((2,), 2, **RING_NETS)
+default = GAN.dense((2,), 2, **RING_NETS)
 default.compile(keras.optimizers.Adam(1e-3), steps_per_execution=STEPS)
 runs = {"Adam's defaults": follow(default)}
 
@@ -779,13 +779,13 @@ assert min(result.modes for result in collapsed) <= 2
 # whichever mode that comes from, and penalises steepness at both.
 
 # %% tags=["nbval-ignore-output"]
-calmer = GAN((2,), 2, **RING_NETS)
+calmer = GAN.dense((2,), 2, **RING_NETS)
 compile_calm(calmer, 8e-3, 100 * RING_EPOCHS)
 runs["β₁ = 0, falling rate"] = follow(calmer)
 print("modes after training:", modes_reached("β₁ = 0, falling rate"))
 
 # %% tags=["nbval-ignore-output"]
-final = gans.RelativisticGAN((2,), 2, r1=0.1, r2=0.1, **RING_NETS)
+final = gans.RelativisticGAN.dense((2,), 2, r1=0.1, r2=0.1, **RING_NETS)
 compile_calm(final, 8e-3, 100 * RING_EPOCHS)
 runs["also pairs, R1, R2"] = follow(final)
 print("modes after training:", modes_reached("also pairs, R1, R2"))
@@ -889,7 +889,7 @@ by_regression = regressor.predict(z_new, batch_size=1000, verbose=0)
 # output, from three seeds (one in the full profile).
 
 # %% tags=["nbval-ignore-output"]
-painter = gans.RelativisticGAN(
+painter = gans.RelativisticGAN.dense(
     SHAPE,
     LATENT_DIM,
     r1=PENALTY,
@@ -1054,12 +1054,11 @@ assert floor[0, 0] < gan_found[:, 0].min(), "and real rows are still better"
 # `fit(x, y)` takes the labels, `sample(n, labels=…)` an order.
 
 # %% tags=["nbval-ignore-output"]
-to_order = gans.ConditionalGAN(
+to_order = getattr(gans.ConditionalGAN, NETWORK)(
     SHAPE,
     LATENT_DIM,
     num_classes=10,
     r1=PENALTY,
-    network=NETWORK,
     generator_widths=GENERATOR_WIDTHS,
     critic_widths=CRITIC_WIDTHS,
     seed=0,
@@ -1174,7 +1173,7 @@ measured = callbacks.Snapshots(
     lambda m: exact_distance(m.sample(500, seed=1)), range(1, CRITIC_EPOCHS + 1)
 )
 critic_nets = {**RING_NETS, "critic_widths": (128, 128)}
-wasserstein = gans.WGANGP((2,), 4, gradient_penalty=1.0, **critic_nets)
+wasserstein = gans.WGANGP.dense((2,), 4, gradient_penalty=1.0, **critic_nets)
 train(
     wasserstein,
     ring,
@@ -1239,7 +1238,7 @@ assert true[-1] < 0.5 * true[0]
 # %%
 def broken(losses=None, frozen=False):
     """A small GAN with one mistake, fitted for 200 steps."""
-    model = GAN((2,), 2, **RING_NETS)
+    model = GAN.dense((2,), 2, **RING_NETS)
     if losses is not None:
         model.player_losses = losses
     model.generator.trainable = not frozen
@@ -1601,7 +1600,7 @@ checks.check_3_3(noise_to_image)
 model_3_4 = None
 ### BEGIN SOLUTION
 small = data.load("digits").x_train
-model_3_4 = gans.RelativisticGAN(
+model_3_4 = gans.RelativisticGAN.dense(
     (8, 8, 1),
     16,
     generator_widths=(128, 128),
@@ -1671,8 +1670,8 @@ checks.check_3_5(slope_penalty)
 # %% tags=["exercise"]
 paired, calm, rescued = None, None, None
 ### BEGIN SOLUTION
-paired = gans.RelativisticGAN((2,), 2, **RING_NETS)
-calm = GAN((2,), 2, **RING_NETS)
+paired = gans.RelativisticGAN.dense((2,), 2, **RING_NETS)
+calm = GAN.dense((2,), 2, **RING_NETS)
 for model, beta_1 in ((paired, 0.9), (calm, 0.0)):
     keras.utils.set_random_seed(1)
     falling = keras.optimizers.schedules.CosineDecay(5e-3, 1500)

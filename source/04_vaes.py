@@ -1609,7 +1609,6 @@ assert with_unlabelled.mean() > regression.mean() + 0.01, "mean of five draws"
 
 # %%
 from utils.nn.layers import VectorQuantizer
-from utils.nn.likelihoods import Bernoulli
 
 print(inspect.getsource(VectorQuantizer.call))
 
@@ -1628,7 +1627,7 @@ assert ops.convert_to_numpy(index).tolist() == [1, 2, 0]
 assert np.allclose(ops.convert_to_numpy(slope), 3.0), "as if by identity"
 
 # %% tags=["nbval-ignore-output"]
-quantised = VQVAE(
+quantised = VQVAE.conv(
     SHAPE,
     codebook_size=profile.pick(quick=32, full=64),
     code_dim=8,

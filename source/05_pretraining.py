@@ -982,7 +982,9 @@ unknown = (ids["train"] == token_ids.UNKNOWN).sum() / (ids["train"] != 0).sum()
 print(f"{len(vocabulary)} ids; {100 * unknown:.0f} % of the words are unknown")
 
 # %%
-untrained = TextClassifier(WORDS, len(KIND_NAMES), VECTOR, seed=0)
+untrained = TextClassifier.bag(
+    WORDS, VECTOR, num_classes=len(KIND_NAMES), seed=0
+)
 table = untrained.encoder.get_weights()[0]  # E, one row a word
 forms = [row[row != 0][None], row[None], np.pad(row, (0, 40))[None]]
 masked = [untrained.classify(x)[0] for x in forms]
@@ -1033,7 +1035,7 @@ assert not np.allclose(plain, plain[0], atol=1e-3)
 # with a classical factorisation.
 
 # %% tags=["nbval-ignore-output"]
-denoiser = DenoisingText(WORDS, VECTOR, rate=0.3, seed=0)
+denoiser = DenoisingText.bag(WORDS, VECTOR, rate=0.3, seed=0)
 denoiser.compile(keras.optimizers.Adam(1e-2), steps_per_execution=STEPS)
 history = denoiser.fit(
     ids["train"],
@@ -1077,7 +1079,9 @@ assert history[-1] < UNIGRAM - 0.5 < np.log(WORDS)
 # %%
 def text_classifier(rate, encoder_learns):
     """A compiled classifier, and its untrained weights."""
-    model = TextClassifier(WORDS, len(KIND_NAMES), VECTOR, seed=1)
+    model = TextClassifier.bag(
+        WORDS, VECTOR, num_classes=len(KIND_NAMES), seed=1
+    )
     model.encoder.trainable = encoder_learns
     model.compile(
         keras.optimizers.Adam(rate), steps_per_execution=min(STEPS, 15)

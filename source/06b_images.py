@@ -284,12 +284,13 @@ print(inspect.getsource(Compressor.call))
 #   unit's density is a mixture of two logistic distributions, learned
 #   along.
 #
-# And the model *starts at PCA*: encoder and decoder are a linear map plus a
-# network whose last layer is 0 at first. What it is worth more than PCA in the
-# end, the bending has earned.
+# And the model *starts at PCA*: encoder and decoder of `Compressor.dense` are a
+# linear map plus a network whose last layer is 0 at first, and the first `fit`
+# sets the maps to PCA. What it is worth more than PCA in the end, the bending
+# has earned.
 
 # %%
-compressor = Compressor(
+compressor = Compressor.dense(
     (8, 8, 1),
     latent_dim=64,
     step=STEP_SIZES[0],
@@ -457,7 +458,7 @@ assert pays_after > 2 * x_test.size, "not for these two photographs"
 # ## 4. Pairs that cost nothing: denoising
 #
 # From here on the output is another image than the input, and there is *no
-# bottleneck*: nothing has to be small. `Translator` is a stack of convolutions
+# bottleneck*: nothing has to be small. `Translator.conv` is a stack of convolutions
 # that **adds a correction** to its input, trained by the squared error on pairs
 # $(x,y)$. Untrained it copies. The first layer halves the sides, which makes
 # the rest four times cheaper; since there is no dense layer, it takes images of
@@ -515,7 +516,7 @@ def threshold_denoise(photo, shifts=range(0, 8, 2)):
 
 
 # %% tags=["nbval-ignore-output"]
-translator = Translator((PATCH, PATCH, 1), widths=WIDTHS, seed=0)
+translator = Translator.conv((PATCH, PATCH, 1), widths=WIDTHS, seed=0)
 train(translator, add_noise(x_patches, 0), x_patches, steps=TRANSLATOR_STEPS)
 denoised = {
     "noisy": noisy,
@@ -789,7 +790,7 @@ best = min(on_val, key=lambda k: on_val[k][0])
 print(f"iterated PCA: k = {best} of {list(on_val)} on validation rows")
 
 # %% tags=["nbval-ignore-output"]
-filler = Translator(
+filler = Translator.conv(
     (*digits.event_shape[:2], 2),
     out_channels=1,
     widths=(64, 64, 64),
@@ -943,7 +944,7 @@ assert not set(only_regular) & set(only_bold)
 size = 16 * UNPAIRED_STEPS
 (regular,) = shifted(np.resize(only_regular, size), sans)
 (heavy,) = shifted(np.resize(only_bold, size), styles["sans bold"])
-unpaired = UnpairedTranslator(
+unpaired = UnpairedTranslator.conv(
     (PATCH, PATCH, 1), widths=(24, 24), critic_widths=(16, 32), seed=0
 )
 schedule = keras.optimizers.schedules.CosineDecay(3e-3, UNPAIRED_STEPS)
@@ -1335,7 +1336,7 @@ models_6_6, errors_6_6 = {}, {}
 ### BEGIN SOLUTION
 regular_6_6, serif_6_6 = styles["sans"], styles["serif"]
 for count in (10, 50, len(known)):
-    model = Translator((24, 24, 1), widths=(32, 32), seed=0)
+    model = Translator.conv((24, 24, 1), widths=(32, 32), seed=0)
     chosen = np.resize(known[:count], 3000)
     train(model, *shifted(chosen, regular_6_6, serif_6_6), steps=192)
     models_6_6[count] = model

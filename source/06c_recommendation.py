@@ -64,6 +64,7 @@ from utils.evaluation import ranking
 from utils.evaluation.ranking import hide_items, ndcg_at_k, recall_at_k
 from utils.models.recommenders import AutoRec, MatrixFactorization, MultVAE
 from utils.nn import losses
+from utils.training.repeats import restart
 
 plotting.use_style()
 
@@ -102,12 +103,8 @@ def ready(model, steps, rate):
 
 def fit_from(model, seed, *arrays, epochs, batch=BATCH):
     """Restart a compiled model from a seed and fit it; return it."""
-    keras.utils.set_random_seed(seed)
-    fresh = type(model).from_config({**model.get_config(), "seed": seed})
-    model.set_weights(fresh.get_weights())
-    for variable in model.optimizer.variables:
-        if not variable.path.endswith("learning_rate"):
-            variable.assign(np.zeros(variable.shape))  # moments, step count
+    keras.utils.set_random_seed(seed)  # of the order of the rows
+    restart(model, seed)
     copies = [np.concatenate([array] * epochs) for array in arrays]
     model.fit(*copies, batch_size=batch, verbose=0)
     return model
@@ -416,10 +413,10 @@ def simple_predictions(train):
 everywhere = np.argwhere(np.ones(r.shape)).astype("int32")
 count = int(0.9 * known.sum())
 makers = {
-    "biases": lambda: MatrixFactorization(
+    "biases": lambda: MatrixFactorization.tables(
         *r.shape, 0, penalty=0.02, offset=3.5
     ),
-    "matrix factorisation": lambda: MatrixFactorization(
+    "matrix factorisation": lambda: MatrixFactorization.tables(
         *r.shape, 8, penalty=0.08, offset=3.5
     ),
 }

@@ -196,7 +196,7 @@ assert np.all(information >= 0) and np.array_equal(counts, counts.T)
 # expect them close.
 
 # %%
-small = SkipGram(len(vocabulary), VECTOR, seed=0)
+small = SkipGram.tables(len(vocabulary), VECTOR, seed=0)
 rows = skip_gram_rows(ids[:200], len(vocabulary), WINDOW, seed=0)
 u, v = small.get_weights()
 logits = np.sum(u[rows[:, :1]] * v[rows[:, 1:]], axis=-1)
@@ -216,7 +216,7 @@ print(f"a model that knows nothing: 6 log 2 = {6 * np.log(2):.5f}")
 assert np.isclose(by_formula.mean(), from_library, rtol=1e-5)
 
 # %% tags=["nbval-ignore-output"]
-skip_gram = SkipGram(len(vocabulary), VECTOR)
+skip_gram = SkipGram.tables(len(vocabulary), VECTOR)
 by_skip_gram = []
 for seed in SEEDS:
     rows = skip_gram_rows(ids, len(vocabulary), WINDOW, seed=seed)
@@ -240,7 +240,7 @@ assert np.isfinite(by_skip_gram).all()
 # every entry before it adds up those of one word: $\sum g^2$ where its formula
 # has $(\sum g)^2$. Frequent words then learn at another rate than on JAX or
 # PyTorch, and nothing looks wrong. The tables of this course,
-# `utils.layers.Embedding`, add up first; [errata](../docs/errata.md), K10,
+# `utils.nn.layers.Embedding`, add up first; [errata](../docs/errata.md), K10,
 # has the numbers.
 
 # %% [markdown]
@@ -263,7 +263,7 @@ wide = cooccurrence(ids, len(vocabulary), 2 * WINDOW)
 pairs = np.argwhere(wide > 0).astype("int32")
 pairs = np.random.default_rng(0).permutation(pairs)
 seen = wide[pairs[:, 0], pairs[:, 1]]
-glove = GloVe(len(vocabulary), VECTOR, x_max=10.0, seed=0)
+glove = GloVe.tables(len(vocabulary), VECTOR, x_max=10.0, seed=0)
 u, v, b, a = glove.get_weights()
 w, c = pairs[:1000].T
 error = (u[w] * v[c]).sum(1) + b[w, 0] + a[c, 0] - np.log(seen[:1000])
@@ -482,13 +482,11 @@ def as_rows(stream):
 
 
 x = as_rows(train_stream)
-network = LanguageModel(
-    len(characters), 24, 128, trunk="conv", window=10, seed=0
-)
+network = LanguageModel.conv(len(characters), 24, 128, window=10, seed=0)
 anneal(network, 1e-2, NETWORK_EPOCHS * -(-len(x) // 16))
 network.fit(x, batch_size=16, epochs=NETWORK_EPOCHS, verbose=0)
 rows = as_rows(test_stream)
-network_bits = network.score(rows).sum() / rows.size / np.log(2)
+network_bits = network.example_losses(rows).sum() / rows.size / np.log(2)
 ngram_bits = ngram.score(test_stream).mean() / np.log(2)
 print(f"network alone  {network_bits:.3f} bits per character, test text")
 print(f"best n-gram    {ngram_bits:.3f}")
@@ -539,14 +537,14 @@ for name, inputs in (("honest", lesson), ("the trap", blind)):
 assert -np.log2(blind["experts"][:, -1]).mean() < 1 < ngram_bits
 
 # %% tags=["nbval-ignore-output"]
-mixture = NGramMixture(ORDER, len(characters))
+mixture = NGramMixture.dense(ORDER, len(characters))
 steps = MIXTURE_EPOCHS * -(-len(lesson["experts"]) // 256)
 anneal(mixture, 3e-3, steps)  # at 5e-3 one seed in sixteen got stuck
 mixture_bits = []
 for seed in SEEDS:
     restart(mixture, seed)
     mixture.fit(lesson, batch_size=256, epochs=MIXTURE_EPOCHS, verbose=0)
-    mixture_bits.append(mixture.score(exam).mean() / np.log(2))
+    mixture_bits.append(mixture.example_losses(exam).mean() / np.log(2))
 equal = -np.log2(exam["experts"].mean(1)).mean()  # all orders alike
 runtime.record(
     "Next character, bits per character of the test text",
@@ -931,7 +929,7 @@ checks.check_6_4(at_temperature)
 # *You will learn that a setting can matter more than a method.* Make
 # vectors with `ppmi_vectors(cooccurrence(ids, len(vocabulary), window),
 # VECTOR)` for windows of 1 and of 10. For each, find the five nearest words
-# (largest cosine, among the words in `corpus.load_word_kinds()` that the
+# (largest cosine, among the words in `corpora.load_word_kinds()` that the
 # vocabulary has) of each such word, and give the share of the same kind, as a dict
 # `{1: …, 10: …}`. What do you expect?
 

@@ -255,12 +255,14 @@ print("found by exact search:", *(f"{share:.2f}" for share in exact))
 # matter:
 
 # %%
-print(inspect.getsource(MotifAutoencoder.call))
+print(inspect.getsource(MotifAutoencoder.encoded))
 
 # %% tags=["nbval-ignore-output"]
 finders = []
 for seed in SEEDS:
-    finder = MotifAutoencoder(LENGTH, num_motifs=6, kernel_size=SIZE, seed=seed)
+    finder = MotifAutoencoder.conv(
+        LENGTH, num_motifs=6, kernel_size=SIZE, seed=seed
+    )
     finder.compile(keras.optimizers.Adam(0.02), steps_per_execution=STEPS)
     finder.fit(bases, batch_size=64, epochs=MOTIF_EPOCHS, verbose=0)
     finders.append(finder)
@@ -314,7 +316,7 @@ assert np.mean(found) > np.mean(exact) + 0.1, "more than exact search"
 # and by the length. But the receiver also needs the code.
 
 # %% tags=["nbval-ignore-output"]
-nats = np.mean([finder.score(bases).mean() for finder in finders])
+nats = np.mean([finder.example_losses(bases).mean() for finder in finders])
 decoder_bits = nats / np.log(2) / LENGTH
 kernels = finders[0].num_motifs
 place_bits = kernels * np.log2(finders[0].places + 1) / LENGTH

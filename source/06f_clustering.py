@@ -69,7 +69,8 @@ from utils.evaluation import clusters
 from utils.models import clustering
 from utils.models.autoencoders import Autoencoder
 from utils.models.clustering import DeepEmbeddedClustering, NeighborClustering
-from utils.nn.likelihoods import SquaredError
+from utils.nn.layers import RandomAffine
+from utils.nn.likelihoods import Bernoulli, SquaredError
 
 plotting.use_style()
 
@@ -276,8 +277,13 @@ assert spectral_ari > BASE["ari"] + 0.03, "the graph beats the centres"
 # %% tags=["nbval-ignore-output"]
 deep = []
 for seed in SEEDS:
-    model = DeepEmbeddedClustering(
-        SHAPE, LATENT_DIM, K, widths=AE_WIDTHS, output="bernoulli", seed=seed
+    model = DeepEmbeddedClustering.dense(
+        SHAPE,
+        LATENT_DIM,
+        num_clusters=K,
+        widths=AE_WIDTHS,
+        likelihood=Bernoulli(),
+        seed=seed,
     )
     model.compile(keras.optimizers.Adam(AE_RATE), steps_per_execution=STEPS)
     rows = images.x_train
@@ -461,12 +467,12 @@ for seed in SEEDS:
     pairs = clustering.NeighborPairs(
         images.x_train, principal, batch_size=PAIR_BATCH, seed=seed
     )
-    model = NeighborClustering(
+    model = NeighborClustering.dense(
         SHAPE,
         K,
         widths=PAIR_WIDTHS,
         balance=BALANCE,
-        affine=CHANGES,
+        augmentation=RandomAffine(**CHANGES, seed=seed),
         seed=seed,
     )
     fit_with_decay(model, pairs, PAIR_EPOCHS, PAIR_RATE)
@@ -516,21 +522,27 @@ plt.show()
 
 # %% tags=["nbval-ignore-output"]
 small = data.load("digits", seed=1)
-gentle = {"rotation": 10.0, "shift": 0.08, "scale": 0.1}
 
 
-def without(seed, epochs, **settings):
+def gentle(seed):
+    """Small changes of an image."""
+    return RandomAffine(rotation=10.0, shift=0.08, scale=0.1, seed=seed)
+
+
+def without(seed, epochs, balance=3.0, augmentation=None):
     """Training rows' ids of a model with other settings."""
     pairs = clustering.NeighborPairs(small.x_train, seed=seed)
-    model = NeighborClustering(
-        (8, 8, 1), 10, **{"balance": 3.0, "seed": seed, **settings}
+    model = NeighborClustering.dense(
+        (8, 8, 1), 10, balance=balance, augmentation=augmentation, seed=seed
     )
     return fit_with_decay(model, pairs, epochs, 4e-3).cluster(small.x_train)
 
 
-collapsed = without(0, 15, affine=gentle, balance=0.0)
+collapsed = without(0, 15, balance=0.0, augmentation=gentle(0))
 ablation = {
-    "all parts": [without(seed, 40, affine=gentle) for seed in SEEDS],
+    "all parts": [
+        without(seed, 40, augmentation=gentle(seed)) for seed in SEEDS
+    ],
     "no changes of the image": [without(seed, 40) for seed in SEEDS],
 }
 ablation = {

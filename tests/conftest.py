@@ -5,18 +5,18 @@ import pathlib
 import subprocess
 import sys
 
+import matplotlib
 import numpy as np
 import pytest
 
 from utils import runtime
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("MPLBACKEND", "Agg")
 for _name in ("COURSE_DATA", "COURSE_PROFILE", "COURSE_RESULTS"):
     os.environ.pop(_name, None)  # tests set what they need themselves
+matplotlib.use("Agg")  # no variable: kernels of notebooks would inherit it
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tools"))  # its scripts import each other
 
 
 THIRD_PARTY_WARNINGS = (
@@ -67,7 +67,12 @@ def run_process():
         )
         return subprocess.run(
             [sys.executable, "-c", code, *map(str, arguments)],
-            env={**os.environ, "PYTHONPATH": path, **environment},
+            env={
+                **os.environ,
+                "MPLBACKEND": "Agg",
+                "PYTHONPATH": path,
+                **environment,
+            },
             cwd=ROOT,
             capture_output=True,
             text=True,

@@ -35,6 +35,8 @@ class Case:
         num_weights: Expected number of weight arrays.
         num_generators: Expected number of seed generators, sub-layers'
             included.
+        builder: Name of the class method that takes the arguments; empty
+            for the constructor itself.
     """
 
     name: str
@@ -42,10 +44,12 @@ class Case:
     config: dict
     num_weights: int
     num_generators: int = 0
+    builder: str = ""
 
     def make(self, **more):
         keras.utils.set_random_seed(0)  # for the cases without a seed
-        return self.cls(**{**self.config, **more})
+        build = getattr(self.cls, self.builder) if self.builder else self.cls
+        return build(**{**self.config, **more})
 
 
 def constructor_defaults(cls):
@@ -112,7 +116,8 @@ def check_config_kept(case, **more):
     again = check_config_round_trip(case.make(**more))
     config = json_form(again.get_config())
     for name, value in case.config.items():
-        assert config[name] == json_form(value), name
+        if not case.builder or name in constructor_defaults(case.cls):
+            assert config[name] == json_form(value), name
     return again
 
 
@@ -227,3 +232,40 @@ def num_seed_generators(layer):
     for metric in getattr(layer, "metrics", ()):
         known |= {id(value) for value in metric.variables}
     return sum(id(value) not in known for value in layer.variables)
+
+
+def check_zero_weights_move_nothing(model, x, y=None):
+    """Rows of weight 0 leave every weight where it was."""
+    before = [w.copy() for w in model.get_weights()]
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=EAGERLY)
+    model.fit(x, y, sample_weight=np.zeros(num_rows(x)), verbose=0)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def check_weights_are_repetitions(make, x, y=None):
+    """Weights 0, 1, 2 train as rows left out, taken once, taken twice."""
+    rows = num_rows(x)
+    weight = np.resize([2.0, 0.0, 1.0, 2.0, 0.0, 1.0], rows)
+    assert weight.sum() == rows  # means over as many rows
+    repeated = np.repeat(np.arange(rows), weight.astype(int))
+    found = []
+    for order, given in ((np.arange(rows), weight), (repeated, None)):
+        model = make()
+        model.compile(keras.optimizers.SGD(0.1), run_eagerly=EAGERLY)
+        taken = keras.tree.map_structure(
+            lambda a, o=order: a if a is None else a[o], (x, y)
+        )
+        model.fit(*taken, sample_weight=given, batch_size=rows, verbose=0)
+        found.append(model.get_weights())
+    for first, second in zip(*found, strict=True):
+        np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-6)
+    start = make().get_weights()
+    assert any(
+        np.abs(a - b).max() > 1e-4 for a, b in zip(start, found[0], strict=True)
+    )
+
+
+def num_rows(x):
+    """Rows of an array, or of each array of a dict."""
+    return len(next(iter(x.values())) if isinstance(x, dict) else x)

@@ -125,6 +125,7 @@ CASE = Case(
         "seed": 2,
     },
     num_weights=5,
+    builder="dense",
 )
 
 
@@ -136,10 +137,12 @@ def inputs():
 
 def test_mixture_config_counts_and_arguments():
     model = CASE.make()
-    contracts.check_config_round_trip(model)
+    contracts.check_config_kept(CASE)
     assert len(model.weights) == CASE.num_weights
-    moved = contracts.changed_arguments(CASE)
-    assert moved == set(contracts.constructor_defaults(NGramMixture))
+    assert (model.order, model.window) == (3, 4)
+    other = CASE.make(seed=7).get_weights()
+    again = model.remake(seed=7).get_weights()
+    assert all(map(np.array_equal, other, again))
 
 
 def test_mixture_saved_and_loaded_gives_the_same(inputs, tmp_path):
@@ -160,20 +163,22 @@ def test_mixture_is_a_weighted_mean_of_the_orders(inputs):
     np.testing.assert_allclose(outputs["gate"].sum(1), 1.0, rtol=1e-5)
     p = (outputs["gate"] * x["experts"]).sum(1)
     np.testing.assert_allclose(outputs["log_p"], np.log(p), rtol=1e-4)
-    np.testing.assert_allclose(model.score(x), -np.log(p), rtol=1e-4)
+    np.testing.assert_allclose(model.example_losses(x), -np.log(p), rtol=1e-4)
     text = STREAM[300:]
     whole = model.distribution(ngram, text[:50])
     assert np.isclose(whole.sum(), 1.0, atol=1e-6)
-    assert np.isclose(-np.log(whole[text[50]]), model.score(x)[50], atol=1e-4)
+    assert np.isclose(
+        -np.log(whole[text[50]]), model.example_losses(x)[50], atol=1e-4
+    )
 
 
 def test_mixture_loss_and_fit(inputs):
     model, x = CASE.make(), inputs[1]
     model.compile(keras.optimizers.Adam(1e-2), run_eagerly=EAGERLY)
     before = model.evaluate(x, verbose=0, batch_size=100)
-    assert np.isclose(before, model.score(x).mean(), rtol=1e-4)
+    assert np.isclose(before, model.example_losses(x).mean(), rtol=1e-4)
     model.fit(x, batch_size=100, epochs=5, verbose=0)
-    assert model.score(x).mean() < before
+    assert model.example_losses(x).mean() < before
 
 
 def test_mixture_samples_known_ids_with_a_seed(inputs):
@@ -194,6 +199,9 @@ def test_mixture_samples_known_ids_with_a_seed(inputs):
         ({"evidence": np.full((100, 6), np.nan)}, "evidence"),
         ({"context": np.zeros((99, 4), "int32")}, "as many rows"),
         ({"other": np.zeros(100)}, "arrays experts"),
+        ({"context": np.zeros((100, 3), "int32")}, r"context.*\(n, 4\)"),
+        ({"context": np.zeros((100, 4))}, "context.*integer"),
+        ({"context": np.full((100, 4), 6)}, "context.*from 0 to 5"),
     ],
 )
 def test_mixture_bad_inputs_are_named(inputs, change, match):
@@ -212,5 +220,80 @@ def test_mixture_target_loss_and_arguments_are_refused(inputs):
         model.fit(inputs[1], np.zeros(100), verbose=0)
     with pytest.raises(ValueError, match="temperature"):
         model.sample(inputs[0], 3, temperature=-1)
-    with pytest.raises(ValueError, match="window"):
-        NGramMixture(3, 6, window=0)
+    with pytest.raises(ValueError, match="class_weight"):
+        model.fit(inputs[1], class_weight={0: 1.0}, verbose=0)
+    with pytest.raises(ValueError, match="x: expected a dict.*ndarray"):
+        model.fit(inputs[1]["experts"], verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("order", 0),
+        ("vocabulary_size", 1),
+        ("window", 0),
+        ("embedding_dim", 0),
+        ("widths", (7, 0)),
+        ("seed", -1),
+    ],
+)
+def test_mixture_argument_out_of_range_is_named(name, value):
+    with pytest.raises(ValueError, match=name):
+        CASE.make(**{name: value})
+
+
+def own_gate(evidence=6, orders=3):
+    inputs = [keras.Input((4,), dtype="int32"), keras.Input((evidence,))]
+    return keras.Model(inputs, keras.layers.Dense(orders)(inputs[1]))
+
+
+def test_mixture_with_a_gate_of_ones_own(inputs, tmp_path):
+    ngram, x = inputs
+    model = NGramMixture(own_gate(), 6)
+    model.compile(keras.optimizers.Adam(1e-2), run_eagerly=EAGERLY)
+    before = model.example_losses(x).mean()
+    model.fit(x, epochs=5, verbose=0)
+    assert model.example_losses(x).mean() < before
+    whole = model.distribution(ngram, STREAM[:9])
+    assert np.isclose(whole.sum(), 1.0, atol=1e-6)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(
+        model.example_losses(x), again.example_losses(x), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("gate", "match"),
+    [
+        (lambda: own_gate(evidence=5), r"\(5,\).*\(3,\)"),
+        (lambda: own_gate(orders=2), r"\(6,\).*\(2,\)"),
+        (
+            lambda: keras.Sequential(
+                [keras.Input((6,)), keras.layers.Dense(3)]
+            ),
+            "context and the evidence",
+        ),
+        (lambda: "dense", "gate: expected a Keras model"),
+    ],
+)
+def test_mixture_gate_of_other_shapes_is_refused(gate, match):
+    with pytest.raises(ValueError, match=match):
+        NGramMixture(gate(), 6)
+
+
+def test_mixture_weights_train_as_repeated_positions_do(inputs):
+    x = {name: part[:12] for name, part in inputs[1].items()}
+    contracts.check_zero_weights_move_nothing(CASE.make(), x)
+    contracts.check_weights_are_repetitions(CASE.make, x)
+
+
+def test_mixture_batches_are_checked_and_are_as_arrays(inputs):
+    x = inputs[1]
+    model = CASE.make()
+    model.compile("sgd", run_eagerly=EAGERLY)
+    whole = model.evaluate(x, batch_size=100, verbose=0)
+    assert np.isclose(model.evaluate(iter([x]), steps=1, verbose=0), whole)
+    bad = {**x, "experts": x["experts"] + 1}
+    with pytest.raises(ValueError, match=r"x, batch 2\['experts'\]"):
+        model.evaluate(iter([x, bad]), steps=2, verbose=0)

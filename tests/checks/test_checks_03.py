@@ -359,7 +359,7 @@ def _fitted(cls, epochs=4, repeats=8, **options):
     digits = data.load("digits")
     x = np.tile(digits.x_train, (repeats, 1, 1, 1))
     y = np.tile(digits.y_train, repeats) if "num_classes" in options else None
-    model = cls(
+    model = cls.dense(
         (8, 8, 1),
         16,
         **{"generator_widths": (128, 128), "critic_widths": (128, 128)},
@@ -413,7 +413,7 @@ def test_check_3_4_regression_on_noise_is_named():
 
 
 def test_check_3_4_frozen_generator_is_named():
-    model = GAN((8, 8, 1), 16, seed=0)
+    model = GAN.dense((8, 8, 1), 16, seed=0)
     rejects(checks.check_3_4, model, match="untrained")
     model.generator.trainable = False
     rejects(checks.check_3_4, model, match="the generator has `trainable")
@@ -603,10 +603,10 @@ def _ring_rows(kind, n):
 
 def _ring_model(cls, kind, beta_1, shape=(2,), compiled=True):
     class Played(cls):
-        def sample(self, n, *, seed=None, labels=None):
+        def sample(self, n, *, seed=None):
             return _ring_rows(kind, n)
 
-    model = Played(shape, 2, output="linear", seed=0)
+    model = Played.dense(shape, 2, output="linear", seed=0)
     if compiled:
         model.compile(keras.optimizers.Adam(1e-3, beta_1=beta_1))
     return model

@@ -128,7 +128,7 @@ MODELS = {
     "denoising": lambda: autoencoders.DenoisingAutoencoder.dense(
         (8,), 2, widths=(6,), seed=1
     ),
-    "gan": lambda: gans.GAN(
+    "gan": lambda: gans.GAN.dense(
         (8,), 2, generator_widths=(6,), critic_widths=(6,), seed=1
     ),
     "plain": plain,

@@ -1,6 +1,8 @@
-"""Which printed numbers nbval takes for equal, and that it does."""
+"""Notebooks under pytest: which printed numbers are equal, one run for all."""
 
+import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -85,12 +87,19 @@ def test_same_print_anything_else_differs(one, other):
     assert not Printed(one) == other
 
 
-def validate(folder, code, output):
-    """Run nbval, as ``make test-notebooks`` does, on a notebook of one cell."""
-    shutil.copy(ROOT / "conftest.py", folder)
-    shutil.copy(ROOT / "pyproject.toml", folder)
-    (folder / "tests").mkdir(exist_ok=True)
-    shutil.copy(ROOT / "tests" / "nbval_numbers.py", folder / "tests")
+@pytest.fixture
+def course(tmp_path):
+    """A course of our plugins, tools and nothing else."""
+    for name in ("conftest.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "tools", tmp_path / "tools")
+    (tmp_path / "tests").mkdir()
+    shutil.copy(ROOT / "tests" / "nbval_numbers.py", tmp_path / "tests")
+    return tmp_path
+
+
+def write_notebook(path, code, output):
+    """A notebook of one cell that has printed ``output``."""
     cell = nbformat.v4.new_code_cell(
         code,
         execution_count=1,
@@ -98,29 +107,61 @@ def validate(folder, code, output):
     )
     notebook = nbformat.v4.new_notebook(cells=[cell])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "P"}
-    nbformat.write(notebook, folder / "one.ipynb")
-    command = "-m pytest --nbval -p no:xdist -p no:cacheprovider".split()
+    nbformat.write(notebook, path)
+
+
+def run_pytest(folder, *arguments, **environment):
+    path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])  # for utils
     return subprocess.run(
-        [sys.executable, *command, "-W", "default", "one.ipynb"],
+        [sys.executable, "-m", "pytest", "--nbval", *arguments],
+        env={**os.environ, "PYTHONPATH": path, **environment},
         cwd=folder,
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=200,
     )
 
 
-def test_nbval_compares_numbers_of_cells_so(tmp_path):
-    done = validate(
-        tmp_path, "print('gain', 30.7, (1797, 64))", "gain 30.6 (1797, 64)\n"
-    )
+def test_nbval_compares_numbers_of_cells_so(course):
+    path = course / "one.ipynb"
+    write_notebook(path, "print('gain', 30.7, (9, 64))", "gain 30.6 (9, 64)\n")
+    done = run_pytest(course, "-p", "no:xdist", path.name)
     assert done.returncode == 0, done.stdout
     assert "1 passed" in done.stdout
-    done = validate(
-        tmp_path, "print('gain', 30.8, (1797, 64))", "gain 30.6 (1797, 64)\n"
-    )
+    write_notebook(path, "print('gain', 30.8, (9, 64))", "gain 30.6 (9, 64)\n")
+    done = run_pytest(course, "-p", "no:xdist", path.name)
     assert done.returncode == 1
     assert "gain 30.8" in done.stdout, "the difference is shown"
+
+
+def test_notebooks_and_unit_tests_share_one_run(course):
+    threads = "import os; print(os.environ['OMP_NUM_THREADS'])"
+    (course / "chapters").mkdir()
+    write_notebook(course / "chapters" / "one.ipynb", threads, "3\n")
+    (course / "tests" / "test_small.py").write_text(
+        "import warnings\n"
+        "def test_warning_is_an_error():\n"
+        "    warnings.warn('w', stacklevel=1)\n"
+    )
+    (course / "tests" / "test_large.py").write_text(
+        "import gc\n"
+        "def test_nothing_of_the_notebook_is_left():\n"
+        "    gc.collect()\n" + "#\n" * 500
+    )
+    done = run_pytest(
+        course,
+        *("-p", "xdist", "-n", "1", "--dist", "loadscope", "-v"),
+        *("--no-loadscope-reorder", "tests", "chapters"),
+        OMP_NUM_THREADS="3",
+    )
+    order = re.findall(r"(PASSED|FAILED) \w+/(\w+)", done.stdout)
+    assert order[:3] == [
+        ("PASSED", "one"),
+        ("PASSED", "test_large"),
+        ("FAILED", "test_small"),
+    ], done.stdout
+    assert "UserWarning: w" in done.stdout
 
 
 def test_plugin_is_loaded_wherever_pytest_starts_here(pytestconfig):

@@ -1,5 +1,7 @@
 """Tokens: words and characters to ids and back, and what is refused."""
 
+import unicodedata
+
 import numpy as np
 import pytest
 
@@ -25,6 +27,17 @@ def test_reserved_ids_are_those_of_keras_imdb():
 )
 def test_split_words(text, words):
     assert split_words(text) == words
+
+
+def test_accents_in_two_spellings_are_one_word():
+    composed = "café über naïve, Ångström"
+    apart = unicodedata.normalize("NFD", composed)
+    assert apart != composed
+    words = ["café", "über", "naïve", "ångström"]
+    assert split_words(apart) == split_words(composed) == words
+    vocabulary = Vocabulary.fit([composed])
+    assert (vocabulary.encode([apart]) == vocabulary.encode([composed])).all()
+    assert UNKNOWN not in vocabulary.encode([apart])
 
 
 def test_vocabulary_ranks_by_frequency_then_alphabet():

@@ -2,7 +2,7 @@
 
 As ``test_errata.py``: each test first makes the fault happen in a few lines
 of its own, then shows the right form beside it, with the models of
-``utils.gans``. The numbers are those of ``docs/errata.md``.
+``utils.models.gans``. The numbers are those of ``docs/errata.md``.
 """
 
 import types
@@ -62,7 +62,7 @@ def moved(network, before):
 
 def probability(gan, x):
     """D's mean probability of "real"."""
-    return float(np.mean(1 / (1 + np.exp(-gan.score(x)))))
+    return float(np.mean(1 / (1 + np.exp(-gan.critic_scores(x)))))
 
 
 def fakes(gan, n=64):
@@ -74,7 +74,7 @@ def played(d=None, g=None, steps=5, rate=0.2, graph=False):
 
     Few steps are quicker eagerly, many once traced (``graph``).
     """
-    gan = GAN(**SMALL)
+    gan = GAN.dense(**SMALL)
     gan.player_losses = losses_of(d, g)
     x = noise(16 * steps, *SMALL["input_shape"], seed=1) + 2.0
     how = {"steps_per_execution": STEPS} if graph else {"run_eagerly": EAGERLY}
@@ -93,7 +93,7 @@ def losses_of(d=None, g=None):
     return losses
 
 
-NON_SATURATING = types.SimpleNamespace(loss_kind="non_saturating")
+NON_SATURATING = types.SimpleNamespace(loss="non_saturating")
 
 
 def d_right(real, fake):
@@ -107,7 +107,7 @@ def g_right(fooled):
 
 
 def discriminator_loss(gan, x):
-    real, fake = gan.score(x), gan.score(fakes(gan, len(x)))
+    real, fake = gan.critic_scores(x), gan.critic_scores(fakes(gan, len(x)))
     return np.logaddexp(0, -real).mean() + np.logaddexp(0, fake).mean()
 
 
@@ -128,7 +128,7 @@ def trained():
 
     x = data.load("digits").flat().x_train
     keras.utils.set_random_seed(0)
-    gan = RelativisticGAN(
+    gan = RelativisticGAN.dense(
         (64,),
         16,
         generator_widths=(128, 128),
@@ -152,7 +152,7 @@ def trained():
 
 def test_e001_who_lowers_and_who_raises_what():
     x = noise(64, 6, seed=2) + 2.0
-    start = GAN(**SMALL)
+    start = GAN.dense(**SMALL)
     loss, taken = discriminator_loss(start, x), probability(start, fakes(start))
 
     # as printed: D raises its own error, G lowers it
@@ -183,7 +183,7 @@ def test_e002_best_discriminator_and_its_value():
         grid[each.argmax(axis=0), 0], d_star, atol=6e-4
     )  # found without the formula
 
-    gan = GAN(**SMALL)
+    gan = GAN.dense(**SMALL)
     gan.discriminator.set_weights(
         [0 * w for w in gan.discriminator.get_weights()]
     )
@@ -195,9 +195,9 @@ def test_e002_best_discriminator_and_its_value():
 
 
 def test_e031_a_difference_of_two_networks_is_no_loss():
-    gan = GAN(**SMALL)
+    gan = GAN.dense(**SMALL)
     x, z = noise(16, 6) + 2.0, noise(16, 3)
-    made, judged = gan.generate(z), gan.score(x)[:, None]
+    made, judged = gan.generate(z), gan.critic_scores(x)[:, None]
     assert (made - judged).shape == (16, 6)  # broadcast without a word …
     swapped = np.roll(judged, 1, axis=0)
     assert np.mean(made - judged) == pytest.approx(
@@ -222,8 +222,8 @@ def test_e031_a_difference_of_two_networks_is_no_loss():
 
 
 def test_e032_a_probability_not_a_label_and_logits_named_as_such():
-    gan = GAN(**SMALL)
-    probabilities = 1 / (1 + np.exp(-gan.score(noise(200, 6))))
+    gan = GAN.dense(**SMALL)
+    probabilities = 1 / (1 + np.exp(-gan.critic_scores(noise(200, 6))))
     assert 0 < probabilities.min() and probabilities.max() < 1
     assert len(np.unique(probabilities)) > 100  # a label has two values
 
@@ -250,7 +250,7 @@ def test_e036_one_iteration_draws_rows_and_fresh_noise():
     fixed = noise(16, 3)
     assert np.array_equal(fixed, fixed.copy())
 
-    gan = GAN(**SMALL)
+    gan = GAN.dense(**SMALL)
     x = ops.convert_to_tensor(noise(16, 6))
     first, second = (gan(x, training=True) for _ in range(2))
     assert gan.generator.input_shape == (None, 3)
@@ -285,11 +285,11 @@ def test_e107_gradient_play_need_not_reach_the_equilibrium():
     assert play(0.3) < 0.01  # with the R1 penalty it arrives
 
     x = ops.convert_to_tensor(noise(16, 6))
-    plain, calmed = (GAN(**SMALL, r1=r1) for r1 in (0.0, 2.0))
-    assert number(plain.penalty(x, x, None, True)) == 0.0
+    plain, calmed = (GAN.dense(**SMALL, r1=r1) for r1 in (0.0, 2.0))
+    assert number(plain.penalty(x, x, True)) == 0.0
     norms = calmed.squared_gradient_norm(x)
     np.testing.assert_allclose(
-        ops.convert_to_numpy(calmed.penalty(x, x, None, True)),
+        ops.convert_to_numpy(calmed.penalty(x, x, True)),
         ops.convert_to_numpy(norms),
         rtol=1e-5,
     )  # (γ/2) ‖∇D‖² with γ = 2
@@ -305,7 +305,7 @@ def test_e014_noise_is_no_activation():
     ):
         keras.layers.Dense(32, activation="normal")
 
-    gan = GAN(**SMALL)
+    gan = GAN.dense(**SMALL)
     z = noise(5, 3)
     np.testing.assert_array_equal(gan.generate(z), gan.generate(z))
     other = gan.generate(noise(5, 3, seed=1))
@@ -317,7 +317,7 @@ def test_e015_two_networks_not_one():
     autoencoder = Autoencoder.dense((100,), 32, widths=())
     assert renamed.count_params() == autoencoder.count_params() == 6532
 
-    gan = GAN((100,), 16)
+    gan = GAN.dense((100,), 16)
     assert gan.generator.output_shape == gan.discriminator.input_shape
     own = {id(v) for v in gan.generator.variables + gan.discriminator.variables}
     assert {id(v) for v in gan.trainable_variables} == own
@@ -346,7 +346,7 @@ def test_e017_noise_in_data_width_out():
     assert printed.input_shape == (None, 100)  # … needs data to be computed
     assert latent.shape == (None, 32)
 
-    gan = GAN((100,), 32)
+    gan = GAN.dense((100,), 32)
     assert gan.generator.input_shape == (None, 32)
     assert gan.generator.output_shape == (None, 100)
     assert gan.sample(4, seed=0).shape == (4, 100)
@@ -364,9 +364,11 @@ def test_e044_discriminator_takes_what_the_generator_gives():
     ):
         judge(generator(keras.Input((100,))))
 
-    with pytest.raises(ValueError, match="generator: expected a model from z"):
-        GAN((100,), 100, generator=generator)
-    gan = GAN((784,), 100, generator=generator, output="linear")
+    with pytest.raises(
+        ValueError, match=r"discriminator: expected .*784.*; received \(100,\)"
+    ):
+        GAN(generator, networks.critic((100,)))
+    gan = GAN(generator, networks.critic((784,)))
     assert gan.sample(2, seed=0).shape == (2, 784)
 
 
@@ -383,7 +385,9 @@ def test_e045_a_discriminator_of_real_rows_alone_says_real():
     assert probability(gan, rows) > 0.6 > 0.4 > probability(gan, fakes(gan))
     real = ops.convert_to_tensor(noise(4, 1)[:, 0])
     losses = [
-        ops.convert_to_numpy(GAN(**SMALL).player_losses(real, fake, fake)[0])
+        ops.convert_to_numpy(
+            GAN.dense(**SMALL).player_losses(real, fake, fake)[0]
+        )
         for fake in (real, real + 1.0)  # only the generated rows change
     ]
     assert (losses[1] > losses[0]).all()
@@ -399,14 +403,14 @@ def test_e046_a_column_of_labels_is_no_target_for_images():
     told = str(error.value)
     assert "1000, 1" in told and "1000, 784" in told
 
-    gan = GAN(**SMALL)
+    gan = GAN.dense(**SMALL)
     gan.compile("adam")
     with pytest.raises(ValueError, match="y: expected none"):
         gan.fit(noise(32, 6), np.zeros(32, int))
     # G's gradient comes through D: another D, another step
     changes = []
     for scale in (1.0, -1.0):
-        gan = GAN(**SMALL)
+        gan = GAN.dense(**SMALL)
         gan.discriminator.set_weights(
             [scale * w for w in gan.discriminator.get_weights()]
         )
@@ -458,7 +462,7 @@ def test_e048_each_step_moves_the_player_it_is_meant_for(earlier_steps):
 
 
 def test_e049_label_zero_asks_the_generator_to_be_caught():
-    taken = probability(GAN(**SMALL), fakes(GAN(**SMALL)))
+    taken = probability(GAN.dense(**SMALL), fakes(GAN.dense(**SMALL)))
     caught, _ = played(g=lambda s: ops.softplus(s))  # label 0
     right, _ = played(g=g_right)  # label 1
     assert probability(caught, fakes(caught)) < taken
@@ -528,7 +532,7 @@ def test_e052_one_linear_layer_is_an_affine_map():
     np.testing.assert_allclose(middle, (x[:10] + x[10:]) / 2, atol=1e-5)
     assert x.min() < 0 and x.max() > 1  # outside of every image
 
-    gan = GAN((64,), 100, seed=0)
+    gan = GAN.dense((64,), 100, seed=0)
     x = gan.generate(z)
     assert 0 <= x.min() and x.max() <= 1
     logits = [np.log(rows / (1 - rows)) for rows in (x[:10], x[10:])]
@@ -596,7 +600,7 @@ def test_e069_the_data_are_an_argument():
     with pytest.raises(NameError, match="name 'X_train' is not defined"):
         train()
 
-    gan = GAN(**SMALL)
+    gan = GAN.dense(**SMALL)
     gan.compile("adam", run_eagerly=EAGERLY)
     with pytest.raises(ValueError, match="x: expected"):
         gan.fit(noise(32, 5), verbose=0)  # and they are checked
@@ -609,7 +613,7 @@ def test_e070_discriminator_was_never_compiled():
     with pytest.raises(ValueError, match=r"You must call `compile\(\)` before"):
         judge.train_on_batch(noise(16, 6), np.ones((16, 1)))
 
-    gan = GAN(**SMALL)
+    gan = GAN.dense(**SMALL)
     gan.compile("adam", run_eagerly=EAGERLY)  # once, for both players
     history = gan.fit(noise(16, 6), batch_size=8, verbose=0).history
     assert np.isfinite(history["discriminator_loss"]).all()
@@ -620,7 +624,7 @@ def test_e071_generator_was_never_compiled():
     with pytest.raises(ValueError, match=r"You must call `compile\(\)` before"):
         generator.train_on_batch(noise(16, 3), np.zeros((16, 1)))
 
-    gan = GAN(**SMALL)
+    gan = GAN.dense(**SMALL)
     gan.compile("adam", run_eagerly=EAGERLY)
     history = gan.fit(noise(16, 6), batch_size=8, verbose=0).history
     assert np.isfinite(history["generator_loss"]).all()

@@ -1,7 +1,7 @@
 """The faults of the articles' pretraining on film reviews, twice.
 
 As ``test_errata.py``: each test makes the fault happen in a few lines of its
-own, then shows the right form beside it, with the models of ``utils.text``.
+own, then shows the right form beside it, with the models of ``utils.models.text``.
 """
 
 import keras
@@ -68,7 +68,7 @@ def test_e073_noise_instead_of_texts_teaches_nothing(texts):
     assert abs(held_out - 0.5) < 0.1
     # the right form: token ids; and shuffled labels, which must fail
     found = {}
-    model = TextClassifier(1000, 2, 16, seed=0)
+    model = TextClassifier.bag(1000, 16, num_classes=2, seed=0)
     model.compile(keras.optimizers.Adam(1e-2), steps_per_execution=STEPS)
     start = model.get_weights()
     for name, labels in (("real", y), ("shuffled", rng.permutation(y))):
@@ -87,7 +87,7 @@ def test_e074_flatten_does_nothing_and_padding_is_masked(texts):
     assert tuple(flat.shape) == (4, 100)  # the fault: no layer at all
     (ids, _), _ = texts
     assert ids.shape[1] == 16 and ids.max() < 1000
-    model = TextClassifier(1000, 2, 16, seed=0)
+    model = TextClassifier.bag(1000, 16, num_classes=2, seed=0)
     longer = np.pad(ids[:50], ((0, 0), (0, 30)))
     np.testing.assert_allclose(
         model.classify(ids[:50]), model.classify(longer), atol=1e-6
@@ -107,7 +107,7 @@ def test_e075_sixteen_outputs_do_not_fit_a_hundred_targets(texts):
         model.fit(rows, rows, verbose=0)
     # right: the decoder has an output for each word of the vocabulary
     (ids, _), _ = texts
-    outputs = DenoisingText(1000, 16, seed=0)(ids[:5])
+    outputs = DenoisingText.bag(1000, 16, seed=0)(ids[:5])
     assert tuple(outputs["code"].shape) == (5, 16)
     assert tuple(outputs["logits"].shape) == (5, 1000)
 
@@ -129,7 +129,7 @@ def test_e076_a_batch_of_sixteen_hides_the_wrong_shape():
     np.testing.assert_allclose(ops.convert_to_numpy(mixed), columns, rtol=1e-4)
     # right: one number a text, its label beside it, at any batch size
     ids = rng.integers(3, 50, (16, 6)).astype("int32")
-    classifier = TextClassifier(50, 16, 8, seed=0)  # sixteen classes, too
+    classifier = TextClassifier.bag(50, 8, num_classes=16, seed=0)
     logits = ops.convert_to_numpy(classifier(ids))
     log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     labels = rng.integers(0, 16, 16)

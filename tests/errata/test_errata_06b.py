@@ -43,7 +43,7 @@ def test_e078_translation_needs_pairs_or_two_collections(letters):
     assert metrics.mse(y_test, model.reconstruct(x_test)) > 0.9 * copying
 
     # with pairs: regression, which asks for them
-    paired = Translator((24, 24, 1), widths=(16,), seed=0)
+    paired = Translator.conv((24, 24, 1), widths=(16,), seed=0)
     with pytest.raises(ValueError, match="y: expected a target"):
         paired.fit(x, verbose=0)
     paired.compile(keras.optimizers.Adam(1e-2), steps_per_execution=STEPS)
@@ -52,7 +52,7 @@ def test_e078_translation_needs_pairs_or_two_collections(letters):
     assert metrics.mse(y_test, paired.translate(x_test)) < 0.5 * copying
 
     # without: two collections of different letters and different sizes
-    unpaired = UnpairedTranslator(
+    unpaired = UnpairedTranslator.conv(
         (24, 24, 1), widths=(4,), critic_widths=(4,), seed=0
     )
     unpaired.compile("sgd", run_eagerly=EAGERLY)

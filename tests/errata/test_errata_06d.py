@@ -37,7 +37,7 @@ def test_e123_a_chosen_token_passes_no_gradient_a_softmax_does():
 
 def test_e025_a_language_model_needs_no_slope_through_its_choice():
     # likelihood: the next token is given, nothing is drawn in training
-    model = LanguageModel(8, 4, 6, "conv", window=2, seed=0)
+    model = LanguageModel.conv(8, 4, 6, window=2, seed=0)
     ids = np.array([[3, 4, 5, 6]] * 8, "int32")
     model.compile("sgd", run_eagerly=EAGERLY)
     before = [w.copy() for w in model.get_weights()]

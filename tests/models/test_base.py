@@ -35,7 +35,7 @@ MODELS = {
     "autoencoder": (lambda: Autoencoder.dense((16,), 2, widths=(4,)), (ROWS,)),
     "vae": (lambda: VAE.dense((16,), 2, widths=(4,)), (ROWS,)),
     "gan": (
-        lambda: gans.WGANGP(
+        lambda: gans.WGANGP.dense(
             (16,), 2, generator_widths=(4,), critic_widths=(4,)
         ),
         (ROWS,),
@@ -48,14 +48,17 @@ MODELS = {
         lambda: recommenders.MultVAE.dense(16, 2, widths=(4,)),
         (np.round(ROWS) + np.eye(8, 16, dtype="float32") > 0,),
     ),
-    "language model": (lambda: text.LanguageModel(9, 4, 4), (IDS,)),
-    "denoiser": (lambda: text.DenoisingText(9, 4), (IDS,)),
+    "language model": (lambda: text.LanguageModel.gru(9, 4, 4), (IDS,)),
+    "denoiser": (lambda: text.DenoisingText.bag(9, 4), (IDS,)),
     "classifier of texts": (
-        lambda: text.TextClassifier(9, 3, embedding_dim=4),
+        lambda: text.TextClassifier.bag(9, 4, num_classes=3),
         (IDS, np.arange(8) % 3),
     ),
-    "word vectors": (lambda: words.SkipGram(9, 4), (PAIRS,)),
-    "mixture": (lambda: NGramMixture(2, 9, window=3, widths=(4,)), (CHANCES,)),
+    "word vectors": (lambda: words.SkipGram.tables(9, 4), (PAIRS,)),
+    "mixture": (
+        lambda: NGramMixture.dense(2, 9, window=3, widths=(4,)),
+        (CHANCES,),
+    ),
     "judge": (
         lambda: Judge.dense((8, 8, 1), 3, widths=(4,), num_features=4),
         (IMAGES, np.arange(8) % 3),

@@ -1,5 +1,6 @@
-"""The games of `utils.gans`: gradients, penalties, contract, errors."""
+"""The games of `models.gans`: gradients, penalties, contract, errors."""
 
+import dataclasses
 import inspect
 import json
 
@@ -7,11 +8,10 @@ import contracts
 import keras
 import numpy as np
 import pytest
-from contracts import EAGERLY, Case
+from contracts import EAGERLY
 from keras import ops
 
-from utils.models import gans
-from utils.models.base import OwnLossModel
+from utils.models.base import CourseModel
 from utils.models.gans import (
     GAN,
     WGANGP,
@@ -43,9 +43,14 @@ GAMES = {
 each_game = pytest.mark.parametrize("game", GAMES)
 
 
-def make(game, **more):
+def make(game, network="dense", **more):
     cls, config = GAMES[game]
-    return cls(**{**SMALL, **config, **more})
+    return getattr(cls, network)(**{**SMALL, **config, **more})
+
+
+def given(game, generator, discriminator, **more):
+    cls, config = GAMES[game]
+    return cls(generator, discriminator, **{**config, **more})
 
 
 def rows(n=8, seed=0):
@@ -53,7 +58,7 @@ def rows(n=8, seed=0):
 
 
 def labels_for(model, n):
-    return None if model.num_classes is None else np.arange(n) % 3
+    return np.arange(n) % 3 if isinstance(model, ConditionalGAN) else None
 
 
 def compiled(model, learning_rate=0.05, **compile_args):
@@ -243,7 +248,7 @@ def test_game_tensorflow_reads_no_weight_that_may_have_moved(game):
     model = make(game)
     model.compile(keras.optimizers.SGD(0.1))
     x = rows(8)
-    if model.num_classes is not None:
+    if isinstance(model, ConditionalGAN):
         x = {"x": x, "labels": np.arange(8, dtype="int32") % 3}
     pairs, without_order = reads_without_order(model, x)
     assert pairs > 30
@@ -343,14 +348,14 @@ def test_gradient_norm_of_linear_critic_is_that_of_its_weights():
     x = ops.convert_to_tensor(rows())
     found = ops.convert_to_numpy(model.squared_gradient_norm(x))
     np.testing.assert_allclose(found, np.full(8, 25.0), rtol=1e-6)
-    penalty = model.penalty(x, ops.zeros((8, 3)), None, True)
+    penalty = model.penalty(x, ops.zeros((8, 3)), True)
     # 3 (‖w‖ − 1)² = 3 · 16, wherever it is measured
     np.testing.assert_allclose(
         ops.convert_to_numpy(penalty), np.full(8, 48.0), rtol=1e-5
     )
     regularised = make("relativistic", critic_widths=(), r1=0.5, r2=0.2)
     regularised.discriminator.set_weights(model.discriminator.get_weights())
-    penalty = regularised.penalty(x, x, None, True)
+    penalty = regularised.penalty(x, x, True)
     np.testing.assert_allclose(
         ops.convert_to_numpy(penalty), np.full(8, 0.35 * 25.0), rtol=1e-5
     )
@@ -375,7 +380,7 @@ def test_gradient_norm_equals_finite_differences():
     )
     found = model.squared_gradient_norm(
         ops.convert_to_tensor(x.astype("float32")),
-        ops.convert_to_tensor(labels),
+        {"labels": ops.convert_to_tensor(labels)},
     )
     np.testing.assert_allclose(ops.convert_to_numpy(found), expected, rtol=1e-4)
 
@@ -384,13 +389,13 @@ def test_gradient_penalty_mixes_each_pair_with_its_own_share():
     model = make("wgan_gp")
     seen = []
 
-    def spy(between, labels=None, training=False):
+    def spy(between, inputs=None, training=False):
         seen.append(ops.convert_to_numpy(between))
         return ops.ones((len(between),))
 
     model.squared_gradient_norm = spy
     real, fake = rows(64, 1), rows(64, 2)
-    model.penalty(*(ops.convert_to_tensor(v) for v in (real, fake)), None, True)
+    model.penalty(*(ops.convert_to_tensor(v) for v in (real, fake)), True)
     shares = (seen[0] - fake) / (real - fake)
     # one share for all entries of a row …
     np.testing.assert_allclose(shares.std(axis=1), 0.0, atol=1e-4)
@@ -412,10 +417,26 @@ def test_flat_critic_has_finite_penalty_gradient():
 # ------------------------------------------------------------- the contract
 
 IMAGE = (8, 8, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A class method, its arguments, and the weights they lead to."""
+
+    name: str
+    build: callable
+    config: dict
+    num_weights: int
+
+    def make(self, **more):
+        keras.utils.set_random_seed(0)  # for the cases without a seed
+        return self.build(**{**self.config, **more})
+
+
 CASES = [
     Case(
         "gan",
-        GAN,
+        GAN.dense,
         {
             "input_shape": (3,),
             "latent_dim": 2,
@@ -425,43 +446,39 @@ CASES = [
             "loss": "least_squares",
             "r1": 0.5,
             "r2": 0.25,
+            "data_range": (-2.0, None),
             "seed": 3,
         },
         num_weights=10,
-        num_generators=1,
     ),
     Case(
         "gan_conv",
-        GAN,
+        GAN.conv,
         {
             "input_shape": IMAGE,
             "latent_dim": 3,
             "generator_widths": (4, 5),
             "critic_widths": (5, 4),
-            "network": "conv",
         },
         num_weights=12,
-        num_generators=1,
     ),
     Case(
         "conditional",
-        ConditionalGAN,
+        ConditionalGAN.conv,
         {
             "input_shape": IMAGE,
             "latent_dim": 3,
             "num_classes": 4,
-            "network": "conv",
             "generator_widths": (4,),
             "critic_widths": (5,),
             "loss": "saturating",
             "seed": 1,
         },
         num_weights=8,
-        num_generators=1,
     ),
     Case(
         "wgan_gp",
-        WGANGP,
+        WGANGP.dense,
         {
             "input_shape": (3,),
             "latent_dim": 2,
@@ -470,11 +487,10 @@ CASES = [
             "critic_widths": (6,),
         },
         num_weights=8,
-        num_generators=1,
     ),
     Case(
         "relativistic",
-        RelativisticGAN,
+        RelativisticGAN.dense,
         {
             "input_shape": (3,),
             "latent_dim": 2,
@@ -483,10 +499,18 @@ CASES = [
             "r2": 1.5,
         },
         num_weights=8,
-        num_generators=1,
     ),
 ]
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+CLASSES = (GAN, ConditionalGAN, WGANGP, RelativisticGAN)
+
+
+def arguments(cls):
+    """Names of the constructor's arguments, and their defaults."""
+    parameters = inspect.signature(cls).parameters.values()
+    return {
+        p.name: p.default for p in parameters if p.kind is not p.VAR_KEYWORD
+    }
 
 
 def case_rows(case, n=12):
@@ -498,6 +522,18 @@ def case_labels(case, n=12):
     return np.arange(n) % 4 if "num_classes" in case.config else None
 
 
+def case_sample(model, case, n, seed):
+    labels = case_labels(case, n)
+    more = {} if labels is None else {"labels": labels}
+    return model.sample(n, seed=seed, **more)
+
+
+def case_scores(model, case, n=12):
+    labels = case_labels(case, n)
+    more = () if labels is None else (labels,)
+    return model.critic_scores(case_rows(case, n), *more)
+
+
 def case_inputs(case, n=12):
     x, labels = case_rows(case, n), case_labels(case, n)
     return x if labels is None else {"x": x, "labels": labels}
@@ -505,24 +541,19 @@ def case_inputs(case, n=12):
 
 @each_case
 def test_gan_config_round_trip(case):
-    contracts.check_config_kept(case)
+    model = case.make()
+    config = contracts.json_form(
+        contracts.check_config_round_trip(model).get_config()
+    )
+    assert set(arguments(type(model))) <= set(config)
+    for name in set(arguments(type(model))) & set(case.config):
+        assert config[name] == contracts.json_form(case.config[name]), name
 
 
 def test_gan_cases_change_every_argument():
-    changed = set().union(*(contracts.changed_arguments(c) for c in CASES))
-    every = set().union(*(contracts.constructor_defaults(c.cls) for c in CASES))
-    # given networks have a test of their own
-    assert (
-        every - changed
-        == {
-            "input_shape",
-            "latent_dim",
-            "num_classes",
-            "generator",
-            "discriminator",
-        }
-        - changed
-    )
+    changed = set().union(*(case.config for case in CASES))
+    for cls in CLASSES:
+        assert set(arguments(cls)) - changed == {"generator", "discriminator"}
 
 
 LOAD_ALL = """
@@ -530,16 +561,17 @@ import pathlib, sys, json
 import numpy as np
 from utils import runtime
 keras = runtime._import_keras()
-from utils import gans  # registers the classes
+from utils.models import gans  # registers the classes
 
 folder = pathlib.Path(sys.argv[1])
 for path in sorted(folder.glob("*.keras")):
     model = keras.saving.load_model(path)
-    conditional = model.num_classes is not None
-    labels = np.arange(12) % 4 if conditional else None
+    conditional = isinstance(model, gans.ConditionalGAN)
+    labels = {"labels": np.arange(12) % 4} if conditional else {}
     x = np.load(folder / f"{path.stem}_x.npy")
-    np.savez(folder / f"{path.stem}.npz", score=model.score(x, labels),
-             sample=model.sample(12, seed=5, labels=labels))
+    np.savez(folder / f"{path.stem}.npz",
+             score=model.critic_scores(x, **labels),
+             sample=model.sample(12, seed=5, **labels))
     (folder / f"{path.stem}.json").write_text(json.dumps(model.get_config()))
 """
 
@@ -552,14 +584,13 @@ def test_gans_trained_saved_loaded_in_new_process(tmp_path, run_python):
         model.save(tmp_path / f"{case.name}.keras")
         np.save(tmp_path / f"{case.name}_x.npy", x)
         expected[case.name] = {
-            "score": model.score(x, labels),
-            "sample": model.sample(12, seed=5, labels=labels),
+            "score": case_scores(model, case),
+            "sample": case_sample(model, case, 12, seed=5),
         }
     run_python(LOAD_ALL, tmp_path, KERAS_BACKEND=BACKEND)
     for case in CASES:
         found = json.loads((tmp_path / f"{case.name}.json").read_text())
-        for name, value in case.config.items():
-            assert found[name] == contracts.json_form(value), name
+        assert found == contracts.json_form(case.make().get_config())
         with np.load(tmp_path / f"{case.name}.npz") as loaded:
             contracts.assert_same_outputs(dict(loaded), expected[case.name])
 
@@ -586,7 +617,7 @@ def test_gan_counts_weights_and_seed_generators(case):
     model = case.make()
     assert len(model.weights) == case.num_weights
     assert len(model.trainable_weights) == case.num_weights
-    assert contracts.num_seed_generators(model) == case.num_generators
+    assert contracts.num_seed_generators(model) == 1
 
 
 @each_case
@@ -622,7 +653,7 @@ def test_gan_predict_evaluate_and_history(case):
         outputs["fake_scores"], outputs["generator_scores"], rtol=1e-5
     )
     np.testing.assert_allclose(
-        outputs["real_scores"], model.score(x, labels), rtol=1e-4, atol=1e-6
+        outputs["real_scores"], case_scores(model, case), rtol=1e-4, atol=1e-6
     )
 
 
@@ -633,7 +664,7 @@ def test_gan_same_seed_same_run(case):
     for _ in range(2):
         model = compiled(case.make(seed=7))
         model.fit(x, labels, batch_size=6, shuffle=False, verbose=0)
-        runs.append(model.sample(4, seed=1, labels=case_labels(case, 4)))
+        runs.append(case_sample(model, case, 4, seed=1))
     np.testing.assert_allclose(*runs, rtol=1e-5, atol=1e-6)
 
 
@@ -679,7 +710,7 @@ def test_gan_mixed_precision_keeps_float32_weights_and_losses(case):
     history = model.fit(x, labels, batch_size=12, verbose=0).history
     assert np.isfinite(history["loss"]).all()
     assert {weight.dtype for weight in model.weights} == {"float32"}
-    sample = model.sample(4, seed=0, labels=case_labels(case, 4))
+    sample = case_sample(model, case, 4, seed=0)
     assert sample.dtype == np.float32
 
 
@@ -704,7 +735,7 @@ def test_conditional_sample_follows_its_labels():
     np.testing.assert_array_equal(model.generate(z, [1, 0])[0], one)
 
 
-def test_conditional_score_reads_the_column_of_the_label():
+def test_conditional_critic_reads_the_column_of_the_label():
     model = make("conditional")
     x = rows(4)
     w1, b1, w2, b2 = model.discriminator.get_weights()
@@ -712,7 +743,7 @@ def test_conditional_score_reads_the_column_of_the_label():
     scores = np.where(hidden > 0, hidden, 0.2 * hidden) @ w2 + b2
     labels = np.array([2, 0, 1, 2])
     np.testing.assert_allclose(
-        model.score(x, labels), scores[np.arange(4), labels], rtol=1e-4
+        model.critic_scores(x, labels), scores[np.arange(4), labels], rtol=1e-4
     )
 
 
@@ -733,15 +764,9 @@ def own_networks(shape=(3,), outputs=()):
 
 def test_given_networks_train_save_and_load(tmp_path):
     generator, discriminator = own_networks()
-    model = GAN(
-        (3,),
-        2,
-        output="linear",
-        generator=generator,
-        discriminator=discriminator,
-        r1=0.5,
-    )
+    model = GAN(generator, discriminator, r1=0.5)
     assert model.generator is generator
+    assert (model.event_shape, model.latent_dim) == ((3,), 2)
     state = arrays(discriminator.non_trainable_variables)
     compiled(model).fit(rows(), batch_size=4, epochs=2, verbose=0)
     moved = [
@@ -754,7 +779,7 @@ def test_given_networks_train_save_and_load(tmp_path):
     model.save(tmp_path / "own.keras")
     loaded = keras.saving.load_model(tmp_path / "own.keras")
     np.testing.assert_allclose(
-        loaded.score(rows()), model.score(rows()), rtol=1e-5
+        loaded.critic_scores(rows()), model.critic_scores(rows()), rtol=1e-5
     )
     np.testing.assert_allclose(
         loaded.sample(5, seed=0), model.sample(5, seed=0), rtol=1e-5
@@ -764,15 +789,56 @@ def test_given_networks_train_save_and_load(tmp_path):
 def test_given_networks_whose_shapes_do_not_meet():
     generator, discriminator = own_networks()
     wide = networks.generator(2, (4,), (4,), seed=0)
-    with pytest.raises(ValueError, match=r"generator: .*\(None, 3\); .*4"):
-        GAN((3,), 2, output="linear", generator=wide)
-    with pytest.raises(ValueError, match="generator: .*z"):
-        GAN((3,), 5, output="linear", generator=generator)
-    with pytest.raises(ValueError, match="discriminator: .*x"):
-        GAN((4,), 2, output="linear", discriminator=discriminator)
+    with pytest.raises(
+        ValueError, match=r"discriminator: .*\(4,\), what the gen.*\(3,\)"
+    ):
+        GAN(wide, discriminator)
     _, column = own_networks(outputs=(1,))
     with pytest.raises(ValueError, match=r"discriminator: .*\(None, 1\)"):
-        GAN((3,), 2, output="linear", discriminator=column)
+        GAN(generator, column)
+    image = keras.Sequential([keras.Input((2, 2)), keras.layers.Flatten()])
+    with pytest.raises(ValueError, match=r"generator: expected noise.*2, 2"):
+        GAN(image, discriminator)
+    with pytest.raises(ValueError, match="generator: expected a Keras model"):
+        GAN(None, discriminator)
+    endless = keras.Sequential([keras.Input((2,)), AnyLength()])
+    with pytest.raises(ValueError, match="generator: .*known shape"):
+        GAN(endless, discriminator)
+
+
+class AnyLength(keras.layers.Layer):
+    """Examples of a length that is not known beforehand."""
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], None)
+
+    def call(self, inputs):
+        return inputs
+
+
+@pytest.mark.parametrize("last", ["sigmoid", "softmax", "hard_sigmoid"])
+@pytest.mark.parametrize("cls", [GAN, WGANGP, RelativisticGAN])
+def test_critic_that_ends_in_probabilities_is_refused(cls, last):
+    generator, _ = own_networks()
+    critic = keras.Sequential(
+        [
+            keras.Input((3,)),
+            keras.layers.Dense(1, last),
+            keras.layers.Reshape(()),
+        ]
+    )
+    with pytest.raises(ValueError, match=f"discriminator: .*in a {last}"):
+        cls(generator, critic)
+
+
+def test_critic_of_images_of_any_size_fits():
+    generator = networks.generator(2, (4, 4, 1), seed=0)
+    image = keras.Input((None, None, 1))
+    pooled = keras.layers.GlobalAveragePooling2D()(image)
+    score = keras.layers.Reshape(())(keras.layers.Dense(1)(pooled))
+    model = GAN(generator, keras.Model(image, score))
+    assert model.event_shape == (4, 4, 1)
+    assert model.critic_scores(model.sample(2, seed=0)).shape == (2,)
 
 
 # ------------------------------------------------------------- small print
@@ -793,13 +859,8 @@ def spied(cls, **more):
     noise, x = keras.Input((2,)), keras.Input((3,))
     scores = keras.layers.Dense(1)(Spy(name="D")(x))
     model = cls(
-        (3,),
-        2,
-        output="linear",
-        generator=keras.Model(
-            noise, keras.layers.Dense(3)(Spy(name="G")(noise))
-        ),
-        discriminator=keras.Model(x, keras.layers.Reshape(())(scores)),
+        keras.Model(noise, keras.layers.Dense(3)(Spy(name="G")(noise))),
+        keras.Model(x, keras.layers.Reshape(())(scores)),
         seed=0,
         **more,
     )
@@ -879,7 +940,7 @@ def test_penalty_of_slope_two_by_hand():
     model = make("wgan_gp", r1=0.7)
     model.squared_gradient_norm = lambda *arguments: ops.full((8,), 4.0)
     x = ops.convert_to_tensor(rows())
-    found = ops.convert_to_numpy(model.penalty(x, x, None, True))
+    found = ops.convert_to_numpy(model.penalty(x, x, True))
     # λ (2 − 1)² + (γ/2) 2²
     np.testing.assert_allclose(found, 3.0 + 0.35 * 4.0, rtol=1e-5)
     tracked = number(model.gradient_penalty_tracker.result())
@@ -887,7 +948,7 @@ def test_penalty_of_slope_two_by_hand():
 
 
 def test_losses_of_layers_are_added_in_the_loss_own_precision():
-    class Two(OwnLossModel):
+    class Two(CourseModel):
         losses = property(
             lambda self: [ops.convert_to_tensor(v) for v in (0.25, 0.5)]
         )
@@ -898,33 +959,42 @@ def test_losses_of_layers_are_added_in_the_loss_own_precision():
 
 
 def test_defaults_of_the_games():
-    def defaults(cls):
-        parameters = inspect.signature(cls.__init__).parameters
-        return {
-            name: parameter.default
-            for name, parameter in parameters.items()
-            if parameter.default is not parameter.empty
-        }
-
-    assert defaults(GAN) == {
-        "generator_widths": (128,),
-        "critic_widths": (128,),
-        "network": "dense",
-        "output": "sigmoid",
+    empty = inspect.Parameter.empty
+    players = {"generator": empty, "discriminator": empty}
+    rest = {"r1": 0.0, "r2": 0.0, "data_range": None, "seed": None}
+    assert arguments(GAN) == {**players, "loss": "non_saturating", **rest}
+    assert arguments(ConditionalGAN) == {
+        **players,
+        "num_classes": empty,
         "loss": "non_saturating",
-        "r1": 0.0,
-        "r2": 0.0,
-        "generator": None,
-        "discriminator": None,
-        "seed": None,
+        **rest,
     }
-    assert defaults(ConditionalGAN) == {}
-    assert defaults(WGANGP) == {"gradient_penalty": 10.0}
-    assert defaults(RelativisticGAN) == {"r1": 0.1, "r2": 0.1}
-    assert ConditionalGAN((3,), 2, 2).num_classes == 2
-    assert WGANGP((3,), 2, gradient_penalty=0.5).gradient_penalty == 0.5
+    assert arguments(WGANGP) == {**players, "gradient_penalty": 10.0, **rest}
+    assert arguments(RelativisticGAN) == {
+        **players,
+        **rest,
+        "r1": 0.1,
+        "r2": 0.1,
+    }
+    assert make("conditional").num_classes == 3
+    assert make("wgan_gp").gradient_penalty == 3.0
     fixed = inspect.signature(pure_scores).parameters["fixed_weights"]
     assert fixed.default is False
+
+
+def test_compile_does_not_change_the_name_of_the_game():
+    model = make("least_squares")
+    model.compile("sgd", loss="mse")
+    model.compile("sgd")
+    assert model.loss == model.get_config()["loss"] == "least_squares"
+    model.fit(rows(), verbose=0)
+
+
+@each_game
+def test_variants_only_add(game):
+    cls, _ = GAMES[game]
+    own = [c for c in cls.__mro__ if c.__module__.startswith("utils")]
+    assert own[-2:] == [GAN, CourseModel] and len(own) <= 3
 
 
 def test_output_decides_activation_and_range():
@@ -937,12 +1007,32 @@ def test_output_decides_activation_and_range():
         model = make("saturating", output=output)
         assert model.built is True
         assert model.generator.layers[-1].activation is activation
+        assert networks.last_activation(model.generator) == output
         if output == "linear":
-            assert model.score(x).shape == (8,)
+            assert model.critic_scores(x).shape == (8,)
             continue
         for sign in (1, -1):
             with pytest.raises(ValueError, match="x: expected values in"):
-                model.score(np.full((2, 3), 1.5 * sign))
+                model.critic_scores(np.full((2, 3), 1.5 * sign))
+
+
+def test_range_of_the_data_follows_the_generator_or_the_user():
+    def range_of(*layers, **more):
+        generator = keras.Sequential([keras.Input((2,)), *layers])
+        shape = generator.output_shape[1:]
+        return GAN(generator, networks.critic(shape), **more).data_range
+
+    dense, reshape = keras.layers.Dense, keras.layers.Reshape
+    assert range_of(dense(4, "sigmoid"), reshape((2, 2))) == (0.0, 1.0)
+    assert range_of(dense(4), keras.layers.Activation("tanh")) == (-1.0, 1.0)
+    assert range_of(dense(4, "relu")) == (None, None)
+    scaled = (dense(4, "sigmoid"), keras.layers.Rescaling(255.0))
+    assert range_of(*scaled) == (None, None)
+    assert range_of(*scaled, data_range=[0, 255]) == (0.0, 255.0)
+    assert range_of(dense(4, "tanh"), data_range=(None, None)) == (None, None)
+    for wrong in ((1, 0), (0,), "unit", (0, float("nan")), 1.0):
+        with pytest.raises(ValueError, match="data_range"):
+            range_of(dense(4), data_range=wrong)
 
 
 def leaves(model):
@@ -955,7 +1045,7 @@ def leaves(model):
 def test_players_are_built_alike_by_seed_kind_and_precision(game, network):
     def built(seed, dtype="mixed_bfloat16"):
         return make(
-            game, input_shape=(8, 8, 1), network=network, seed=seed, dtype=dtype
+            game, network, input_shape=(8, 8, 1), seed=seed, dtype=dtype
         )
 
     model, same, other = built(1), built(1), built(2)
@@ -978,23 +1068,43 @@ def test_players_are_built_alike_by_seed_kind_and_precision(game, network):
 
 
 def test_conditional_takes_networks_of_two_inputs():
-    twin = make("conditional")
-    model = make(
-        "conditional",
-        generator=twin.generator,
-        discriminator=twin.discriminator,
-    )
-    config = model.get_config()
-    assert isinstance(config["generator"], dict)
-    assert isinstance(config["discriminator"], dict)
-    assert make("conditional").get_config()["generator"] is None
-    again = ConditionalGAN.from_config(config)
+    twin, plain = make("conditional"), make("non_saturating")
+    model = given("conditional", twin.generator, twin.discriminator)
+    again = ConditionalGAN.from_config(model.get_config())
     assert again.generator is not twin.generator
-    with pytest.raises(ValueError, match="generator: expected a model from z"):
-        make("conditional", generator=make("non_saturating").generator)
-    labels = twin._check_labels([0, 2], "labels", 2)
-    assert labels.dtype == np.int32
-    assert model.score(rows(1), [2]).shape == (1,)
+    assert again.num_classes == 3
+    with pytest.raises(
+        ValueError, match=r"generator: .*\['labels', 'z'\]; received no dict"
+    ):
+        given("conditional", plain.generator, twin.discriminator)
+    with pytest.raises(
+        ValueError, match=r"discriminator: .*; received \['labels', 'z'\]"
+    ):
+        given("conditional", twin.generator, twin.generator)
+    with pytest.raises(ValueError, match="generator: .*one input, z"):
+        given("saturating", twin.generator, plain.discriminator)
+    assert twin.check_labels([0, 2], 2).dtype == np.int32
+    assert model.critic_scores(rows(1), [2]).shape == (1,)
+
+
+def test_labels_mean_the_same_beside_the_rows_and_in_a_dict():
+    x, labels = rows(8), np.arange(8) % 3
+    pairs = [(x[i : i + 4], labels[i : i + 4]) for i in (0, 4)]
+    ends = []
+    for data in ((x, labels), ({"x": x, "labels": labels},), (iter(pairs),)):
+        model = compiled(make("conditional"))
+        lazy = hasattr(data[0], "__next__")
+        size = {"batch_size": 4, "shuffle": False}
+        size = {"steps_per_epoch": 2} if lazy else size
+        model.fit(*data, verbose=0, **size)
+        ends.append(model.get_weights())
+    for other in ends[1:]:
+        for a, b in zip(ends[0], other, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="y: expected none beside a dict"):
+        model.fit({"x": x, "labels": labels}, labels)
+    with pytest.raises(ValueError, match="x: expected a dict of x and labels"):
+        model.predict(x, verbose=0)
 
 
 def test_sample_decodes_numpys_own_draws():
@@ -1009,9 +1119,9 @@ def test_validation_split_is_taken_off_before_rows_are_counted():
         rows(12), batch_size=4, validation_split=0.5, verbose=0
     ).history
     assert "val_generator_loss" in history
-    with pytest.raises(ValueError, match="no batch of one row from 5 rows"):
+    with pytest.raises(ValueError, match="fewer than 2 rows from 5 rows"):
         model.fit(rows(10), batch_size=4, validation_split=0.5, verbose=0)
-    with pytest.raises(ValueError, match="no batch of one row from 33 rows"):
+    with pytest.raises(ValueError, match="fewer than 2 rows from 33 rows"):
         model.fit(rows(33), verbose=0)  # Keras's 32 rows a batch
     model.fit(rows(2), batch_size=2, validation_data=rows(2), verbose=0)
 
@@ -1021,19 +1131,16 @@ def test_training_refuses_what_it_would_not_use():
     with pytest.raises(ValueError, match="compile"):
         model.fit(rows(), verbose=0)
     model.compile("sgd", loss="mse")
-    with pytest.raises(ValueError, match="WGANGP has its own, one for each"):
+    with pytest.raises(ValueError, match="WGANGP has its own; .*mse"):
         model.fit(rows(), verbose=0)
-    with pytest.raises(ValueError, match=r"the model has its own; .*mse"):
-        model.refuse_loss()
-    with pytest.raises(ValueError, match="sample_weight: expected none in an"):
+    model.compile("sgd")
+    with pytest.raises(ValueError, match="sample_weight: .*WGANGP"):
         model.evaluate(rows(), sample_weight=np.ones(8), verbose=0)
-    for wrong, place in (
-        ((rows()[:, :2],), 0),
-        ((rows(), np.zeros(8, int)), 1),
+    for wrong, name in (
+        ((rows()[:, :2],), "validation_data"),
+        ((rows(), np.zeros(8, int)), "y"),
     ):
-        with pytest.raises(
-            ValueError, match=rf"validation_data\[{place}\]: expected"
-        ):
+        with pytest.raises(ValueError, match=f"{name}: expected"):
             compiled(make("saturating")).fit(
                 rows(), validation_data=wrong, verbose=0
             )
@@ -1049,7 +1156,6 @@ def test_training_refuses_what_it_would_not_use():
         ({"latent_dim": 0}, "latent_dim"),
         ({"generator_widths": 8}, "generator_widths"),
         ({"critic_widths": (0,)}, r"critic_widths\[0\]"),
-        ({"network": "transformer"}, "network"),
         ({"output": "normal"}, "output: expected one of"),
         ({"loss": "hinge"}, "loss: expected one of"),
         ({"r1": -1.0}, "r1"),
@@ -1060,17 +1166,19 @@ def test_training_refuses_what_it_would_not_use():
 )
 def test_gan_bad_hyperparameter_named(change, match):
     with pytest.raises(ValueError, match=match):
-        GAN(**{**SMALL, **change})
+        GAN.dense(**{**SMALL, **change})
 
 
 def test_other_games_bad_hyperparameter_named():
     with pytest.raises(ValueError, match="num_classes"):
-        ConditionalGAN((3,), 2, 1)
+        ConditionalGAN.dense((3,), 2, 1)
     with pytest.raises(ValueError, match="gradient_penalty"):
-        WGANGP((3,), 2, gradient_penalty=-1)
+        WGANGP.dense((3,), 2, gradient_penalty=-1)
+    with pytest.raises(ValueError, match="generator_widths: .*one stage"):
+        GAN.conv((8, 8, 1), 2, generator_widths=())
     for cls in (WGANGP, RelativisticGAN):
-        with pytest.raises(ValueError, match="loss: expected none"):
-            cls((3,), 2, loss="saturating")
+        with pytest.raises(TypeError, match="loss"):
+            cls.dense((3,), 2, loss="saturating")
 
 
 GOOD = np.random.default_rng(0).random((6, 3), "float32")
@@ -1083,16 +1191,16 @@ GOOD = np.random.default_rng(0).random((6, 3), "float32")
         (GOOD - 1, {}, r"x: expected values in \[0, 1\]"),
         (GOOD[:, :2], {}, r"x: expected shape \(n, 3\)"),
         (np.full((6, 3), np.nan), {}, "NaN"),
-        (GOOD[:1], {}, "at least 2 rows"),
+        (GOOD[:1], {}, "x: expected at least 2 rows; received 1"),
         (GOOD, {"batch_size": 1}, "batch_size: expected an integer ≥ 2"),
-        (GOOD, {"batch_size": 5}, "no batch of one row from 6"),
+        (GOOD, {"batch_size": 5}, "no batch of fewer than 2 rows from 6"),
         (GOOD, {"y": np.zeros(6, int)}, "y: expected none"),
         (GOOD, {"sample_weight": np.ones(6)}, "sample_weight"),
         (GOOD, {"validation_data": 2 * GOOD}, "validation_data"),
     ],
 )
 def test_gan_bad_data_named_before_any_step(x, fit, match):
-    model = GAN((3,), 2, seed=0)
+    model = GAN.dense((3,), 2, seed=0)
     model.compile("sgd")
     with pytest.raises(ValueError, match=match):
         model.fit(x, verbose=0, **fit)
@@ -1111,7 +1219,7 @@ def test_gan_bad_data_named_before_any_step(x, fit, match):
     ],
 )
 def test_conditional_bad_labels_named_before_any_step(y, match):
-    model = ConditionalGAN((3,), 2, 3, seed=0)
+    model = ConditionalGAN.dense((3,), 2, 3, seed=0)
     model.compile("sgd")
     with pytest.raises(ValueError, match=match):
         model.fit(GOOD, y, verbose=0)
@@ -1122,18 +1230,20 @@ def test_verbs_bad_arguments_named():
     plain, conditional = make("saturating"), make("conditional")
     with pytest.raises(ValueError, match="n: expected an integer"):
         plain.sample(0)
-    with pytest.raises(ValueError, match="labels: expected none"):
+    with pytest.raises(TypeError, match="labels"):
         plain.sample(2, labels=[0, 1])
-    with pytest.raises(ValueError, match="labels: expected 2 integer labels"):
+    with pytest.raises(TypeError, match="labels"):
         conditional.sample(2)
+    with pytest.raises(ValueError, match="labels: expected 2 integer labels"):
+        conditional.sample(2, labels=None)
     with pytest.raises(ValueError, match="labels: expected labels from 0 to 2"):
         conditional.sample(2, labels=[0, 3])
     with pytest.raises(ValueError, match=r"z: expected shape \(n, 2\)"):
         plain.generate(np.zeros((3, 4)))
     with pytest.raises(ValueError, match=r"x: expected shape \(n, 3\)"):
-        plain.score(np.zeros((3, 4)))
+        plain.critic_scores(np.zeros((3, 4)))
     with pytest.raises(ValueError, match="labels: expected 3 labels"):
-        conditional.score(np.zeros((3, 3)), [0, 1])
+        conditional.critic_scores(np.zeros((3, 3)), [0, 1])
 
 
 def test_compile_with_loss_refused():
@@ -1146,7 +1256,7 @@ def test_compile_with_loss_refused():
 
 
 def test_no_train_step_is_overridden():
-    for name in gans.__all__:
-        for ancestor in getattr(gans, name).__mro__:
+    for cls in CLASSES:
+        for ancestor in cls.__mro__:
             if ancestor.__module__.startswith("utils"):
                 assert "train_step" not in vars(ancestor)

@@ -4,6 +4,7 @@ import contracts
 import keras
 import numpy as np
 import pytest
+import scipy.sparse
 from contracts import EAGERLY, Case
 from keras import ops
 
@@ -29,6 +30,7 @@ CASES = [
             "seed": 4,
         },
         num_weights=3,
+        builder="tables",
     ),
     Case(
         "autorec",
@@ -161,7 +163,8 @@ def test_multinomial_nll_hand_computed():
 def test_cases_move_every_constructor_argument_off_its_default():
     for case in CASES:
         parameters = set(contracts.constructor_defaults(case.cls))
-        own = parameters & set(case.make().get_config()) - {"name", "dtype"}
+        own = parameters & set(case.make().get_config())
+        own -= {"name", "dtype", "user_table", "item_table"}
         assert own <= contracts.changed_arguments(case), case.name
 
 
@@ -249,7 +252,7 @@ def test_model_evaluate_same_number_at_any_batch_size(case, ratings, feedback):
 
 
 def test_factorisation_rating_and_loss_hand_computed():
-    model = MatrixFactorization(2, 2, 1, penalty=0.5, offset=3.0)
+    model = MatrixFactorization.tables(2, 2, 1, penalty=0.5, offset=3.0)
     # last column: biases
     model.user_table.embeddings.assign([[1.0, 0.1], [2.0, -0.1]])
     model.item_table.embeddings.assign([[0.5, 0.2], [-1.0, 0.0]])
@@ -273,7 +276,7 @@ def test_factorisation_beats_biases_on_hidden_ratings():
     errors = {}
     for width in (0, 4):
         keras.utils.set_random_seed(0)
-        model = MatrixFactorization(
+        model = MatrixFactorization.tables(
             120, 60, width, penalty=0.05, offset=values.mean(), seed=0
         )
         model.compile(keras.optimizers.Adam(0.03), steps_per_execution=STEPS)
@@ -300,6 +303,63 @@ def test_factorisation_wrong_pairs_are_named(pairs, y, match):
     model.compile("adam")
     with pytest.raises(ValueError, match=match):
         model.fit(np.array(pairs), y, verbose=0)
+
+
+def test_factorisation_weights_train_as_repeated_pairs_do(ratings):
+    pairs, values = (part[:12] for part in ratings.pairs())
+    contracts.check_zero_weights_move_nothing(CASES[0].make(), pairs, values)
+    contracts.check_weights_are_repetitions(CASES[0].make, pairs, values)
+
+
+@pytest.mark.parametrize("kind", ["csr_matrix", "coo_array", "csc_array"])
+def test_factorisation_takes_a_sparse_matrix_of_ratings(kind, ratings):
+    matrix = getattr(scipy.sparse, kind)(
+        np.where(ratings.observed, ratings.values, 0)
+    )
+    losses = []
+    for arguments in ((matrix,), ratings.pairs()):
+        model = CASES[0].make()
+        model.compile("sgd", run_eagerly=EAGERLY)
+        model.fit(
+            *arguments,
+            validation_data=arguments[0] if len(arguments) == 1 else arguments,
+            batch_size=matrix.nnz,
+            verbose=0,
+        )
+        logs = model.evaluate(*arguments, verbose=0, return_dict=True)
+        losses.append(list(logs.values()))
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+def test_factorisation_sparse_matrix_that_does_not_fit_is_named():
+    model = CASES[0].make()
+    model.compile("sgd")
+    matrix = scipy.sparse.eye_array(30, 12).tocsr()
+    with pytest.raises(ValueError, match=r"\(30, 12\).*\(12, 30\)"):
+        model.fit(matrix.T, verbose=0)
+    with pytest.raises(ValueError, match="y: expected none beside a matrix"):
+        model.fit(matrix, np.ones(12), verbose=0)
+
+
+def test_factorisation_tables_of_ones_own(ratings):
+    def table(rows, width):
+        return keras.layers.Embedding(rows, width)
+
+    model = MatrixFactorization(table(30, 4), table(12, 4), offset=2.0)
+    assert (model.num_users, model.num_items, model.latent_dim) == (30, 12, 3)
+    model.compile(keras.optimizers.Adam(0.05), run_eagerly=EAGERLY)
+    history = model.fit(*ratings.pairs(), epochs=3, verbose=0).history
+    assert history["mse"][-1] < history["mse"][0]
+    with pytest.raises(ValueError, match="item_table.*width 4.*received 5"):
+        MatrixFactorization(table(30, 4), table(12, 5))
+    with pytest.raises(ValueError, match="user_table.*Embedding.*Dense"):
+        MatrixFactorization(keras.layers.Dense(4), table(12, 4))
+
+
+def test_factorisation_remake_with_another_seed_is_as_made_with_it():
+    again, other = CASES[0].make().remake(seed=9), CASES[0].make(seed=9)
+    assert all(map(np.array_equal, again.get_weights(), other.get_weights()))
+    assert again.penalty == 0.3
 
 
 def test_factorisation_takes_validation_pairs(ratings):
@@ -532,9 +592,13 @@ def test_multvae_wrong_rows_are_named(feedback, row, match):
         (MultVAE, {"num_items": 9, "beta": -1.0}, "beta"),
         (AutoRec, {"num_columns": 9, "penalty": -1.0}, "penalty"),
         (AutoRec, {"num_columns": 9, "latent_dim": 0}, "latent_dim"),
-        (MatrixFactorization, {"num_users": 0, "num_items": 3}, "num_users"),
         (
-            MatrixFactorization,
+            MatrixFactorization.tables,
+            {"num_users": 0, "num_items": 3},
+            "num_users",
+        ),
+        (
+            MatrixFactorization.tables,
             {"num_users": 3, "num_items": 3, "offset": np.nan},
             "offset",
         ),

@@ -1,5 +1,7 @@
 """Models of texts: contract, padding, losses by hand, transfer, errors."""
 
+import inspect
+
 import contracts
 import keras
 import numpy as np
@@ -22,20 +24,23 @@ CASES = [
         {"vocabulary_size": SIZE, "embedding_dim": 5, "rate": 0.2, "seed": 3},
         num_weights=3,
         num_generators=1,
+        builder="bag",
     ),
     Case(
         "denoiser_gru",
         DenoisingText,
-        {"vocabulary_size": SIZE, "units": 6, "trunk": "gru"},
+        {"vocabulary_size": SIZE, "units": 6},
         num_weights=6,
         num_generators=2,  # the GRU has one for its dropout
+        builder="gru",
     ),
     Case(
         "denoiser_conv",
         DenoisingText,
-        {"vocabulary_size": SIZE, "trunk": "conv", "window": 3},
+        {"vocabulary_size": SIZE, "window": 3},
         num_weights=7,
         num_generators=1,
+        builder="conv",
     ),
     Case(
         "language_gru",
@@ -43,12 +48,14 @@ CASES = [
         {"vocabulary_size": SIZE, "embedding_dim": 4, "units": 6, "seed": 1},
         num_weights=6,
         num_generators=1,
+        builder="gru",
     ),
     Case(
         "language_conv",
         LanguageModel,
-        {"vocabulary_size": SIZE, "trunk": "conv", "window": 4, "units": 5},
+        {"vocabulary_size": SIZE, "window": 4, "units": 5},
         num_weights=7,
+        builder="conv",
     ),
     Case(
         "classifier_bag",
@@ -60,29 +67,22 @@ CASES = [
             "seed": 2,
         },
         num_weights=3,
+        builder="bag",
     ),
     Case(
         "classifier_gru",
         TextClassifier,
-        {
-            "vocabulary_size": SIZE,
-            "num_classes": 4,
-            "units": 5,
-            "trunk": "gru",
-        },
+        {"vocabulary_size": SIZE, "num_classes": 4, "units": 5},
         num_weights=6,
         num_generators=1,
+        builder="gru",
     ),
     Case(
         "classifier_conv",
         TextClassifier,
-        {
-            "vocabulary_size": SIZE,
-            "num_classes": 2,
-            "trunk": "conv",
-            "window": 3,
-        },
+        {"vocabulary_size": SIZE, "num_classes": 2, "window": 3},
         num_weights=7,
+        builder="conv",
     ),
 ]
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -123,7 +123,9 @@ def test_cases_move_every_argument():
         for case in CASES:
             if case.cls is cls:
                 moved |= contracts.changed_arguments(case)
-        assert moved == set(contracts.constructor_defaults(cls))
+        given = set(inspect.signature(cls.__init__).parameters)
+        # head and trunk: see the test of networks of one's own
+        assert moved >= given - {"self", "trunk", "head", "kwargs"}
 
 
 @each_case
@@ -180,6 +182,118 @@ def test_classifier_fit_evaluate_predict_agree():
     assert np.isclose(found["loss"], by_hand, rtol=1e-4)
 
 
+# ------------------------------------------------------- networks of one's own
+
+
+def own_trunk(units=6, rows=SIZE):
+    """Word vectors and a dense layer, as a Keras user writes them."""
+    return keras.Sequential(
+        [
+            keras.Input((None,), dtype="int32"),
+            keras.layers.Embedding(rows, 4),
+            keras.layers.Dense(units, "tanh"),
+            keras.layers.Dropout(0.5),
+        ]
+    )
+
+
+def own_head(outputs, *shape):
+    return keras.Sequential(
+        [
+            keras.Input(shape),
+            keras.layers.Dense(7, "relu"),
+            keras.layers.Dense(outputs),
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: DenoisingText(own_trunk(), SIZE, head=own_head(SIZE, 6)),
+        lambda: LanguageModel(own_trunk(), SIZE, head=own_head(SIZE, None, 6)),
+        lambda: TextClassifier(own_trunk(), SIZE, 3, head=own_head(3, 6)),
+        lambda: TextClassifier(
+            own_trunk(), SIZE, 3, head=keras.layers.Dense(3)
+        ),
+    ],
+)
+def test_networks_of_ones_own_train_and_are_saved(make, tmp_path):
+    model, ids = make(), some_ids()
+    y = np.arange(len(ids)) % 3 if isinstance(model, TextClassifier) else None
+    model.compile(keras.optimizers.Adam(0.1), run_eagerly=EAGERLY)
+    losses = model.fit(ids, y, epochs=5, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    contracts.assert_same_outputs(
+        contracts.numpy_tree(model(ids)), contracts.numpy_tree(again(ids))
+    )
+    assert contracts.json_form(again.get_config()) == contracts.json_form(
+        model.get_config()
+    )
+
+
+def test_trunk_of_ones_own_has_its_dropout_while_training():
+    model, ids = DenoisingText(own_trunk(), SIZE, rate=0.0), some_ids()
+    still = [model(ids, training=False)["code"] for _ in range(2)]
+    moving = [model(ids, training=True)["code"] for _ in range(2)]
+    still, moving = (
+        list(map(ops.convert_to_numpy, c)) for c in (still, moving)
+    )
+    assert np.array_equal(*still) and not np.array_equal(*moving)
+
+
+def two_ways():
+    ids = keras.Input((None,), dtype="int32")
+    vectors = keras.layers.Embedding(SIZE, 4)(ids)
+    gru = keras.layers.GRU(3, return_sequences=True)
+    return keras.Model(ids, keras.layers.Bidirectional(gru)(vectors))
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: LanguageModel(two_ways(), SIZE), "trunk.*reads ahead"),
+        (lambda: DenoisingText(own_trunk(rows=9), SIZE), "12 rows.*9 rows"),
+        (lambda: DenoisingText("gru", SIZE), "trunk: expected a Keras model"),
+        (
+            lambda: DenoisingText(own_head(3, 6), SIZE),
+            r"\(None,\), to states.*received \(6,\) to \(3,\)",
+        ),
+        (
+            lambda: TextClassifier(own_trunk(), SIZE, 3, head=own_head(4, 6)),
+            r"head.*\(None, 6\) to \(None, 3\).*one to \(None, 4\)",
+        ),
+        (
+            lambda: TextClassifier(own_trunk(), SIZE, 3, head=own_head(3, 5)),
+            r"head.*\(None, 6\) to \(None, 3\)",
+        ),
+        (
+            lambda: TextClassifier(own_trunk(), SIZE, 3, head="linear"),
+            "head: expected a Keras layer; received str",
+        ),
+    ],
+)
+def test_networks_that_do_not_fit_are_refused(make, match):
+    with pytest.raises(ValueError, match=match):
+        make()
+
+
+def test_denoiser_may_read_both_ways():
+    assert DenoisingText(two_ways(), SIZE).encode(some_ids(3)).shape == (3, 6)
+
+
+@pytest.mark.parametrize("builder", ["bag", "conv", "gru"])
+def test_remake_with_another_seed_is_as_made_with_it(builder):
+    make = getattr(LanguageModel, builder)
+    again = make(SIZE, 4, seed=1).remake(seed=2)
+    for one, other in zip(
+        again.get_weights(), make(SIZE, 4, seed=2).get_weights(), strict=True
+    ):
+        assert np.array_equal(one, other)
+
+
 # ------------------------------------------------------------------- padding
 
 
@@ -193,7 +307,7 @@ def test_model_more_padding_changes_nothing(case):
     if case.cls is TextClassifier:
         first, second = model.classify(ids), model.classify(longer)
     else:
-        first, second = model.score(ids), model.score(longer)
+        first, second = model.example_losses(ids), model.example_losses(longer)
     np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-6)
 
 
@@ -210,7 +324,7 @@ def test_loss_more_padding_changes_nothing(case):
 
 @pytest.mark.parametrize("trunk", ["conv", "gru"])
 def test_language_model_sees_the_past_alone(trunk):
-    model = LanguageModel(SIZE, 4, 6, trunk, window=3, seed=0)
+    model = getattr(LanguageModel, trunk)(SIZE, 4, 6, seed=0)
     ids = some_ids(4)[:, :6]
     ids[ids == 0] = 5
     changed = ids.copy()
@@ -223,7 +337,7 @@ def test_language_model_sees_the_past_alone(trunk):
 
 
 def test_convolution_forgets_what_left_its_window():
-    model = LanguageModel(SIZE, 4, 6, "conv", window=2, seed=0)
+    model = LanguageModel.conv(SIZE, 4, 6, window=2, seed=0)
     ids = np.full((1, 6), 5, "int32")
     other = ids.copy()
     other[0, 0] = 7
@@ -235,7 +349,7 @@ def test_convolution_forgets_what_left_its_window():
 
 
 def test_denoiser_ignores_the_order_of_a_bag():
-    model = DenoisingText(SIZE, 4, seed=0)
+    model = DenoisingText.bag(SIZE, 4, seed=0)
     ids = np.array([[3, 4, 5, 6]], "int32")
     np.testing.assert_allclose(
         model.encode(ids), model.encode(ids[:, ::-1]), rtol=1e-5
@@ -246,7 +360,7 @@ def test_denoiser_ignores_the_order_of_a_bag():
 
 
 def test_denoiser_loss_equals_its_formula():
-    model, ids = DenoisingText(SIZE, 4, rate=0.0, seed=0), some_ids()
+    model, ids = DenoisingText.bag(SIZE, 4, rate=0.0, seed=0), some_ids()
     table, kernel, bias = model.get_weights()
     total, count = 0.0, 0
     for row in ids:
@@ -260,11 +374,11 @@ def test_denoiser_loss_equals_its_formula():
     assert np.isclose(found["nats_per_token"], total / count, rtol=1e-5)
     whole = model.evaluate(ids, batch_size=16, verbose=0, return_dict=True)
     assert np.isclose(whole["loss"], total / count, rtol=1e-5)
-    assert np.isclose(model.score(ids).sum(), total, rtol=1e-5)
+    assert np.isclose(model.example_losses(ids).sum(), total, rtol=1e-5)
 
 
 def test_language_model_without_trunk_is_a_bigram_table():
-    model, ids = LanguageModel(SIZE, 4, trunk="bag", seed=0), some_ids(5)
+    model, ids = LanguageModel.bag(SIZE, 4, seed=0), some_ids(5)
     table, kernel, bias = model.get_weights()
     scores = []
     for row in ids:
@@ -274,19 +388,67 @@ def test_language_model_without_trunk_is_a_bigram_table():
             nats -= logits[token] - np.log(np.exp(logits).sum())
             before = token
         scores.append(nats)
-    np.testing.assert_allclose(model.score(ids), scores, rtol=1e-5)
+    np.testing.assert_allclose(model.example_losses(ids), scores, rtol=1e-5)
 
 
 def test_loss_sample_weights_weigh_texts():
-    model, ids = DenoisingText(SIZE, 4, rate=0.0, seed=0), some_ids(8)
+    model, ids = DenoisingText.bag(SIZE, 4, rate=0.0, seed=0), some_ids(8)
     model.compile("sgd", run_eagerly=EAGERLY)
     weight = np.array([1.0, 0, 2, 0, 0, 0, 0, 1])
     found = model.evaluate(
         ids, sample_weight=weight, verbose=0, return_dict=True
     )
     count = (ids != 0).sum(1)
-    expected = (model.score(ids) * weight).sum() / (count * weight).sum()
+    expected = (model.example_losses(ids) * weight).sum() / (
+        count * weight
+    ).sum()
     assert np.isclose(found["loss"], expected, rtol=1e-5)
+
+
+WEIGHTED = {
+    "denoiser": (lambda: DenoisingText.bag(SIZE, 4, rate=0.0, seed=0), None),
+    "language model": (lambda: LanguageModel.bag(SIZE, 4, seed=0), None),
+    "classifier": (
+        lambda: TextClassifier.bag(SIZE, 4, num_classes=3, seed=0),
+        np.arange(12) % 3,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_weights_of_texts_train_as_repeated_texts_do(name):
+    make, y = WEIGHTED[name]
+    contracts.check_zero_weights_move_nothing(make(), some_ids(12), y)
+    contracts.check_weights_are_repetitions(make, some_ids(12), y)
+
+
+def test_classifier_class_weight_is_the_weight_of_its_texts():
+    make, y = WEIGHTED["classifier"]
+    found = []
+    for more in (
+        {"class_weight": {0: 3.0, 2: 0.5}},
+        {"sample_weight": np.array([3.0, 1.0, 0.5])[y]},
+    ):
+        model = make()
+        model.compile(keras.optimizers.SGD(0.1), run_eagerly=EAGERLY)
+        model.fit(some_ids(12), y, **more, verbose=0)
+        found.append(model.get_weights())
+    assert all(map(np.array_equal, *found))
+    model = WEIGHTED["denoiser"][0]()
+    model.compile("sgd")
+    with pytest.raises(ValueError, match="class_weight"):
+        model.fit(some_ids(12), class_weight={0: 2.0}, verbose=0)
+
+
+def test_classifier_batches_of_texts_and_labels_are_as_arrays():
+    make, y = WEIGHTED["classifier"]
+    ids, losses = some_ids(12), []
+    for data_set in ((ids, y), (iter([(ids, y[:, None])]),)):
+        model = make()
+        model.compile("sgd", run_eagerly=EAGERLY)
+        logs = model.fit(*data_set, steps_per_epoch=1, verbose=0).history
+        losses.append(logs["loss"] + logs["accuracy"])
+    np.testing.assert_allclose(*losses, rtol=1e-6)
 
 
 def test_loss_has_the_penalties_of_layers():
@@ -294,12 +456,9 @@ def test_loss_has_the_penalties_of_layers():
     y = np.array([0, 1, 2] * 2)
     outputs = plain(ids)
     before = number(plain.compute_loss(ids, ops.convert_to_tensor(y), outputs))
-    plain.encoder.get_layer(
-        "embedding"
-    ).embeddings_regularizer = keras.regularizers.L2(1.0)
-    plain.encoder.get_layer(
-        "embedding"
-    ).embeddings.regularizer = keras.regularizers.L2(1.0)
+    table = plain.trunk.get_layer("embedding")
+    table.embeddings_regularizer = keras.regularizers.L2(1.0)
+    table.embeddings.regularizer = keras.regularizers.L2(1.0)
     after = number(plain.compute_loss(ids, ops.convert_to_tensor(y), outputs))
     squares = (plain.encoder.get_weights()[0] ** 2).sum()
     assert np.isclose(after - before, squares, rtol=1e-3)
@@ -307,7 +466,7 @@ def test_loss_has_the_penalties_of_layers():
 
 def test_classifier_batch_as_large_as_it_has_classes_is_per_text():
     # where (n,) labels could be spread over n columns without a word
-    model = TextClassifier(SIZE, 8, 4, seed=0)
+    model = TextClassifier.bag(SIZE, 4, num_classes=8, seed=0)
     ids, y = some_ids(8), np.arange(8)[::-1]
     logits = ops.convert_to_numpy(model(ids))
     log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
@@ -319,7 +478,7 @@ def test_classifier_batch_as_large_as_it_has_classes_is_per_text():
 
 
 def test_denoiser_removes_tokens_in_training_alone():
-    model = DenoisingText(SIZE, 4, rate=0.4, seed=0)
+    model = DenoisingText.bag(SIZE, 4, rate=0.4, seed=0)
     ids = np.full((500, 10), 5, "int32")
     removed = ops.convert_to_numpy(model.damage(ids, training=True)) == 0
     assert abs(removed.mean() - 0.4) < 0.03
@@ -334,10 +493,10 @@ def test_language_model_learns_a_cycle_and_samples_it():
     cycle = np.tile(np.arange(3, 9), 40)[:200]
     starts = np.random.default_rng(0).integers(0, 180, 256)
     ids = np.stack([cycle[s : s + 12] for s in starts]).astype("int32")
-    model = LanguageModel(9, 8, 16, "conv", window=2, seed=0)
+    model = LanguageModel.conv(9, 8, 16, window=2, seed=0)
     model.compile(keras.optimizers.Adam(3e-2))
     model.fit(ids, batch_size=16, epochs=3, verbose=0)
-    later = model.score(ids) / 12
+    later = model.example_losses(ids) / 12
     # one free choice of six at the start, then no doubt
     assert abs(later.mean() - np.log(6) / 12) < 0.1
     text = model.sample(2, 14, prompt=[4, 5], temperature=0.0)
@@ -347,7 +506,7 @@ def test_language_model_learns_a_cycle_and_samples_it():
 
 
 def test_sample_same_seed_same_texts_and_gru_runs():
-    model = LanguageModel(SIZE, 4, 6, "gru", seed=0)
+    model = LanguageModel.gru(SIZE, 4, 6, seed=0)
     first, again = (model.sample(3, 5, seed=4) for _ in range(2))
     assert np.array_equal(first, again) and first.min() > 2
     assert not np.array_equal(first, model.sample(3, 5, seed=5))
@@ -366,8 +525,8 @@ def test_draw_token_temperature_sharpens_and_flattens():
 
 
 def test_adopt_copies_the_encoder_and_leaves_the_head():
-    denoiser = DenoisingText(SIZE, 5, rate=0.3, seed=0)
-    model = TextClassifier(SIZE, 3, 5, seed=1)
+    denoiser = DenoisingText.bag(SIZE, 5, rate=0.3, seed=0)
+    model = TextClassifier.bag(SIZE, 5, num_classes=3, seed=1)
     head = [w.copy() for w in model.head.get_weights()]
     model.adopt(denoiser)
     for ours, theirs in zip(
@@ -379,7 +538,7 @@ def test_adopt_copies_the_encoder_and_leaves_the_head():
 
 
 def test_frozen_stage_keeps_the_encoder_fine_tuning_moves_it():
-    model = TextClassifier(SIZE, 3, 5, seed=1)
+    model = TextClassifier.bag(SIZE, 5, num_classes=3, seed=1)
     ids, y = some_ids(24), np.arange(24) % 3
     start = model.encoder.get_weights()[0].copy()
     head = model.head.get_weights()[0].copy()
@@ -403,14 +562,14 @@ def test_imdb_runs_on_the_same_path(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_DATA", str(tmp_path))
     reviews = data.load("imdb")
     assert reviews.x_train.shape[1] == 200  # padded with 0
-    model = TextClassifier(10_000, 2, 8, seed=0)
+    model = TextClassifier.bag(10_000, 8, num_classes=2, seed=0)
     model.compile(keras.optimizers.Adam(0.05))
     model.fit(reviews.x_train, reviews.y_train, epochs=3, verbose=0)
     found = model.evaluate(
         reviews.x_test, reviews.y_test, verbose=0, return_dict=True
     )
     assert found["accuracy"] > 0.9
-    denoiser = DenoisingText(10_000, 8, seed=0)
+    denoiser = DenoisingText.bag(10_000, 8, seed=0)
     denoiser.compile("adam", run_eagerly=EAGERLY)
     denoiser.fit(reviews.x_train[:32], verbose=0)
     model.adopt(denoiser)
@@ -420,21 +579,21 @@ def test_imdb_runs_on_the_same_path(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("cls", "more", "match"),
+    ("make", "more", "match"),
     [
-        (DenoisingText, {"vocabulary_size": 3}, "vocabulary_size"),
-        (DenoisingText, {"rate": 1.0}, "rate"),
-        (DenoisingText, {"embedding_dim": 0}, "embedding_dim"),
-        (LanguageModel, {"trunk": "lstm"}, "trunk: expected one of 'bag'"),
-        (LanguageModel, {"window": 0}, "window"),
-        (LanguageModel, {"units": 2.5}, "units"),
-        (TextClassifier, {"num_classes": 1}, "num_classes"),
-        (TextClassifier, {"num_classes": 2, "seed": -1}, "seed"),
+        (DenoisingText.bag, {"vocabulary_size": 3}, "vocabulary_size"),
+        (DenoisingText.bag, {"rate": 1.0}, "rate"),
+        (DenoisingText.bag, {"embedding_dim": 0}, "embedding_dim"),
+        (LanguageModel.conv, {"window": 0}, "window"),
+        (LanguageModel.gru, {"units": 2.5}, "units"),
+        (LanguageModel.gru, {"window": 0.5}, "window"),
+        (TextClassifier.bag, {"num_classes": 1}, "num_classes"),
+        (TextClassifier.bag, {"num_classes": 2, "seed": -1}, "seed"),
     ],
 )
-def test_bad_constructor_argument_is_named(cls, more, match):
+def test_bad_argument_is_named(make, more, match):
     with pytest.raises(ValueError, match=match):
-        cls(**{"vocabulary_size": SIZE, **more})
+        make(**{"vocabulary_size": SIZE, **more})
 
 
 BAD_IDS = [
@@ -450,7 +609,7 @@ BAD_IDS = [
 @pytest.mark.parametrize("cls", [DenoisingText, LanguageModel, TextClassifier])
 def test_bad_ids_are_refused_before_training(cls, spoil, match):
     more = {"num_classes": 2} if cls is TextClassifier else {}
-    model, ids = cls(SIZE, **more, embedding_dim=4), some_ids(4)
+    model, ids = cls.bag(SIZE, **more, embedding_dim=4), some_ids(4)
     y = np.arange(4) % 2 if more else None
     model.compile("sgd")
     before = [w.copy() for w in model.get_weights()]
@@ -459,8 +618,12 @@ def test_bad_ids_are_refused_before_training(cls, spoil, match):
     with pytest.raises(ValueError, match="validation_data"):
         bad = spoil(ids) if y is None else (spoil(ids), y)
         model.fit(ids, y, validation_data=bad, verbose=0)
-    with pytest.raises(ValueError, match=match):
-        model.encode(spoil(ids))
+    for verb in (model.encode, model.predict):
+        with pytest.raises(ValueError, match=match):
+            verb(spoil(ids))
+    batches = iter([(ids, y), (spoil(ids), y)])
+    with pytest.raises(ValueError, match="x, batch 2"):
+        model.evaluate(batches, steps=2, verbose=0)
     assert all(map(np.array_equal, before, model.get_weights()))
 
 
@@ -475,14 +638,14 @@ def test_bad_ids_are_refused_before_training(cls, spoil, match):
     ],
 )
 def test_classifier_bad_labels_are_refused(y, match):
-    model = TextClassifier(SIZE, 3, 4)
+    model = TextClassifier.bag(SIZE, 4, num_classes=3)
     model.compile("sgd")
     with pytest.raises(ValueError, match=match):
         model.fit(some_ids(4), y, verbose=0)
 
 
 def test_self_supervised_target_and_loss_are_refused():
-    model = DenoisingText(SIZE, 4)
+    model = DenoisingText.bag(SIZE, 4)
     model.compile("sgd")
     with pytest.raises(ValueError, match="no target"):
         model.fit(some_ids(4), np.zeros(4), verbose=0)
@@ -492,11 +655,11 @@ def test_self_supervised_target_and_loss_are_refused():
 
 
 def test_adopt_another_encoder_is_refused():
-    model = TextClassifier(SIZE, 3, 5)
+    model = TextClassifier.bag(SIZE, 5, num_classes=3)
     with pytest.raises(ValueError, match="pretrained"):
-        model.adopt(DenoisingText(SIZE, 6))
+        model.adopt(DenoisingText.bag(SIZE, 6))
     with pytest.raises(ValueError, match="pretrained"):
-        model.adopt(DenoisingText(SIZE + 1, 5))
+        model.adopt(DenoisingText.bag(SIZE + 1, 5))
 
 
 @pytest.mark.parametrize(
@@ -512,4 +675,4 @@ def test_adopt_another_encoder_is_refused():
 )
 def test_sample_bad_argument_is_named(more, match):
     with pytest.raises(ValueError, match=match):
-        LanguageModel(SIZE, 4, 4).sample(**more)
+        LanguageModel.gru(SIZE, 4, 4).sample(**more)

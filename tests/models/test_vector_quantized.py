@@ -478,17 +478,16 @@ def batches(x, size=50):
     return [(x[i : i + size],) for i in range(0, len(x), size)]
 
 
-class Loader:
-    """What a torch ``DataLoader`` is to Keras: a length and batches."""
-
+class Batches(keras.utils.PyDataset):
     def __init__(self, x):
+        super().__init__()
         self.batches = batches(x)
 
     def __len__(self):
         return len(self.batches)
 
-    def __iter__(self):
-        return iter(self.batches)
+    def __getitem__(self, index):
+        return self.batches[index]
 
 
 def test_batches_train_as_arrays_and_place_the_book_on_the_first(rows):
@@ -498,7 +497,7 @@ def test_batches_train_as_arrays_and_place_the_book_on_the_first(rows):
     by_array, by_batch = make(codebook_size=16), make(codebook_size=16)
     by_array.set_weights(placed.get_weights())
     by_array.fit(rows, batch_size=50, **options)
-    by_batch.fit(Loader(rows), **options)
+    by_batch.fit(Batches(rows), **options)
     for a, b in zip(
         by_array.get_weights(), by_batch.get_weights(), strict=True
     ):
@@ -521,7 +520,7 @@ def test_bad_batch_is_refused_by_its_number(rows):
     x[120] = np.nan
     model = make()
     with pytest.raises(Exception, match="x, batch 3: expected finite"):
-        model.fit(Loader(x), verbose=0)
+        model.fit(Batches(x), verbose=0)
 
 
 # ----------------------------------------------------------------- weights

@@ -22,6 +22,7 @@ CASES = [
         SkipGram,
         {"vocabulary_size": 9, "latent_dim": 4, "seed": 3},
         num_weights=2,
+        builder="tables",
     ),
     Case(
         "glove",
@@ -34,6 +35,7 @@ CASES = [
             "seed": 3,
         },
         num_weights=4,
+        builder="tables",
     ),
 ]
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -52,13 +54,18 @@ def arguments(case):
     return (x,)
 
 
+def table(rows=9, width=4):
+    return keras.layers.Embedding(rows, width)
+
+
 @each_case
 def test_model_config_counts_and_arguments(case):
     model = case.make()
-    contracts.check_config_round_trip(model)
+    contracts.check_config_kept(case)
     assert len(model.weights) == case.num_weights
     moved = contracts.changed_arguments(case)
-    assert moved == set(contracts.constructor_defaults(case.cls))
+    plain = {"x_max", "power"}  # the others are tables
+    assert moved == plain & set(contracts.constructor_defaults(case.cls))
 
 
 @each_case
@@ -82,8 +89,50 @@ def test_model_fit_lowers_the_loss(case):
     assert losses[-1] < losses[0]
 
 
+@each_case
+def test_weights_of_rows_train_as_repeated_rows_do(case):
+    x, *y = arguments(case)
+    y = y[0] if y else None
+    contracts.check_zero_weights_move_nothing(case.make(), x, y)
+    contracts.check_weights_are_repetitions(case.make, x, y)
+
+
+@each_case
+def test_class_weight_is_refused_and_predict_checks(case):
+    model = case.make()
+    model.compile("sgd", run_eagerly=EAGERLY)
+    with pytest.raises(ValueError, match="class_weight"):
+        model.fit(*arguments(case), class_weight={0: 2.0}, verbose=0)
+    x = some_x(case)
+    np.testing.assert_allclose(
+        model.predict(x, verbose=0), ops.convert_to_numpy(model(x)), rtol=1e-5
+    )
+    with pytest.raises(ValueError, match="vocabulary"):
+        model.predict(x + 9)
+
+
+def test_tables_of_ones_own_are_trained_and_saved(tmp_path):
+    model = SkipGram(table(), table())
+    x = np.random.default_rng(0).integers(3, 9, (12, 5))
+    before = model.vectors()
+    model.compile("sgd", run_eagerly=EAGERLY)
+    model.fit(x, verbose=0)
+    assert np.abs(model.vectors() - before).max() > 0
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(again.word_table) is keras.layers.Embedding
+    np.testing.assert_array_equal(model.vectors(), again.vectors())
+
+
+@each_case
+def test_remake_with_another_seed_is_as_made_with_it(case):
+    again, other = case.make().remake(seed=5), case.make(seed=5)
+    assert all(map(np.array_equal, again.get_weights(), other.get_weights()))
+    assert getattr(again, "x_max", 5.0) == 5.0
+
+
 def test_skip_gram_loss_equals_the_formula():
-    model = SkipGram(6, 2, seed=0)
+    model = SkipGram.tables(6, 2, seed=0)
     u = np.arange(12.0).reshape(6, 2) / 10
     v = np.array([[1.0, -1]] * 6) * np.arange(6)[:, None] / 5
     model.word_table.set_weights([u])
@@ -103,7 +152,7 @@ def test_skip_gram_loss_equals_the_formula():
 
 
 def test_glove_loss_equals_the_formula():
-    model = GloVe(6, 2, x_max=4.0, power=0.5, seed=0)
+    model = GloVe.tables(6, 2, x_max=4.0, power=0.5, seed=0)
     rng = np.random.default_rng(1)
     u, v = rng.standard_normal((2, 6, 2))
     b, a = rng.standard_normal((2, 6, 1))
@@ -136,7 +185,7 @@ def test_skip_gram_optimum_is_the_shifted_mutual_information():
     cell = rng.choice(4, 4000, p=joint.ravel())
     noise = rng.integers(3, 5, (4000, 2))  # both contexts have share 1/2
     x = np.c_[3 + cell // 2, 3 + cell % 2, noise].astype("int32")
-    model = SkipGram(5, 4, seed=0)
+    model = SkipGram.tables(5, 4, seed=0)
     model.compile(keras.optimizers.Adam(0.05))
     model.fit(x, batch_size=500, epochs=25, verbose=0)
     table = np.array([[3, 3, 4], [4, 3, 4]], "int32")
@@ -205,10 +254,20 @@ def test_ppmi_vectors_are_the_best_low_rank_factors():
 @pytest.mark.parametrize(
     ("call", "match"),
     [
-        (lambda: SkipGram(3), "vocabulary_size"),
-        (lambda: SkipGram(9, 0), "latent_dim"),
-        (lambda: GloVe(9, x_max=0.0), "x_max"),
-        (lambda: GloVe(9, power=2.0), "power"),
+        (lambda: SkipGram(table(), table(width=5)), r"\(9, 4\).*\(9, 5\)"),
+        (
+            lambda: SkipGram(table(), keras.layers.Dense(4)),
+            "context_table.*Dense",
+        ),
+        (
+            lambda: GloVe(table(), table(), table(width=2), table(width=2)),
+            r"bias.*\(9, 1\).*\(9, 2\)",
+        ),
+        (lambda: SkipGram.tables(9, seed=-1), "seed"),
+        (lambda: SkipGram.tables(3), "vocabulary_size"),
+        (lambda: SkipGram.tables(9, 0), "latent_dim"),
+        (lambda: GloVe.tables(9, x_max=0.0), "x_max"),
+        (lambda: GloVe.tables(9, power=2.0), "power"),
         (lambda: cooccurrence(np.array([[3, 9]]), 9), "vocabulary"),
         (lambda: cooccurrence(np.array([[3, 0]]), 9), "side by side"),
         (lambda: cooccurrence(np.array([[3, 4]]), 9, 0), "window"),
@@ -237,14 +296,15 @@ def test_bad_input_is_named(call, match):
     ],
 )
 def test_glove_bad_pairs_are_refused(x, y, match):
-    model = GloVe(9, 4)
+    model = GloVe.tables(9, 4)
     model.compile("sgd")
-    with pytest.raises(ValueError, match=match):
-        model.fit(x, y, verbose=0)
+    for verb in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match=match):
+            verb(x, y, verbose=0)
 
 
 def test_skip_gram_bad_rows_are_refused():
-    model = SkipGram(9, 4)
+    model = SkipGram.tables(9, 4)
     model.compile("sgd")
     for x, match in (
         (np.array([[3, 4]]), "columns"),

@@ -438,3 +438,11 @@ def test_sampling_half_precision_stays_half():
     assert keras.backend.standardize_dtype(layer((zeros, zeros)).dtype) == (
         "bfloat16"
     )
+
+
+def test_table_shape_builds_a_table_and_refuses_other_layers():
+    table = layers.Embedding(4, 3)
+    assert layers.table_shape(table, "table") == (4, 3)
+    assert table.embeddings.shape == (4, 3)
+    with pytest.raises(ValueError, match="table: .*Embedding.*Dense"):
+        layers.table_shape(keras.layers.Dense(3), "table")

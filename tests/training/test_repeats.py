@@ -36,11 +36,11 @@ def test_restart_keeps_a_learning_rate_that_was_set():
 
 
 def test_restart_other_arguments_change_the_initial_weights():
-    one = Compressor((8, 8, 1), 4, step=0.2, seed=0)
+    one = Compressor.dense((8, 8, 1), 4, step=0.2, seed=0)
     one.compile(keras.optimizers.Adam(1e-2))
     one.fit(np.ones((8, 8, 8, 1), "float32"), verbose=0)
     restart(one, step=0.5)
-    wanted = Compressor((8, 8, 1), 4, step=0.5, seed=0).get_weights()
+    wanted = Compressor.dense((8, 8, 1), 4, step=0.5, seed=0).get_weights()
     for a, b in zip(one.get_weights(), wanted, strict=True):
         np.testing.assert_array_equal(a, b)
 

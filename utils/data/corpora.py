@@ -2,7 +2,7 @@
 
 ``utils/texts/README.md`` tells where each text comes from, under which
 licence, and how it was cut; ``tools/freeze_texts.py`` is how. Texts are plain
-strings: :mod:`utils.tokens` makes numbers of them.
+strings: :mod:`utils.data.tokens` makes numbers of them.
 """
 
 import dataclasses

@@ -227,8 +227,9 @@ class Compressor(Autoencoder):
 def _sum(linear, bend, dtype):
     """A linear map plus a network that starts at zero."""
     name, linear.name, bend.name = linear.name, LINEAR, "bend"
-    last = [w for w in bend.weights if len(w.shape) == 2][-1]
-    last.assign(ops.zeros(last.shape))
+    last = [layer for layer in bend.layers if layer.weights][-1]
+    last.kernel_initializer = keras.initializers.Zeros()  # in configs, too
+    last.kernel.assign(ops.zeros(last.kernel.shape))
     inputs = keras.Input(linear.input_shape[1:])
     total = keras.layers.Add(dtype=dtype)([linear(inputs), bend(inputs)])
     return keras.Model(inputs, total, name=name)

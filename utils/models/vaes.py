@@ -237,7 +237,7 @@ class VAE(CourseModel):
         kl = losses.gaussian_kl(
             y_pred["mean"], y_pred["log_var"], per_unit=True
         )  # (batch, latent_dim)
-        track(self, x, y_pred, nll, kl, sample_weight)
+        _track(self, x, y_pred, nll, kl, sample_weight)
         return self.add_losses(self.objective(nll, kl, sample_weight, training))
 
     def objective(self, nll, kl, sample_weight=None, training=True):
@@ -527,18 +527,18 @@ class ConditionalVAE(VAE):
         """Classes as int32 vector; one class stands for all rows."""
         if isinstance(labels, (int, np.integer)):
             labels = np.full(rows, labels)
-        return check_classes(labels, self.num_classes, rows, name)
+        return _check_classes(labels, self.num_classes, rows, name)
 
     def class_ids(self, data):
         return data[0]["labels"]
 
     def check_data(self, x, y=None, name="x"):
-        x, y = unpacked(x, y)
+        x, y = _unpacked(x, y)
         x = self.check_rows(x, name)
         return {"x": x, "labels": self.check_labels(y, len(x), "y")}, None
 
     def check_input(self, x, name="x"):
-        x, y = unpacked(x, None)
+        x, y = _unpacked(x, None)
         x = super().check_input(x, name)
         return {"x": x, "labels": self.check_labels(y, len(x))}
 
@@ -746,7 +746,7 @@ class SemiSupervisedVAE(CourseModel):
 
     def call(self, inputs, training=False):
         """Classify, then draw and decode a code for every class."""
-        x, known = unpacked(inputs, None)
+        x, known = _unpacked(inputs, None)
         logits = self.classifier(x, training=training)  # (batch, C)
         best = ops.argmax(logits, axis=1)
         if known is not None:
@@ -781,7 +781,7 @@ class SemiSupervisedVAE(CourseModel):
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        x, label = unpacked(x, None)
+        x, label = _unpacked(x, None)
         log_q = ops.log_softmax(ops.cast(y_pred["class_logits"], "float32"))
         share = ops.exp(log_q)  # (batch, C), q(y | x)
         entropy = -ops.sum(share * log_q, axis=1)
@@ -798,7 +798,7 @@ class SemiSupervisedVAE(CourseModel):
             self.accuracy_tracker.update_state(right, weight)
         nll = ops.sum(share * y_pred["class_nll"], axis=1)
         kl = ops.sum(share[:, :, None] * y_pred["class_kl"], axis=1)
-        track(self, x, y_pred, nll, kl, sample_weight)
+        _track(self, x, y_pred, nll, kl, sample_weight)
         # KL(q(y | x) ‖ p(y)), and −log p(y) for a known class
         rest = float(np.log(self.num_classes)) - entropy
         if training:
@@ -812,17 +812,17 @@ class SemiSupervisedVAE(CourseModel):
         return data[0]["labels"]
 
     def check_data(self, x, y=None, name="x"):
-        x, y = unpacked(x, y)
+        x, y = _unpacked(x, y)
         x = self.vae.check_rows(x, name)
-        labels = check_classes(y, self.num_classes, len(x), "y", low=-1)
+        labels = _check_classes(y, self.num_classes, len(x), "y", low=-1)
         return {"x": x, "labels": labels}, None
 
     def check_input(self, x, name="x"):
-        x, y = unpacked(x, None)
+        x, y = _unpacked(x, None)
         x = check.check_array(x, name, event_shape=self.event_shape)
         if y is None:
             return x
-        labels = check_classes(y, self.num_classes, len(x), "labels", low=-1)
+        labels = _check_classes(y, self.num_classes, len(x), "labels", low=-1)
         return {"x": x, "labels": labels}
 
     def before_training(self, x):
@@ -915,7 +915,7 @@ class SemiSupervisedVAE(CourseModel):
         )
 
 
-def track(model, x, outputs, nll, kl, sample_weight):
+def _track(model, x, outputs, nll, kl, sample_weight):
     """Update the metrics ``nll`` and ``kl`` in nats, ``mse`` per pixel."""
     squared = losses.squared_error(x, outputs["reconstruction"])
     size = float(np.prod(model.event_shape))
@@ -924,7 +924,7 @@ def track(model, x, outputs, nll, kl, sample_weight):
     model.mse_tracker.update_state(squared / size, sample_weight)
 
 
-def unpacked(x, y):
+def _unpacked(x, y):
     """Rows and labels of what ``fit`` or ``call`` was given."""
     if not isinstance(x, dict):
         return x, y
@@ -934,7 +934,7 @@ def unpacked(x, y):
     return x["x"], x.get("labels")
 
 
-def check_classes(labels, num_classes, rows, name, low=0):
+def _check_classes(labels, num_classes, rows, name, low=0):
     """Labels as int32 vector from ``low`` to ``num_classes`` − 1."""
     wanted = f"integers from {low} to {num_classes - 1}, one a row"
     if labels is None:

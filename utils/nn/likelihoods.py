@@ -32,6 +32,7 @@ __all__ = [
     "DiscretizedLogistic",
     "Gaussian",
     "Likelihood",
+    "Multinomial",
     "OneHot",
     "SquaredError",
     "get",
