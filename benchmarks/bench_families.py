@@ -168,8 +168,10 @@ def wgan_gp(x):
 def simclr(x):
     """Chapter 5, full profile."""
     from utils.models.contrastive import SimCLR
+    from utils.nn.augmentation import Augmentation
 
-    return SimCLR(SHAPE, 128, widths=(32, 64), augmentation=VIEWS, seed=0)
+    views = Augmentation(**VIEWS, seed=0)
+    return SimCLR.conv(SHAPE, 128, augmentation=views, seed=0)
 
 
 def embedded_clustering(x):
@@ -194,7 +196,9 @@ def mult_vae(x):
     """Chapter 6c."""
     from utils.models.recommenders import MultVAE
 
-    return MultVAE.dense(ITEMS, 64, widths=(256,), beta=0.2, dropout=0.5, seed=0)
+    return MultVAE.dense(
+        ITEMS, 64, widths=(256,), beta=0.2, dropout=0.5, seed=0
+    )
 
 
 def language_model(x):

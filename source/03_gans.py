@@ -973,7 +973,7 @@ def verdict(x):
     """Fréchet distance, density, coverage, smallest class of 1 000."""
     features = judge.features(x[:JUDGED])
     near = generation.density_coverage(reference, features)
-    counts = generation.class_histogram(judge.classes(x[:1000]), 10)
+    counts = generation.class_histogram(judge.predict_classes(x[:1000]), 10)
     return (
         generation.frechet_distance(reference, features),
         near.density,

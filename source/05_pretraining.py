@@ -155,12 +155,17 @@ def pretrain(model, epochs, x=x_train, batch=BATCH, rate=2e-3):
     return history
 
 
+def views_like(amounts, seed=0):
+    """A layer that draws random views of images."""
+    return augmentation.Augmentation(**amounts, seed=seed)
+
+
 def numpy_of(tensor):
     """A tensor of any backend as an array."""
     return ops.convert_to_numpy(tensor)
 
 
-NETS = {"widths": WIDTHS, "network": "conv", "seed": 0}
+NETS = {"widths": WIDTHS, "seed": 0}
 
 # %% [markdown]
 # ## 1. Two stages, two formulas
@@ -351,11 +356,12 @@ assert modern < greedy
 #   a photograph. A small digit would be gone; we hide half.
 
 # %% tags=["nbval-ignore-output"]
-denoising = autoencoders.DenoisingAutoencoder.dense(
-    SHAPE, CODE, amount=0.5, **NETS, likelihood=SquaredError("sigmoid")
+grey = SquaredError("sigmoid")  # pixels in [0, 1]
+denoising = autoencoders.DenoisingAutoencoder.conv(
+    SHAPE, CODE, amount=0.5, likelihood=grey, **NETS
 )
-masked = pretext.MaskedAutoencoder(
-    SHAPE, CODE, patch=2, ratio=0.5, output="sigmoid", **NETS
+masked = pretext.MaskedAutoencoder.conv(
+    SHAPE, CODE, patch=2, ratio=0.5, likelihood=grey, **NETS
 )
 for model in (denoising, masked):
     history = pretrain(model, EPOCHS)
@@ -401,7 +407,7 @@ assert np.mean((denoising.reconstruct(noisy) - shown) ** 2) < 0.15
 # and of 6 and 9, before running the cell.
 
 # %% tags=["nbval-ignore-output"]
-rotation = pretext.RotationPredictor(SHAPE, CODE, widths=WIDTHS, seed=0)
+rotation = pretext.RotationPredictor.conv(SHAPE, CODE, **NETS)
 history = pretrain(rotation, max(1, EPOCHS - 1), batch=64)
 logits = numpy_of(rotation(digits.x_val))
 right = (logits.argmax(-1) == np.arange(4)).mean(axis=1)
@@ -427,7 +433,7 @@ assert history["accuracy"][-1] > 0.8, "the pretext task is solved well"
 # of that. Ask then for codes on which views of one image agree.
 
 # %%
-augment = augmentation.Augmentation(**VIEWS, seed=0)
+augment = views_like(VIEWS)
 views = {"original": shown}
 for index in range(4):
     views[f"view {index + 1}"] = ops.convert_to_numpy(
@@ -489,12 +495,12 @@ assert np.allclose(ops.convert_to_numpy(swapped), loss[::-1])
 assert all(float(term) == 0.0 for term in zero)
 
 # %% tags=["nbval-ignore-output"]
-simclr = contrastive.SimCLR(
-    SHAPE, CODE, widths=WIDTHS, augmentation=VIEWS, temperature=0.5, seed=0
+simclr = contrastive.SimCLR.conv(
+    SHAPE, CODE, augmentation=views_like(VIEWS), temperature=0.5, **NETS
 )
 history = pretrain(simclr, VIEW_EPOCHS)
-vicreg = contrastive.VICReg(
-    SHAPE, CODE, widths=WIDTHS, augmentation=VIEWS, seed=0
+vicreg = contrastive.VICReg.conv(
+    SHAPE, CODE, augmentation=views_like(VIEWS), **NETS
 )
 pretrain(vicreg, VICREG_EPOCHS)
 print(f"guessing costs {np.log(2 * BATCH - 1):.3f} nats")
@@ -506,14 +512,13 @@ assert history["loss"][-1] < np.log(2 * BATCH - 1) - 0.5
 # And without the two guards? The same model, asked for agreement only:
 
 # %% tags=["nbval-ignore-output"]
-unguarded = contrastive.VICReg(
+unguarded = contrastive.VICReg.conv(
     SHAPE,
     CODE,
-    widths=WIDTHS,
-    augmentation=VIEWS,
+    augmentation=views_like(VIEWS),
     variance=0.0,
     covariance=0.0,
-    seed=0,
+    **NETS,
 )
 pretrain(unguarded, 1, x=x_train[: 64 * BATCH])
 spreads = {
@@ -704,7 +709,7 @@ with_views = labels.label_efficiency(
     budgets=(FEW,),
     draws=3,
     updates=UPDATES,
-    augmentation=augmentation.Augmentation(**VIEWS, seed=1),
+    augmentation=views_like(VIEWS, seed=1),
 )
 header, table = with_views.table()
 runtime.record(
@@ -869,22 +874,17 @@ def build_photo(seed):
 # %%
 photo_nets = {**NETS, "widths": PHOTO_WIDTHS}
 if PHOTO_EPOCHS:
-    repair = autoencoders.DenoisingAutoencoder.dense(
-        photo_shape,
-        CODE,
-        amount=0.2,
-        **photo_nets,
-        likelihood=SquaredError("sigmoid"),
+    repair = autoencoders.DenoisingAutoencoder.conv(
+        photo_shape, CODE, amount=0.2, likelihood=grey, **photo_nets
     )
     pretrain(repair, PHOTO_EPOCHS // 2, x=photos.x_train)
     colour = {"shift": 4.0, "affine": 0.25, "flip": True, "color": 0.3}
-    compare = contrastive.SimCLR(
+    compare = contrastive.SimCLR.conv(
         photo_shape,
         CODE,
-        widths=PHOTO_WIDTHS,
-        augmentation=colour,
+        augmentation=views_like(colour),
         temperature=0.2,
-        seed=0,
+        **photo_nets,
     )
     pretrain(compare, PHOTO_EPOCHS, x=photos.x_train)
 else:
@@ -1472,8 +1472,8 @@ kinds = {
 }
 trio = {}
 for name, kind in kinds.items():
-    trio[name] = contrastive.SimCLR(
-        (8, 8, 1), 64, widths=WIDTHS, augmentation=kind, seed=0
+    trio[name] = contrastive.SimCLR.conv(
+        (8, 8, 1), 64, augmentation=views_like(kind), **NETS
     )
     pretrain(trio[name], 8, x=eights, batch=128)
 best = "warp"
@@ -1566,12 +1566,9 @@ def my_label(images):
 
 
 eights = np.tile(data.load("digits").x_train, (8, 1, 1, 1))
-small = contrastive.SimCLR(
-    (8, 8, 1),
-    64,
-    widths=WIDTHS,
-    augmentation={"shift": 1.0, "affine": 0.2, "elastic": 0.4},
-    seed=0,
+usual = {"shift": 1.0, "affine": 0.2, "elastic": 0.4}
+small = contrastive.SimCLR.conv(
+    (8, 8, 1), 64, augmentation=views_like(usual), **NETS
 )
 history = pretrain(small, 8, x=eights, batch=128)
 

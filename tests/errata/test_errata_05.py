@@ -17,14 +17,13 @@ from utils.evaluation.label_efficiency import linear_probe
 from utils.models.autoencoders import Autoencoder, DenoisingAutoencoder
 from utils.models.contrastive import SimCLR
 from utils.nn import networks
+from utils.nn.augmentation import Augmentation
 from utils.nn.likelihoods import SquaredError
+from utils.training import recipes
 from utils.training.classifiers import cross_entropy
 from utils.training.pretraining import fine_tune, transfer
 
-BACKEND = keras.backend.backend()
-STEPS = 32 if BACKEND == "tensorflow" else 1
 PHOTO = (32, 32, 3)
-FAST = {"steps_per_execution": STEPS, "jit_compile": BACKEND == "jax"}
 
 
 # ------------------------------------------------------------------ helpers
@@ -261,7 +260,7 @@ def test_e080_pretraining_may_not_help(digits):
     model = Autoencoder.dense(
         (64,), 16, widths=(32,), seed=0, likelihood=SquaredError("sigmoid")
     )
-    model.compile(keras.optimizers.Adam(3e-3), **FAST)
+    recipes.compile(model, 3e-3)
     x = np.tile(digits.x_train, (8, 1))
     model.fit(x, batch_size=128, verbose=0)
     z, z_val = model.encode(digits.x_train), model.encode(digits.x_val)
@@ -285,15 +284,9 @@ def test_e081_a_new_task_is_measured_not_asserted(digits):
         part: getattr(digits, f"x_{part}").reshape(-1, *shape)
         for part in ("train", "val")
     }
-    model = SimCLR(
-        shape,
-        32,
-        widths=(64,),
-        network="dense",
-        augmentation={"shift": 1.0, "affine": 0.3},
-        seed=0,
-    )
-    model.compile(keras.optimizers.Adam(3e-3), **FAST)
+    views = Augmentation(shift=1.0, affine=0.3, seed=0)
+    model = SimCLR.dense(shape, 32, widths=(64,), augmentation=views, seed=0)
+    recipes.compile(model, 3e-3)
     x = np.tile(images["train"], (8, 1, 1, 1))
     model.fit(x, batch_size=128, verbose=0)
     ink = {part: v.sum((1, 2, 3)) for part, v in images.items()}
@@ -324,7 +317,7 @@ def test_e080_the_schedule_has_a_control(digits):
     )
     random = networks.dense_encoder((64,), 32, (64,), seed=0)
     assert same(model.encoder.get_weights(), random.get_weights())
-    model.compile(keras.optimizers.Adam(3e-3), **FAST)
+    recipes.compile(model, 3e-3)
     model.fit(np.tile(digits.x_train, (8, 1)), batch_size=128, verbose=0)
     (draws,) = label_efficiency.draw_labelled(digits.y_train, (2,), draws=5)
     margins = []

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from utils import data
+from utils.data import sets
 from utils.evaluation import label_efficiency
 from utils.evaluation.label_efficiency import knn_probe, linear_probe
 from utils.models.contrastive import SimCLR
@@ -183,7 +184,7 @@ def test_loader_splits_are_disjoint_index_sets(name):
     """Every row of the source stands in exactly one split."""
     split = data.load(name)
     parts = [split.x_train, split.x_val, split.x_test]
-    x, _, _ = data._load_bundled(name)
+    x, _, _ = sets._load_bundled(name)
     everything = sorted(row.tobytes() for row in np.ascontiguousarray(x))
     stacked = np.ascontiguousarray(np.concatenate(parts))
     assert sorted(row.tobytes() for row in stacked) == everything

@@ -1,6 +1,7 @@
 """Greedy stacking and transfer: what is carried over, what moves, what not."""
 
 import inspect
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -12,7 +13,7 @@ from keras import ops
 from utils.models.autoencoders import Autoencoder, DenoisingAutoencoder
 from utils.nn import networks
 from utils.nn.likelihoods import SquaredError
-from utils.training import pretraining
+from utils.training import pretraining, recipes
 from utils.training.classifiers import (
     Standardize,
     check_rows,
@@ -20,8 +21,7 @@ from utils.training.classifiers import (
     cross_entropy,
     fit_head,
     fit_updates,
-    jit_compile,
-    steps_per_execution,
+    mean_and_size,
     update_rows,
 )
 from utils.training.pretraining import fine_tune, greedy_stack, transfer
@@ -270,7 +270,9 @@ def test_greedy_stack_carries_every_stage_over(monkeypatch, rng, capsys):
         stages.append(DenoisingAutoencoder.dense(*args, **kwargs))
         return stages[-1]
 
-    monkeypatch.setattr(pretraining, "DenoisingAutoencoder", recorded)
+    monkeypatch.setattr(
+        pretraining, "DenoisingAutoencoder", SimpleNamespace(dense=recorded)
+    )
     compile_ = keras.Model.compile
     monkeypatch.setattr(
         keras.Model,
@@ -291,15 +293,15 @@ def test_greedy_stack_carries_every_stage_over(monkeypatch, rng, capsys):
     assert [stage.corruption.amount for stage in stages] == [0.0, 0.0]
     assert [stage.get_config()["seed"] for stage in stages] == [3, 4]
     for stage in stages:
-        config = stage.get_config()
-        assert config["code_activation"] == config["output"] == "sigmoid"
+        code = stage.encoder.get_layer("code")
+        assert code.activation is keras.activations.sigmoid
+        assert stage.likelihood.activation == "sigmoid"
         assert int(ops.convert_to_numpy(stage.optimizer.iterations)) == 6
         rate = ops.convert_to_numpy(stage.optimizer.learning_rate)
         assert rate == pytest.approx(0.5)
     for optimizer, options in compiled:
         assert isinstance(optimizer, keras.optimizers.Adam)
-        assert options["steps_per_execution"] == steps_per_execution()
-        assert options["jit_compile"] == jit_compile()
+        assert options["steps_per_execution"] == recipes.steps_at_once()
     assert stack.errors == tuple(
         stage.history.history["mse"][-1] for stage in stages
     )
@@ -312,12 +314,10 @@ def test_greedy_stack_carries_every_stage_over(monkeypatch, rng, capsys):
         model.decoder.get_weights(),
         second.decoder.get_weights() + first.decoder.get_weights(),
     )
-    config = model.get_config()
-    kinds = [
-        config[name] for name in ("activation", "code_activation", "output")
-    ]
-    assert kinds == ["sigmoid"] * 3
-    assert (config["seed"], config["overcomplete"]) == (3, True)
+    dense = [layer for layer in model.encoder.layers if layer.weights]
+    assert {layer.activation for layer in dense} == {keras.activations.sigmoid}
+    assert model.likelihood.activation == "sigmoid"
+    assert model.overcomplete is True
     # every layer's own sigmoid: the codes are those of the stages in turn
     np.testing.assert_allclose(
         model.encode(x), second.encode(first.encode(x)), atol=1e-6
@@ -412,6 +412,72 @@ def test_fine_tune_thaws_the_encoder_even_if_a_stage_fails(
     assert classifier.get_layer("encoder").trainable is True
 
 
+def normalized_encoder():
+    """With statistics that move in training, in a model inside the model."""
+    inside = keras.Sequential(
+        [
+            keras.Input((9,)),
+            keras.layers.BatchNormalization(name="norm"),
+            keras.layers.Dense(6, name="code"),
+        ],
+        name="inside",
+    )
+    inputs = keras.Input((12,))
+    hidden = keras.layers.Dense(9, "tanh", name="hidden")(inputs)
+    return keras.Model(inputs, inside(hidden), name="encoder")
+
+
+def frozen_and_moved(classifier, labelled, **options):
+    """Names of the weights of the encoder that moved in both stages."""
+    own = classifier.get_layer("encoder")
+    before = own.get_weights()
+    fine_tune(
+        classifier, *labelled, frozen_updates=3, tuned_updates=3, **options
+    )
+    return {
+        "/".join(weight.path.split("/")[-2:])
+        for weight, old in zip(own.weights, before, strict=True)
+        if not np.array_equal(old, ops.convert_to_numpy(weight))
+    }
+
+
+NORM = {f"norm/{w}" for w in ("gamma", "beta", "moving_mean")}
+NORM |= {"norm/moving_variance"}
+DENSE = {
+    f"{name}/{w}" for name in ("hidden", "code") for w in ("kernel", "bias")
+}
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_fine_tune_leaves_frozen_what_was_frozen_by_hand(when, labelled):
+    source = normalized_encoder()
+    free = transfer(source, 3, seed=0)
+    assert frozen_and_moved(free, labelled) == NORM | DENSE
+    norm = source.get_layer("inside").get_layer("norm")
+    if when == "before":
+        norm.trainable = False
+    classifier = transfer(source, 3, seed=0)
+    inside = classifier.get_layer("encoder").get_layer("inside")
+    if when == "after":
+        inside.get_layer("norm").trainable = False
+    assert frozen_and_moved(classifier, labelled) == DENSE
+    assert inside.get_layer("norm").trainable is False
+    assert inside.get_layer("code").trainable is True
+    assert inside.trainable is True
+
+
+def test_fine_tune_leaves_a_frozen_weight_and_a_frozen_encoder(labelled):
+    classifier = transfer(normalized_encoder(), 3, seed=0)
+    own = classifier.get_layer("encoder")
+    own.get_layer("hidden").kernel.trainable = False
+    moved = frozen_and_moved(classifier, labelled)
+    assert moved == (NORM | DENSE) - {"hidden/kernel"}
+    assert own.get_layer("hidden").kernel.trainable is False
+    own.trainable = False
+    assert frozen_and_moved(classifier, labelled) == set()
+    assert own.trainable is False
+
+
 def test_transfer_thaws_a_frozen_encoder_and_names_the_parts():
     source = encoder()
     source.trainable = False
@@ -456,6 +522,14 @@ def test_transfer_compares_a_built_heads_width_where_it_has_one(kind, width):
 # ---------------------------------------------------------- heads on codes
 
 
+def test_mean_and_size_by_hand_and_never_zero():
+    codes = np.array([[1.0, 10.0], [3.0, 10.0]], "float32")
+    mean, size = mean_and_size(codes)
+    np.testing.assert_array_equal(mean, [2.0, 10.0])
+    assert size == pytest.approx(np.sqrt(0.5))
+    assert mean_and_size(np.ones((3, 2), "float32"))[1] == np.float32(1e-6)
+
+
 def test_standardize_takes_one_mean_vector_and_one_scale():
     layer = Standardize()
     codes = np.array([[1.0, 10.0], [3.0, 10.0]], "float32")
@@ -496,8 +570,7 @@ def test_classifier_is_compiled_with_adam_and_a_loss_of_logits(
         ),
     )
     compile_classifier(classifier, 0.25)
-    assert options["steps_per_execution"] == steps_per_execution()
-    assert options["jit_compile"] == jit_compile()
+    assert options["steps_per_execution"] == recipes.steps_at_once()
     assert isinstance(classifier.optimizer, keras.optimizers.Adam)
     rate = ops.convert_to_numpy(classifier.optimizer.learning_rate)
     assert rate == pytest.approx(0.25)
@@ -508,18 +581,6 @@ def test_classifier_is_compiled_with_adam_and_a_loss_of_logits(
     log_p = scipy.special.log_softmax(logits, axis=1)[np.arange(30), y]
     assert found["loss"] == pytest.approx(-log_p.mean(), rel=1e-5)
     assert found["accuracy"] == pytest.approx(np.mean(logits.argmax(1) == y))
-
-
-def test_execution_options_suit_the_backend(monkeypatch):
-    found = {}
-    for name in ("tensorflow", "jax", "torch"):
-        monkeypatch.setattr(keras.backend, "backend", lambda name=name: name)
-        found[name] = (steps_per_execution(), jit_compile())
-    assert found == {
-        "tensorflow": (32, False),
-        "jax": (1, "auto"),
-        "torch": (1, False),
-    }
 
 
 def test_fit_updates_trains_on_the_drawn_batches_in_order(labelled, rng):

@@ -336,10 +336,7 @@ class CourseModel(keras.Model):
     def from_config(cls, config, custom_objects=None):
         """The model of a config: the inverse of ``get_config``."""
         config = {
-            # a copy: Keras takes the config of a network apart
-            name: keras.saving.deserialize_keras_object(
-                copy.deepcopy(value), custom_objects
-            )
+            name: keras.saving.deserialize_keras_object(value, custom_objects)
             if isinstance(value, dict) and "class_name" in value
             else value
             for name, value in config.items()

@@ -51,7 +51,7 @@ def compile(model, rate, updates=None, *, loss=None, metrics=None, **options):
     """
     model.compile(
         adam(rate, updates, **options),
-        loss,
+        loss=loss,
         metrics=metrics,
         steps_per_execution=steps_at_once(),
     )

@@ -3,6 +3,7 @@
 import numpy as np
 
 from utils.support import validation as check
+from utils.training import recipes
 
 __all__ = ["restart", "with_spread"]
 
@@ -38,9 +39,7 @@ def restart(model, seed=None, **changes):
         check.fail("model", f"one with {', '.join(unknown)}", kind)
     fresh = model.remake(**changes)
     model.set_weights(fresh.get_weights())
-    for variable in model.optimizer.variables:
-        if not variable.path.endswith("learning_rate"):
-            variable.assign(np.zeros(variable.shape))
+    recipes.forget(model.optimizer)
 
 
 def with_spread(values, digits):
