@@ -16,8 +16,8 @@ from utils.models.autoencoders import (
     SparseAutoencoder,
     TiedAutoencoder,
 )
-from utils.nn import losses
-from utils.nn.likelihoods import Bernoulli, SquaredError
+from utils.nn import losses, networks
+from utils.nn.likelihoods import Bernoulli, Categorical, SquaredError
 
 BACKEND = keras.backend.backend()
 FLAT, IMAGE = (64,), (8, 8, 1)
@@ -54,7 +54,8 @@ def compiled(model, rate=1e-3, **options):
 def test_dense_widths_of_the_articles_give_the_counted_parameters(
     size, widths, latent_dim, tied
 ):
-    model = Autoencoder.dense((size,), latent_dim, widths=widths)
+    cls = TiedAutoencoder if tied else Autoencoder
+    model = cls.dense((size,), latent_dim, widths=widths)
     chain = [size, *widths, latent_dim, *widths[::-1], size]
     pairs = list(zip(chain, chain[1:], strict=False))
     kernels = sum(a * b for a, b in pairs)
@@ -71,11 +72,19 @@ def test_linear_model_is_one_affine_map(rows):
     )
 
 
-@pytest.mark.parametrize("output", ["linear", "sigmoid", "bernoulli"])
+LIKELIHOODS = {
+    "linear": SquaredError(),
+    "sigmoid": SquaredError("sigmoid"),
+    "bernoulli": Bernoulli(),
+}
+
+
+@pytest.mark.parametrize("output", LIKELIHOODS)
 @pytest.mark.parametrize("network", ["dense", "conv"])
 def test_decode_of_encode_equals_reconstruct(network, output, rows):
     shape = FLAT if network == "dense" else IMAGE
-    model = Autoencoder.dense(shape, 6, widths=(4,), output=output, seed=0)
+    make = getattr(Autoencoder, network)
+    model = make(shape, 6, widths=(4,), likelihood=LIKELIHOODS[output], seed=0)
     x = rows.reshape(-1, *shape)
     np.testing.assert_array_equal(
         model.decode(model.encode(x)), model.reconstruct(x)
@@ -90,13 +99,15 @@ def test_verbs_more_rows_than_one_piece_keep_their_order(rng):
     np.testing.assert_allclose(
         codes[2000:2010], model.encode(x[2000:2010]), atol=1e-6
     )
-    assert model.score(x).shape == (2500,)
+    assert model.example_losses(x).shape == (2500,)
 
 
 @pytest.mark.parametrize("output", ["sigmoid", "bernoulli"])
 def test_bounded_output_stays_in_unit_interval_and_linear_does_not(output, rng):
     codes = 50 * rng.normal(size=(20, 5))
-    bounded = Autoencoder.dense(FLAT, 5, output=output, seed=0).decode(codes)
+    bounded = Autoencoder.dense(
+        FLAT, 5, likelihood=LIKELIHOODS[output], seed=0
+    ).decode(codes)
     assert 0 <= bounded.min() <= bounded.max() <= 1
     assert Autoencoder.dense(FLAT, 5, seed=0).decode(codes).max() > 1
 
@@ -481,7 +492,7 @@ def test_interrupted_fit_leaves_the_saved_file_readable(rows, small, tmp_path):
         )
     loaded = keras.saving.load_model(path)
     assert int(loaded.optimizer.iterations) == 4
-    assert np.isfinite(loaded.score(rows)).all()
+    assert np.isfinite(loaded.example_losses(rows)).all()
     # and the interrupted model goes on
     small.fit(rows, batch_size=50, epochs=1, verbose=0)
 
@@ -501,28 +512,34 @@ def test_interrupted_fit_leaves_the_saved_file_readable(rows, small, tmp_path):
         ({"input_shape": (8, 0)}, "input_shape"),
         ({"widths": 32}, "widths: expected a sequence"),
         ({"widths": (32, 0)}, r"widths\[1\]"),
-        ({"network": "cnn"}, "network: expected one of 'dense', 'conv'"),
-        ({"output": "relu"}, "output: expected one of"),
+        ({"likelihood": "mse"}, r"likelihood: expected .*SquaredError\(\)"),
         ({"seed": -1}, "seed"),
         ({"seed": 0.5}, "seed"),
-        (
-            {"network": "conv", "input_shape": IMAGE, "tied": True},
-            "tied: expected False for network='conv'",
-        ),
-        (
-            {"network": "conv", "input_shape": IMAGE, "widths": ()},
-            "widths: expected at least one stage",
-        ),
-        (
-            {"network": "conv", "input_shape": (9, 8, 1), "widths": (4,)},
-            "height and width divisible by 2",
-        ),
-        ({"network": "conv", "widths": (4,)}, "height, width, channels"),
     ],
 )
 def test_autoencoder_wrong_argument_refused(arguments, match):
     with pytest.raises(ValueError, match=match):
         Autoencoder.dense(**{"input_shape": FLAT, "latent_dim": 8, **arguments})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"widths": ()}, "widths: expected at least one stage"),
+        ({"input_shape": (9, 8, 1)}, "height and width divisible by 2"),
+        ({"input_shape": FLAT}, "height, width, channels"),
+    ],
+)
+def test_convolutional_autoencoder_wrong_argument_refused(arguments, match):
+    arguments = {"input_shape": IMAGE, "widths": (4,), **arguments}
+    with pytest.raises(ValueError, match=match):
+        Autoencoder.conv(latent_dim=8, **arguments)
+
+
+def test_unknown_keyword_is_named_with_the_class_method():
+    match = r"Autoencoder.dense\(\) got an unexpected keyword .*'network'"
+    with pytest.raises(TypeError, match=match):
+        Autoencoder.dense(FLAT, 8, network="conv")
 
 
 @pytest.mark.parametrize(
@@ -542,16 +559,9 @@ def test_autoencoder_wrong_argument_refused(arguments, match):
         (
             SparseAutoencoder,
             {"code_activation": "relu"},
-            "code_activation: expected 'sigmoid' for sparsity='kl'",
+            "encoder: expected one that ends in a sigmoid for sparsity='kl'",
         ),
         (ContractiveAutoencoder, {"weight": float("nan")}, "weight: expec"),
-        (ContractiveAutoencoder, {"widths": (8,)}, "widths: expected"),
-        (ContractiveAutoencoder, {"network": "conv"}, "network: expected"),
-        (
-            ContractiveAutoencoder,
-            {"code_activation": "relu"},
-            "code_activation: expected 'sigmoid'",
-        ),
         (
             ContractiveAutoencoder,
             {"latent_dim": 80, "overcomplete": False},
@@ -561,7 +571,95 @@ def test_autoencoder_wrong_argument_refused(arguments, match):
 )
 def test_variant_wrong_argument_refused(cls, arguments, match):
     with pytest.raises(ValueError, match=match):
-        cls(**{"input_shape": FLAT, "latent_dim": 8, **arguments})
+        cls.dense(**{"input_shape": FLAT, "latent_dim": 8, **arguments})
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        networks.dense_encoder(FLAT, 8, (16,), code_activation="sigmoid"),
+        networks.dense_encoder(FLAT, 8, (), code_activation="relu"),
+    ],
+    ids=["two_layers", "relu"],
+)
+def test_contractive_needs_the_papers_encoder(encoder):
+    decoder = networks.dense_decoder(8, FLAT, ())
+    with pytest.raises(ValueError, match="encoder: expected one dense sigm"):
+        ContractiveAutoencoder(encoder, decoder)
+
+
+# ------------------------------------------------------ networks of one's own
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Doubled(keras.layers.Layer):
+    """A layer of the user's, with a weight and an argument."""
+
+    def __init__(self, power=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.power = power
+
+    def build(self, shape):
+        self.factor = self.add_weight(shape=(), initializer="ones")
+
+    def call(self, x):
+        return 2.0**self.power * self.factor * x
+
+    def get_config(self):
+        return {**super().get_config(), "power": self.power}
+
+
+def own_networks():
+    encoder = keras.Sequential(
+        [
+            keras.Input(IMAGE),
+            keras.layers.Flatten(),
+            keras.layers.Dense(6, "tanh"),
+            Doubled(2.0),
+        ]
+    )
+    z = keras.Input((6,))
+    grid = keras.layers.Reshape(IMAGE)(keras.layers.Dense(64)(z))
+    return encoder, keras.Model(z, grid)
+
+
+@pytest.mark.parametrize(
+    "cls", [Autoencoder, DenoisingAutoencoder], ids=lambda cls: cls.__name__
+)
+def test_own_networks_are_trained_saved_and_loaded(cls, rows, tmp_path):
+    x = rows.reshape(-1, *IMAGE)
+    model = compiled(cls(*own_networks(), likelihood=Bernoulli()), 0.01)
+    model.fit(x, batch_size=50, epochs=2, verbose=0)
+    model.save(tmp_path / "own.keras")
+    loaded = keras.saving.load_model(tmp_path / "own.keras")
+    assert loaded.encoder.layers[-1].power == 2.0
+    assert isinstance(loaded.likelihood, Bernoulli)
+    np.testing.assert_allclose(
+        loaded.reconstruct(x), model.reconstruct(x), atol=1e-6
+    )
+    # the optimizer's moments are there too: both go on alike
+    for one in (model, loaded):
+        if cls is Autoencoder:
+            one.fit(x, batch_size=50, epochs=1, verbose=0, shuffle=False)
+    if cls is Autoencoder:
+        np.testing.assert_allclose(loaded.encode(x), model.encode(x), atol=1e-5)
+
+
+def test_networks_that_do_not_meet_are_refused_with_both_shapes():
+    encoder, decoder = own_networks()
+    narrow = networks.dense_decoder(5, IMAGE, ())
+    with pytest.raises(ValueError, match=r"decoder.*\(6,\).*\(5,\)"):
+        Autoencoder(encoder, narrow)
+    small = networks.dense_decoder(6, (7, 8, 1), ())
+    with pytest.raises(ValueError, match=r"\(8, 8, 1\).*\(7, 8, 1\)"):
+        Autoencoder(encoder, small)
+    grey = Categorical(levels=17)  # wants 17 channels
+    with pytest.raises(ValueError, match=r"\(8, 8, 17\).*\(8, 8, 1\)"):
+        Autoencoder(encoder, decoder, likelihood=grey)
+    with pytest.raises(ValueError, match="encoder: expected a Keras model"):
+        Autoencoder((8, 8, 1), 6)
+    with pytest.raises(ValueError, match="encoder: .*keras.Sequential"):
+        Autoencoder(keras.Sequential([keras.layers.Dense(6)]), decoder)
 
 
 def _damaged(x, value):
@@ -614,12 +712,15 @@ def refuses(call, match, *models):
 @pytest.mark.parametrize(("output", "spoil", "match"), BAD_ROWS, ids=BAD_IDS)
 @pytest.mark.parametrize("cls", [Autoencoder, DenoisingAutoencoder])
 def test_bad_rows_refused_before_training(cls, output, spoil, match, rows):
-    model = compiled(cls(FLAT, 6, widths=(), output=output, seed=0))
+    likelihood = LIKELIHOODS[output]
+    model = compiled(
+        cls.dense(FLAT, 6, widths=(), likelihood=likelihood, seed=0)
+    )
     bad = spoil(rows)
     match = f"x: expected .*{match}"
     refuses(lambda: model.fit(bad, verbose=0), match, model)
     refuses(lambda: model.evaluate(bad, verbose=0), match, model)
-    refuses(lambda: model.score(bad), match, model)
+    refuses(lambda: model.example_losses(bad), match, model)
     refuses(
         lambda: model.fit(rows, validation_data=bad, verbose=0),
         "validation_data: expected",

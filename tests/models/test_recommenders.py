@@ -453,7 +453,9 @@ def test_autorec_learns_hidden_ratings_better_than_item_means(dropout):
     kept = np.where(train, made.values, 0)
     x, mask = kept.T, train.T
     mean = made.values[train].mean()
-    model = AutoRec.dense(150, 30, penalty=0.05, offset=mean, dropout=dropout, seed=0)
+    model = AutoRec.dense(
+        150, 30, penalty=0.05, offset=mean, dropout=dropout, seed=0
+    )
     model.compile(keras.optimizers.Adam(5e-3), steps_per_execution=STEPS)
     copies = 8 if BACKEND == "tensorflow" else 1
     model.fit(

@@ -403,7 +403,11 @@ class builds:
 
         @functools.wraps(self.function)
         def make(*args, **kwargs):
-            bound = signature.bind(*args, **kwargs)
+            try:
+                bound = signature.bind(*args, **kwargs)
+            except TypeError as error:
+                name = f"{cls.__name__}.{self.name}()"
+                raise TypeError(f"{name} {error}") from None
             bound.apply_defaults()
             given = bound.arguments
             made = self.function(**{name: given[name] for name in mine})
