@@ -416,11 +416,28 @@ class builds:
                 **dict(zip(self.networks, made, strict=True)),
                 **{name: given[name] for name in given if name in theirs},
             )
-            model.remake = functools.partial(make, **given)
+            model.remake = _Remake(make, **given)
             return model
 
         make.__signature__ = signature
         return make
+
+
+class _Remake(functools.partial):
+    """The call that made a model, to be repeated with changes.
+
+    Layers among its arguments are made anew: a likelihood in two models
+    would have one learned scale for both, and never that of the start.
+    """
+
+    def __call__(self, **changes):
+        given = {
+            name: type(value).from_config(value.get_config())
+            if isinstance(value, keras.layers.Layer)
+            else value
+            for name, value in self.keywords.items()
+        }
+        return self.func(**{**given, **changes})
 
 
 def shapes_of(network, name):
