@@ -66,7 +66,8 @@ def root(tmp_path, monkeypatch):
     for kind in tool.KINDS:
         (tmp_path / kind).mkdir()
     (tmp_path / "source" / "09_sums.py").write_text(SOURCE, "utf-8")
-    monkeypatch.setattr(tool, "ROOT", tmp_path)
+    for module in (sittings, tool):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
     return tmp_path
 
 
