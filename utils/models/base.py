@@ -335,6 +335,7 @@ class CourseModel(keras.Model):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """The model of a config: the inverse of ``get_config``."""
+        config = copy.deepcopy(config)  # Keras empties those of networks
         config = {
             name: keras.saving.deserialize_keras_object(value, custom_objects)
             if isinstance(value, dict) and "class_name" in value

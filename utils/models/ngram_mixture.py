@@ -101,7 +101,7 @@ class NGramMixture(CourseModel):
     """
 
     def __init__(self, gate, vocabulary_size, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # probabilities stay float32
         self.gate = gate
         self.vocabulary_size = check.check_int(
             vocabulary_size, "vocabulary_size", minimum=2

@@ -1,0 +1,362 @@
+"""Every model that can be trained, made small, with a few rows for it.
+
+``test_battery.py`` runs each way of giving data over each of these. A class
+that ``utils.models`` exports and that is missing here fails the suite.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from utils import models
+from utils.evaluation.judge import Judge
+
+__all__ = ["CASES", "CASE_OF", "Case"]
+
+RNG = np.random.default_rng(0)
+ROWS = RNG.random((8, 6)).astype("float32")
+IMAGES = RNG.random((8, 4, 4, 1)).astype("float32")
+OTHERS = RNG.random((8, 4, 4, 1)).astype("float32")
+IDS = RNG.integers(3, 9, (8, 5)).astype("int32")
+WORDS = RNG.integers(3, 9, (8, 4)).astype("int32")
+LABELS = np.arange(8) % 3
+PAIRS = RNG.integers(0, 4, (8, 2)).astype("int32")
+RATINGS = RNG.integers(1, 6, 8).astype("float32")
+TABLE = RNG.integers(1, 6, (8, 6)).astype("float32")
+SEEN = (RNG.random((8, 6)) < 0.6).astype("float32")
+SEEN[:, 0] = 1.0
+LETTERS = np.eye(4, dtype="float32")[RNG.integers(0, 4, (8, 10))]
+CHANCES = {
+    "experts": RNG.random((8, 2)).astype("float32"),
+    "evidence": RNG.random((8, 4)).astype("float32"),
+    "context": RNG.integers(0, 9, (8, 3)).astype("int32"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A model, rows for it and what it promises.
+
+    Args:
+        cls: Class of the model.
+        builder: Its class method that makes it.
+        arguments: Arguments of that, a seed apart.
+        x: Array of rows, or a dict of them.
+        y: What belongs to them, or ``None``.
+        weighted: Whether ``sample_weight`` is used; refused otherwise.
+        repeats: Whether a row of weight 2 is as good as two rows.
+        labelled: Whether ``class_weight`` is used; refused otherwise.
+        min_batch: Smallest number of rows in a batch.
+        verbs: Method to its arguments, in order.
+        ready: Called with a new model: what a first look at the data does.
+        predicts: What ``predict`` takes, if not x.
+        name: Id of the case; its class's name if empty.
+    """
+
+    cls: type
+    builder: str
+    arguments: dict
+    x: object
+    y: object = None
+    weighted: bool = True
+    repeats: bool = True
+    labelled: bool = False
+    min_batch: int = 1
+    verbs: dict = dataclasses.field(default_factory=dict)
+    ready: Callable = None
+    predicts: object = None
+    name: str = ""
+
+    def model(self, seed=0, **changes):
+        """A new model of that seed."""
+        keras.utils.set_random_seed(seed)  # for what takes no seed
+        make = getattr(self.cls, self.builder)
+        return make(**{"seed": seed, **self.arguments, **changes})
+
+    @property
+    def inputs(self):
+        """What ``predict`` takes."""
+        return self.x if self.predicts is None else self.predicts
+
+
+def codes(width=2):
+    return RNG.normal(size=(8, width)).astype("float32")
+
+
+def reading(x, *more):
+    """Verbs of an autoencoder for rows like x."""
+    return {
+        "encode": (x,),
+        "reconstruct": (x,),
+        "example_losses": (x,),
+        "decode": (codes(),),
+    }
+
+
+def dense(cls, *, x=ROWS, **arguments):
+    """Case of a model ``cls.dense`` of rows, code of width 2."""
+    given = {"input_shape": x.shape[1:], "latent_dim": 2, "widths": (4,)}
+    return Case(cls, "dense", {**given, **arguments}, x, verbs=reading(x))
+
+
+def changed(case, **changes):
+    return dataclasses.replace(case, **changes)
+
+
+def of_labels(case, verbs):
+    return changed(
+        case,
+        y=LABELS,
+        labelled=True,
+        predicts={"x": case.x, "labels": LABELS},
+        verbs=verbs,
+    )
+
+
+def game(cls, **changes):
+    arguments = {
+        "input_shape": (6,),
+        "latent_dim": 2,
+        "generator_widths": (4,),
+        "critic_widths": (4,),
+    }
+    verbs = {"generate": (codes(),), "critic_scores": (ROWS,)}
+    case = Case(
+        cls,
+        "dense",
+        arguments,
+        ROWS,
+        weighted=False,
+        min_batch=2,
+        verbs=verbs,
+    )
+    return changed(case, **changes)
+
+
+LABELLED_VERBS = {
+    "encode": (ROWS, LABELS),
+    "reconstruct": (ROWS, LABELS),
+    "example_losses": (ROWS, LABELS),
+    "decode": (codes(), LABELS),
+}
+VARIATIONAL = {**reading(ROWS), "elbo": (ROWS,), "log_likelihood": (ROWS, 3)}
+VIEWS = Case(
+    models.SimCLR,
+    "dense",
+    {"input_shape": (4, 4, 1), "latent_dim": 2, "widths": (4,)},
+    IMAGES,
+    repeats=False,  # every other row is an alternative, whatever its weight
+    min_batch=2,
+    verbs={"encode": (IMAGES,)},
+)
+TEXT = {"vocabulary_size": 9, "embedding_dim": 3}
+
+CASES = [
+    dense(models.Autoencoder),
+    changed(
+        dense(models.Autoencoder, x=IMAGES, widths=(2,)),
+        cls=models.Autoencoder,
+        builder="conv",
+        name="Autoencoder of images",
+    ),
+    dense(models.TiedAutoencoder),
+    dense(models.DenoisingAutoencoder),
+    dense(models.SparseAutoencoder),
+    changed(
+        dense(models.ContractiveAutoencoder),
+        arguments={"input_shape": (6,), "latent_dim": 2},
+    ),
+    changed(
+        dense(models.DeepEmbeddedClustering, num_clusters=2),
+        verbs={**reading(ROWS), "assign": (ROWS,), "cluster": (ROWS,)},
+        ready=lambda model: model.start_clusters(ROWS),
+    ),
+    Case(
+        models.NeighborClustering,
+        "dense",
+        {"input_shape": (6,), "num_clusters": 2, "widths": (4,)},
+        ROWS,
+        ROWS[::-1].copy(),
+        verbs={"assign": (ROWS,), "cluster": (ROWS,)},
+    ),
+    changed(
+        dense(models.Compressor),
+        ready=lambda model: model.before_training(ROWS),
+    ),
+    VIEWS,
+    changed(VIEWS, cls=models.VICReg, builder="dense", weighted=False),
+    game(models.GAN),
+    game(models.WGANGP),
+    game(models.RelativisticGAN),
+    game(
+        models.ConditionalGAN,
+        arguments={**game(models.GAN).arguments, "num_classes": 3},
+        y=LABELS,
+        predicts={"x": ROWS, "labels": LABELS},
+        verbs={
+            "generate": (codes(), LABELS),
+            "critic_scores": (ROWS, LABELS),
+        },
+    ),
+    Case(
+        models.MotifAutoencoder,
+        "conv",
+        {"length": 10, "num_motifs": 2, "kernel_size": 3},
+        LETTERS,
+        verbs={
+            "encode": (LETTERS,),
+            "reconstruct": (LETTERS,),
+            "example_losses": (LETTERS,),
+        },
+    ),
+    Case(
+        models.NGramMixture,
+        "dense",
+        {"order": 2, "vocabulary_size": 9, "window": 3, "widths": (4,)},
+        CHANCES,
+        verbs={"example_losses": (CHANCES,)},
+    ),
+    Case(
+        models.RotationPredictor,
+        "dense",
+        {"input_shape": (4, 4, 1), "latent_dim": 2, "widths": (4,)},
+        IMAGES,
+        verbs={"encode": (IMAGES,)},
+    ),
+    dense(models.MaskedAutoencoder, x=IMAGES),
+    Case(
+        models.AutoRec,
+        "dense",
+        {"num_columns": 6, "latent_dim": 2, "penalty": 0.0},
+        TABLE,
+        SEEN,
+        predicts={"x": TABLE, "observed": SEEN},
+        verbs={
+            "encode": (TABLE, SEEN),
+            "reconstruct": (TABLE, SEEN),
+            "example_losses": (TABLE, SEEN),
+        },
+    ),
+    Case(
+        models.MatrixFactorization,
+        "tables",
+        {"num_users": 4, "num_items": 4, "latent_dim": 2},
+        PAIRS,
+        RATINGS,
+        verbs={"rate": (PAIRS,)},
+    ),
+    Case(
+        models.MultVAE,
+        "dense",
+        {"num_items": 6, "latent_dim": 2, "widths": (4,)},
+        SEEN,
+        verbs={
+            "encode": (SEEN,),
+            "reconstruct": (SEEN,),
+            "example_losses": (SEEN,),
+            "decode": (codes(),),
+        },
+    ),
+    Case(
+        models.DenoisingText,
+        "bag",
+        TEXT,
+        IDS,
+        verbs={"encode": (IDS,), "example_losses": (IDS,)},
+    ),
+    Case(
+        models.LanguageModel,
+        "gru",
+        {**TEXT, "units": 3},
+        IDS,
+        verbs={"encode": (IDS,), "example_losses": (IDS,)},
+    ),
+    Case(
+        models.TextClassifier,
+        "bag",
+        {**TEXT, "num_classes": 3},
+        IDS,
+        LABELS,
+        labelled=True,
+        verbs={"encode": (IDS,), "classify": (IDS,)},
+    ),
+    Case(
+        models.Translator,
+        "conv",
+        {"input_shape": (4, 4, 1), "widths": (2,)},
+        IMAGES,
+        OTHERS,
+        verbs={"translate": (IMAGES,)},
+    ),
+    Case(
+        models.UnpairedTranslator,
+        "conv",
+        {"input_shape": (4, 4, 1), "widths": (2,), "critic_widths": (2,)},
+        IMAGES,
+        OTHERS,
+        weighted=False,
+        predicts={"x": IMAGES, "y": OTHERS},
+        verbs={"translate": (IMAGES,), "translate_back": (OTHERS,)},
+    ),
+    changed(dense(models.VAE), verbs=VARIATIONAL),
+    of_labels(dense(models.ConditionalVAE, num_classes=3), LABELLED_VERBS),
+    of_labels(
+        dense(models.SemiSupervisedVAE, num_classes=3),
+        {**LABELLED_VERBS, "classify": (ROWS,), "predict_classes": (ROWS,)},
+    ),
+    Case(
+        models.VQVAE,
+        "conv",
+        {
+            "input_shape": (4, 4, 1),
+            "code_dim": 2,
+            "widths": (2,),
+            "codebook_size": 3,
+        },
+        IMAGES,
+        ready=lambda model: model.before_training(IMAGES),
+        verbs={
+            "encode": (IMAGES,),
+            "reconstruct": (IMAGES,),
+            "example_losses": (IMAGES,),
+        },
+    ),
+    Case(
+        models.SkipGram,
+        "tables",
+        {"vocabulary_size": 9, "latent_dim": 2},
+        WORDS,
+    ),
+    Case(
+        models.GloVe,
+        "tables",
+        {"vocabulary_size": 9, "latent_dim": 2},
+        WORDS[:, :2].copy(),
+        RATINGS,
+    ),
+    Case(
+        Judge,
+        "dense",
+        {
+            "input_shape": (4, 4, 1),
+            "num_classes": 3,
+            "widths": (4,),
+            "num_features": 3,
+        },
+        IMAGES,
+        LABELS,
+        labelled=True,
+        verbs={
+            "features": (IMAGES,),
+            "classify": (IMAGES,),
+            "predict_classes": (IMAGES,),
+        },
+    ),
+]
+CASES = [
+    case if case.name else changed(case, name=case.cls.__name__)
+    for case in CASES
+]
+CASE_OF = {case.name: case for case in CASES}
