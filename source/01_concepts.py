@@ -1044,7 +1044,7 @@ runtime.record(
 #
 # ## Exercises
 #
-# Write each answer in place of `raise NotImplementedError`, run the cell, then run
+# Write each answer where it says `# your answer here`, run the cell, then run
 # the check below it. A check looks at what your function does on data of its own. The
 # set-up cells at the top are all an exercise needs.
 

@@ -1168,8 +1168,8 @@ assert shares[1] > 0.3 and shares[20] > 0.85
 # %% [markdown]
 # ## Exercises
 #
-# Each needs only the set-up cells at the top. Replace the line
-# `raise NotImplementedError`, run the cell, then run the check below it: it
+# Each needs only the set-up cells at the top. Write your answer where
+# it says `# your answer here`, run the cell, then run the check below it: it
 # says what is wrong, and with what to go on once it is right.
 
 # %% [markdown] tags=["exercise"]

@@ -832,8 +832,8 @@ runtime.record(
 # %% [markdown]
 # ## Exercises
 #
-# Each needs only the set-up cells at the top. Replace the line
-# `raise NotImplementedError`, run the cell, then run the check below it: it
+# Each needs only the set-up cells at the top. Write your answer where
+# it says `# your answer here`, run the cell, then run the check below it: it
 # says what is wrong, and with what to go on once it is right.
 
 # %% [markdown] tags=["exercise"]

@@ -28,25 +28,18 @@ import argparse
 import ast
 import base64
 import copy
-import pathlib
 import sys
 
 import jupytext
 import nbformat
 from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions
-from sittings import SKIP, Sitting, room, run_all, tags
+from sittings import ROOT, SKIP, Sitting, room, run_all, sources, tags
 
 from utils.support.files import write_whole
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 KINDS = ("chapters", "solutions")
 WAITS = "# your answer here"
 STUB = f"{WAITS}\nraise NotImplementedError"
-
-
-def sources(pattern=""):
-    """Paths of the chapter sources whose name contains ``pattern``."""
-    return [p for p in sorted(ROOT.glob("source/*.py")) if pattern in p.stem]
 
 
 def _clean(cells):

@@ -67,13 +67,19 @@ def set_up(interpreter, folder):
     return str(folder / scripts / "python")
 
 
+def test_files():
+    """Paths of the tests to run, one a name, wherever it stands."""
+    found = {path.stem: path for path in (ROOT / "tests").rglob("test_*.py")}
+    return [found[f"test_{name}"] for name in TESTS]
+
+
 def check(interpreter, folder):
     """Set up, test, run a chapter: name of the step that failed, if any."""
     try:
         python = set_up(interpreter, folder)
     except subprocess.CalledProcessError:
         return "set-up"
-    files = [f"tests/test_{name}.py" for name in TESTS]
+    files = [str(path) for path in test_files()]
     steps = {
         "pip check": ["-m", "pip", "check"],
         "set-up report": ["-m", "utils.runtime"],

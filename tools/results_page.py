@@ -10,7 +10,7 @@ import os
 import platform
 import re
 
-from build_notebooks import ROOT, sources
+from sittings import ROOT, sources
 
 from utils.support.files import write_whole
 

@@ -19,8 +19,8 @@ import sys
 
 import nbformat
 import results_page
-from build_notebooks import ROOT, count_asserts, save_gallery, sources, write
-from sittings import MEMORY, Sitting, room, run_all
+from build_notebooks import count_asserts, save_gallery, write
+from sittings import MEMORY, ROOT, Sitting, room, run_all, sources
 
 
 def slowest_first(stems, profile):

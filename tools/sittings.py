@@ -20,6 +20,7 @@ import psutil
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 CELL_TIMEOUT = 600  # seconds; the full profile trains for minutes
 MEMORY = 2 * 1024**3  # bytes that a kernel may take
 SKIP = "skip-execution"
@@ -28,6 +29,11 @@ THREADS = (
     "TF_NUM_INTRAOP_THREADS",
     "TF_NUM_INTEROP_THREADS",
 )
+
+
+def sources(pattern=""):
+    """Paths of the chapter sources whose name contains ``pattern``."""
+    return [p for p in sorted(ROOT.glob("source/*.py")) if pattern in p.stem]
 
 
 def tags(cell):

@@ -664,7 +664,7 @@ def test_check_3_6_right_experiment_passes(capsys):
         (PAIRED, CALM, [], "rescued ones are \\['calm'\\]"),
         (PAIRED, CALM, ["neither"], "lists names"),
         (PAIRED, CALM, 2, "lists names"),
-        (PAIRED, CALM, None, r"waits for your answer \(rescued\)"),
+        (PAIRED, CALM, None, "waits for your answer: rescued is None"),
     ],
 )
 def test_check_3_6_wrong_experiment_is_named(paired, calm, rescued, match):

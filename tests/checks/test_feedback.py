@@ -166,6 +166,14 @@ def test_check_without_an_answer_waits(given):
         rejects(check, *[{}] * count, match=match)
 
 
+def test_check_that_waits_says_for_which_answers():
+    check = CHECKS["chapter_03.check_3_6"]
+    rejects(check, 1, None, None, match="answer: calm and rescued are None.")
+    rejects(check, [], {}, [], match="paired and calm and rescued are empty.")
+    check = CHECKS["chapter_02.check_2_1"]
+    rejects(check, None, match="^Exercise 2.1 .* it is None. Write it in the")
+
+
 def test_check_of_the_stub_of_a_function_waits():
     rejects(CHECKS["chapter_02.check_2_2"], stub, match="^Exercise 2.2 waits")
 

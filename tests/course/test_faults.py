@@ -21,6 +21,7 @@ import nbformat
 import numpy as np
 import pytest
 import results_page
+import sittings
 from contracts import EAGERLY
 from keras import ops
 from test_data import fake
@@ -748,14 +749,16 @@ def test_notebook_runs_without_home_and_without_utf_8(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     cell = nbformat.v4.new_code_cell("print('σ ≥ 0.4')\n1 + 1")
     notebook = tool._clean([cell])
-    tool.execute(notebook, tmp_path)
+    sitting = sittings.Sitting("one", notebook, tmp_path)
+    sitting.execute()
+    assert sitting.error is None, sitting.details
     printed, result = notebook.cells[0].outputs
     assert (printed.name, printed.text) == ("stdout", "σ ≥ 0.4\n")
     assert result.data["text/plain"] == "2"
 
 
 def test_every_text_file_is_opened_as_what_it_is():
-    for folder in ("utils", "tools"):
+    for folder in ("utils", "tools", "benchmarks"):
         for path in (ROOT / folder).rglob("*.py"):
             tree = ast.parse(path.read_text("utf-8"))
             for node in ast.walk(tree):

@@ -249,7 +249,7 @@ def test_notebook_at_least_two_fifths_of_text_outputs_are_compared(path):
 
 def library_names():
     names = set()
-    for path in (ROOT / "utils").glob("*.py"):
+    for path in (ROOT / "utils").rglob("*.py"):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.Assign) and any(
                 isinstance(target, ast.Name) and target.id == "__all__"

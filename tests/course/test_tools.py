@@ -12,7 +12,6 @@ import pytest
 import results_page
 import run_course
 import sittings
-from test_notebooks import ROOT
 
 SOURCE = '''\
 # %% [markdown]
@@ -67,7 +66,8 @@ def root(tmp_path, monkeypatch):
     for kind in tool.KINDS:
         (tmp_path / kind).mkdir()
     (tmp_path / "source" / "09_sums.py").write_text(SOURCE, "utf-8")
-    monkeypatch.setattr(tool, "ROOT", tmp_path)
+    for module in (sittings, tool):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
     return tmp_path
 
 
@@ -486,8 +486,7 @@ def test_check_pythons_finds_interpreters_by_version():
     version = "{}.{}".format(*sys.version_info)
     assert found == {version: sys.executable}
     assert missing == ["python-of-nowhere"]
-    for name in check_pythons.TESTS:
-        assert (ROOT / "tests" / f"test_{name}.py").is_file()
+    assert len(check_pythons.test_files()) == len(check_pythons.TESTS)
     assert [path.stem for path in tool.sources(check_pythons.CHAPTER)] == [
         "01_concepts"
     ]

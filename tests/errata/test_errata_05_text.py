@@ -1,7 +1,7 @@
 """The faults of the articles' pretraining on film reviews, twice.
 
 As ``test_errata.py``: each test makes the fault happen in a few lines of its
-own, then shows the right form beside it, with the models of ``utils.models.text``.
+own, then shows the right form beside it, with the library's models of texts.
 """
 
 import keras

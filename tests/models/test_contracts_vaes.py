@@ -13,9 +13,7 @@ import pytest
 from contracts import EAGERLY, Case
 from keras import ops
 
-from utils import metrics
 from utils.models.vaes import VAE, ConditionalVAE, SemiSupervisedVAE
-from utils.models.vector_quantized import VQVAE
 
 BACKEND = keras.backend.backend()
 FLAT, IMAGE = (64,), (8, 8, 1)
@@ -122,21 +120,6 @@ CASES = [
         num_weights=15,
         num_generators=1,  # no dropout
     ),
-    Case(
-        "quantized",
-        VQVAE,
-        {
-            "input_shape": IMAGE,
-            "codebook_size": 9,
-            "code_dim": 5,
-            "widths": (4,),
-            "activation": "elu",
-            "output": "sigmoid",
-            "commitment": 0.5,
-            "seed": 2,
-        },
-        num_weights=14,
-    ),
 ]
 CLASSES = sorted({case.cls for case in CASES}, key=lambda cls: cls.__name__)
 LABELLED = (ConditionalVAE, SemiSupervisedVAE)
@@ -207,7 +190,7 @@ def reloaded(tmp_path_factory, run_python, rows, labels):
         lambda case: inputs(case, rows, labels, 40),
         folder,
         run_python,
-        ["vaes", "vector_quantized"],
+        ["vaes"],
     )
 
 
@@ -215,9 +198,8 @@ def reloaded(tmp_path_factory, run_python, rows, labels):
 def test_model_loaded_in_new_process_same_config_and_outputs(case, reloaded):
     outputs, loaded = contracts.check_loaded(case, *reloaded)
     # Keras saves weights, not the state of a generator: draws differ
-    if case.cls is not VQVAE:
-        loaded, outputs = without_draws(loaded), without_draws(outputs)
-        assert outputs
+    loaded, outputs = without_draws(loaded), without_draws(outputs)
+    assert outputs
     contracts.assert_same_outputs(loaded, outputs)
 
 
@@ -303,10 +285,6 @@ def test_model_predict_names_its_products(case, rows, labels):
         inputs(case, rows, labels, 70), batch_size=32, verbose=0
     )
     assert outputs["reconstruction"].shape == x.shape
-    if case.cls is VQVAE:
-        assert set(outputs) == {"code", "vectors", "reconstruction"}
-        np.testing.assert_array_equal(outputs["code"], model.encode(x))
-        return
     keys = {"mean", "log_var", "code", "reconstruction"}
     extra = {"bernoulli": "logits", "discretized": "location"}
     likelihood = case.config.get("likelihood", "bernoulli")
@@ -328,12 +306,8 @@ def test_model_evaluate_same_means_at_any_batch_size(case, rows, labels):
         model.evaluate(*data, batch_size=size, verbose=0, return_dict=True)
         for size in (50, 200, 512)
     ]
-    if case.cls is VQVAE:
-        error = metrics.mse(data[0], model.reconstruct(data[0]))
-        assert results[0]["mse"] == pytest.approx(error, rel=1e-4)
     for result in results:
-        name = "loss" if case.cls is VQVAE else "kl"
-        assert result[name] == pytest.approx(results[0][name], rel=1e-4)
+        assert result["kl"] == pytest.approx(results[0]["kl"], rel=1e-4)
         # the loss of drawn codes: no more than the draws differ
         assert result["loss"] == pytest.approx(results[0]["loss"], rel=0.3)
 
@@ -350,7 +324,7 @@ def test_model_mixed_precision_computes_half_and_keeps_float32(
         model = case.make(dtype="mixed_bfloat16")
     data = given(case, rows, labels, 64)
     outputs = model(contracts.as_tensors(inputs(case, rows, labels, 64)))
-    for name in ("mean", "log_var", "vectors", "reconstruction", "logits"):
+    for name in ("mean", "log_var", "reconstruction", "logits"):
         if name in outputs:
             dtype = keras.backend.standardize_dtype(outputs[name].dtype)
             assert dtype == "bfloat16", name
@@ -361,9 +335,8 @@ def test_model_mixed_precision_computes_half_and_keeps_float32(
     model.compile("sgd", run_eagerly=EAGERLY)
     full.compile("sgd", run_eagerly=EAGERLY)
     # without draws: bfloat16 has 8 bits of mantissa
-    name = "loss" if case.cls is VQVAE else "kl"
     half_value, full_value = (
-        one.evaluate(*data, verbose=0, return_dict=True)[name]
+        one.evaluate(*data, verbose=0, return_dict=True)["kl"]
         for one in (model, full)
     )
     assert half_value == pytest.approx(full_value, rel=0.1)

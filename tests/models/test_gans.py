@@ -577,12 +577,13 @@ for path in sorted(folder.glob("*.keras")):
 
 
 def test_gans_trained_saved_loaded_in_new_process(tmp_path, run_python):
-    expected = {}
+    expected, configs = {}, {}
     for case in CASES:
         model, x, labels = case.make(), case_rows(case), case_labels(case)
         compiled(model).fit(x, labels, batch_size=6, verbose=0)
         model.save(tmp_path / f"{case.name}.keras")
         np.save(tmp_path / f"{case.name}_x.npy", x)
+        configs[case.name] = contracts.json_form(model.get_config())
         expected[case.name] = {
             "score": case_scores(model, case),
             "sample": case_sample(model, case, 12, seed=5),
@@ -590,7 +591,9 @@ def test_gans_trained_saved_loaded_in_new_process(tmp_path, run_python):
     run_python(LOAD_ALL, tmp_path, KERAS_BACKEND=BACKEND)
     for case in CASES:
         found = json.loads((tmp_path / f"{case.name}.json").read_text())
-        assert found == contracts.json_form(case.make().get_config())
+        for name in arguments(type(case.make())):
+            if name not in ("generator", "discriminator"):
+                assert found[name] == configs[case.name][name], name
         with np.load(tmp_path / f"{case.name}.npz") as loaded:
             contracts.assert_same_outputs(dict(loaded), expected[case.name])
 

@@ -13,11 +13,9 @@ import scipy.stats
 from contracts import EAGERLY
 from keras import ops
 
-from utils.models._latent_models import LatentModel
-from utils.models._variational import VariationalModel
 from utils.models.vaes import VAE, ConditionalVAE, SemiSupervisedVAE
 from utils.nn import backend, losses
-from utils.nn.likelihoods import DiscretizedLogistic, Gaussian
+from utils.nn.likelihoods import Bernoulli, DiscretizedLogistic, Gaussian
 
 BACKEND = keras.backend.backend()
 FLAT, IMAGE = (64,), (8, 8, 1)
@@ -121,6 +119,13 @@ def test_two_heads_start_from_different_weights():
 # --------------------------------------------------------------- objective
 
 
+LIKELIHOODS = {
+    "bernoulli": Bernoulli,
+    "gaussian": Gaussian,
+    "discretized": lambda: DiscretizedLogistic(levels=17, scale=0.5),
+}
+
+
 def softplus(values):
     return np.logaddexp(0.0, values)
 
@@ -132,16 +137,16 @@ def numpy_loss(model, x, outputs, beta):
         name: np.asarray(value, "float64").reshape(len(x), -1)
         for name, value in outputs.items()
     }
-    if model.likelihood == "bernoulli":
+    if isinstance(model.likelihood, Bernoulli):
         nll = softplus(flat["logits"]) - x * flat["logits"]
-    elif model.likelihood == "gaussian":
+    elif isinstance(model.likelihood, Gaussian):
         nll = -scipy.stats.norm.logpdf(
-            x, flat["reconstruction"], number(model.current_scale())
+            x, flat["reconstruction"], number(model.likelihood.current_scale())
         )
     else:
-        step, top = 0.5 / (model.levels - 1), 1 - 1e-6
+        step, top = 0.5 / (model.likelihood.levels - 1), 1 - 1e-6
         cdf = scipy.stats.logistic(
-            flat["location"], number(model.current_scale())
+            flat["location"], number(model.likelihood.current_scale())
         ).cdf
         nll = -np.log(
             np.where(x > top, 1, cdf(x + step))
@@ -153,7 +158,7 @@ def numpy_loss(model, x, outputs, beta):
 
 
 @pytest.mark.parametrize("beta", [0, 1, 4])
-@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "discretized"])
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_loss_equals_numpy_with_the_samplers_state_reset(
     likelihood, beta, rows
 ):
@@ -161,9 +166,7 @@ def test_loss_equals_numpy_with_the_samplers_state_reset(
         FLAT,
         5,
         widths=(12,),
-        likelihood=likelihood,
-        levels=17,
-        scale=0.5 if likelihood == "discretized" else "learned",
+        likelihood=LIKELIHOODS[likelihood](),
         beta=beta,
         seed=0,
     )
@@ -448,7 +451,7 @@ def test_estimates_do_not_depend_on_the_size_of_pieces(
     w, b, x, _, precision = linear_gaussian
     model = hand_set(w, b, precision, widen=2.0)
     many = model.log_likelihood(x[:20], 3000, seed=0)  # two pieces of samples
-    monkeypatch.setattr("utils._variational.PIECE", 500)
+    monkeypatch.setattr("utils.models.vaes.PIECE", 500)
     np.testing.assert_allclose(
         model.log_likelihood(x[:20], 3000, seed=1), many, atol=0.1
     )
@@ -473,12 +476,14 @@ def test_score_is_minus_the_elbo_whatever_beta(rows):
     )
     result = model.evaluate(rows, verbose=0, return_dict=True)
     np.testing.assert_allclose(
-        model.score(rows, seed=1), -model.elbo(rows, seed=1), rtol=1e-5
+        model.example_losses(rows, seed=1), -model.elbo(rows, seed=1), rtol=1e-5
     )
     # other draws for each of 200 rows; β = 70 would be far away
     bound = result["nll"] + result["kl"]
     assert result["loss"] > bound + 10
-    assert model.score(rows, seed=1).mean() == pytest.approx(bound, abs=3.0)
+    assert model.example_losses(rows, seed=1).mean() == pytest.approx(
+        bound, abs=3.0
+    )
 
 
 def test_learned_scale_finds_the_noise_of_the_data(rng):
@@ -488,7 +493,9 @@ def test_learned_scale_finds_the_noise_of_the_data(rng):
     )
     model.fit(x, batch_size=100, epochs=20, verbose=0)
     # nothing to encode: the best model is N(0, 0.6² I), 0.91 nats an entry
-    assert number(model.current_scale()) == pytest.approx(0.6, rel=0.05)
+    assert number(model.likelihood.current_scale()) == pytest.approx(
+        0.6, rel=0.05
+    )
     floor = 4 * (0.5 * np.log(2 * np.pi * np.e) + np.log(0.6))
     # 0.03 of standard error of the data, a tenth of noise in the weights
     assert -model.elbo(x, 5, seed=0).mean() == pytest.approx(floor, abs=0.25)
@@ -574,19 +581,22 @@ def test_conditional_label_reaches_encoder_and_decoder(conditional, rows):
 
 @pytest.mark.parametrize("network", ["dense", "conv"])
 def test_conditional_label_enters_as_scaled_one_hot(network, rows):
-    model = ConditionalVAE.dense(IMAGE, 4, widths=(6,), num_classes=3, seed=0)
+    make = getattr(ConditionalVAE, network)
+    model = make(IMAGE, 4, widths=(6,), num_classes=3, seed=0)
     x = rows.reshape(-1, *IMAGE)[:5]
-    hot = np.eye(3, dtype="float32")[[2, 0, 1, 1, 2]]
-    heads = model.posterior(x, hot)
+    labels = np.array([2, 0, 1, 1, 2], "int32")
+    heads = model.posterior({"x": x, "labels": labels})
+    hot = np.eye(3, dtype="float32")[labels]
     hot = hot * np.float32(3**0.5)  # entries of mean square 1
     if network == "dense":
         joined = np.concatenate([x.reshape(5, -1), hot], axis=1)
     else:
         planes = np.broadcast_to(hot[:, None, None, :], (5, 8, 8, 3))
         joined = np.concatenate([x, planes], axis=-1)
+    inner = model.encoder.get_layer("encoder")
     np.testing.assert_allclose(
         ops.convert_to_numpy(heads["mean"]),
-        ops.convert_to_numpy(model.encoder(joined)["mean"]),
+        ops.convert_to_numpy(inner(joined)["mean"]),
         atol=1e-5,
     )
 
@@ -601,13 +611,13 @@ def test_conditional_fit_predict_and_sample(rows, labels):
         verbose=0,
     ).history
     assert {"loss", "val_loss", "kl", "val_kl"} <= set(history)
-    outputs = model.predict({"x": rows, "label": labels}, verbose=0)
+    outputs = model.predict({"x": rows, "labels": labels}, verbose=0)
     assert outputs["reconstruction"].shape == rows.shape
     one, each = model.sample(3, 7, seed=0), model.sample(3, [7, 7, 7], seed=0)
     np.testing.assert_array_equal(one, each)
     assert not np.array_equal(one, model.sample(3, 8, seed=0))
     assert model.log_likelihood(rows, 5, labels=labels).shape == (200,)
-    assert model.score(rows, labels).shape == (200,)
+    assert model.example_losses(rows, labels).shape == (200,)
 
 
 def test_conditional_sample_weight_and_validation_weight(rows, labels):
@@ -691,9 +701,9 @@ def semi():
 def test_semi_supervised_loss_equals_the_sum_over_classes(semi, rows):
     x = rows[:6]
     label = np.array([2, -1, 0, -1, 3, -1])
-    outputs = semi({"x": x, "label": label})
+    outputs = semi({"x": x, "labels": label})
     found = number(
-        semi.compute_loss(x={"x": x, "label": label}, y_pred=outputs)
+        semi.compute_loss(x={"x": x, "labels": label}, y_pred=outputs)
     )
     logits, nll, kl = (
         np.asarray(ops.convert_to_numpy(outputs[name]), "float64")
@@ -713,7 +723,7 @@ def test_semi_supervised_loss_equals_the_sum_over_classes(semi, rows):
 def test_semi_supervised_class_terms_are_those_of_the_conditional(semi, rows):
     x = rows[:5]
     outputs = at_state(semi, lambda: semi(x))
-    heads = semi.posterior(x, np.eye(4, dtype="float32")[np.full(5, 2)])
+    heads = semi.vae.posterior({"x": x, "labels": np.full(5, 2, "int32")})
     kl = losses.gaussian_kl(heads["mean"], heads["log_var"], per_unit=True)
     np.testing.assert_allclose(
         ops.convert_to_numpy(outputs["class_kl"])[:, 2],
@@ -737,7 +747,7 @@ def test_semi_supervised_unlabelled_rows_do_not_touch_the_class_loss(
         config = {**semi.get_config(), "alpha": alpha}
         twin = SemiSupervisedVAE.from_config(config)
         value = twin.compute_loss(
-            x={"x": rows[:6], "label": unlabelled}, y_pred=outputs
+            x={"x": rows[:6], "labels": unlabelled}, y_pred=outputs
         )
         losses_by_alpha.append(number(value))
     assert losses_by_alpha[0] == losses_by_alpha[1]
@@ -793,7 +803,8 @@ def test_semi_supervised_metrics_count_labelled_rows_alone(rows):
     assert result["class_loss"] == pytest.approx(
         -np.log(share.astype("float64")).mean(), rel=1e-4
     )
-    alone = model.evaluate(rows, verbose=0, return_dict=True)
+    nobody = np.full(200, -1)
+    alone = model.evaluate(rows, nobody, verbose=0, return_dict=True)
     assert np.isfinite(alone["loss"])
 
 
@@ -827,7 +838,7 @@ def test_fit_compiled_or_eager_same_loss(cls, options, rows, labels):
         pytest.skip("torch.compile needs a C++ compiler")
     histories = []
     for chosen in (options, {}):
-        model = compiled(cls(FLAT, 4, widths=(8,), seed=0), **chosen)
+        model = compiled(cls.dense(FLAT, 4, widths=(8,), seed=0), **chosen)
         given = (rows,) if cls is VAE else (rows, labels)
         histories.append(
             model.fit(
@@ -849,14 +860,8 @@ def test_fit_compiled_or_eager_same_loss(cls, options, rows, labels):
         ({"latent_dim": 0}, "latent_dim: expected an integer ≥ 1"),
         ({"input_shape": 64}, "input_shape: expected a tuple"),
         ({"widths": 32}, "widths: expected a sequence"),
-        ({"network": "cnn"}, "network: expected one of 'dense', 'conv'"),
-        ({"network": "conv", "widths": ()}, "widths: expected at least one"),
-        ({"network": "conv", "widths": (4,)}, "height, width, channels"),
-        ({"likelihood": "mse"}, "likelihood: expected one of 'bernoulli'"),
-        ({"scale": 0.5}, "scale: expected 'learned', as Bernoulli"),
-        ({"likelihood": "gaussian", "scale": 0}, "scale: expected a number"),
-        ({"likelihood": "gaussian", "scale": "x"}, "scale: expected 'learned'"),
-        ({"levels": 1}, "levels: expected an integer ≥ 2"),
+        ({"likelihood": "mse"}, r"likelihood: expected .*SquaredError"),
+        ({"likelihood": "gaussian"}, r"likelihood: expected .*Gaussian\(\)"),
         ({"free_bits": -0.1}, "free_bits: expected a number ≥ 0"),
         ({"warmup_steps": 0.5}, "warmup_steps: expected an integer ≥ 0"),
         ({"seed": -1}, "seed: expected"),
@@ -865,7 +870,20 @@ def test_fit_compiled_or_eager_same_loss(cls, options, rows, labels):
 @pytest.mark.parametrize("cls", [VAE, ConditionalVAE, SemiSupervisedVAE])
 def test_wrong_argument_refused(cls, arguments, match):
     with pytest.raises(ValueError, match=match):
-        cls(**{"input_shape": FLAT, "latent_dim": 4, **arguments})
+        cls.dense(**{"input_shape": FLAT, "latent_dim": 4, **arguments})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"widths": ()}, "widths: expected at least one"),
+        ({"input_shape": FLAT}, "height, width, channels"),
+    ],
+)
+@pytest.mark.parametrize("cls", [VAE, ConditionalVAE, SemiSupervisedVAE])
+def test_wrong_argument_of_a_convolutional_one_refused(cls, arguments, match):
+    with pytest.raises(ValueError, match=match):
+        cls.conv(**{"input_shape": IMAGE, "widths": (4,), **arguments})
 
 
 @pytest.mark.parametrize(
@@ -880,7 +898,7 @@ def test_wrong_argument_refused(cls, arguments, match):
 )
 def test_wrong_argument_of_a_variant_refused(cls, arguments, match):
     with pytest.raises(ValueError, match=match):
-        cls(FLAT, 4, **arguments)
+        cls.dense(FLAT, 4, **arguments)
 
 
 def refuses(call, match, model):
@@ -910,8 +928,9 @@ def refuses(call, match, model):
     ],
 )
 def test_bad_rows_refused_before_training(likelihood, spoil, match, rows):
+    likelihood = LIKELIHOODS[likelihood]()
     model = compiled(
-        VAE.dense(FLAT, 4, widths=(), likelihood=likelihood, levels=17, seed=0)
+        VAE.dense(FLAT, 4, widths=(), likelihood=likelihood, seed=0)
     )
     bad, match = spoil(rows), f"x: expected .*{match}"
     refuses(lambda: model.fit(bad, verbose=0), match, model)
@@ -931,9 +950,7 @@ def test_bad_rows_refused_before_training(likelihood, spoil, match, rows):
         (lambda m, x: m.fit(x, x), "y: expected no target"),
         (lambda m, x: m.decode(x), r"z: expected shape \(n, 4\)"),
         (lambda m, x: m.sample(0), "n: expected an integer ≥ 1"),
-        (lambda m, x: m.sample(3, 1), "labels: expected none"),
         (lambda m, x: m.sample(3, seed=-1), "seed: expected"),
-        (lambda m, x: m.encode(x, np.zeros(200)), "labels: expected none"),
         (lambda m, x: m.log_likelihood(x, 0), "num_samples: expected"),
     ],
 )
@@ -959,24 +976,24 @@ def test_loss_given_to_compile_refused_by_fit(rows):
         (lambda m, x, y: m.fit(x, np.eye(10)[y]), "y: expected a vector"),
         (lambda m, x, y: m.fit(2 * x, y), r"x: expected values in \[0, 1\]"),
         (lambda m, x, y: m.evaluate(x), "y: expected integers"),
-        (lambda m, x, y: m.predict(x), "y: expected integers"),
+        (lambda m, x, y: m.predict(x), "labels: expected integers"),
         (
-            lambda m, x, y: m.predict({"x": x, "label": y + 10}),
-            "y: expected integers",
+            lambda m, x, y: m.predict({"x": x, "labels": y + 10}),
+            "labels: expected integers",
         ),
         (
             lambda m, x, y: m.fit(x, y, validation_data=(x, y + 9)),
-            "validation_y: expected integers",
+            "validation_data, y: expected integers",
         ),
         (
             lambda m, x, y: m.fit(x, y, validation_data=(x,)),
-            r"validation_data: expected \(x, y\)",
+            "validation_data, y: expected integers",
         ),
-        (lambda m, x, y: m.encode(x), "labels: expected integers"),
-        (lambda m, x, y: m.sample(5), "labels: expected integers.*None"),
+        (lambda m, x, y: m.encode(x, None), "labels: expected integers"),
+        (lambda m, x, y: m.sample(5, None), "labels: expected inte.*None"),
         (lambda m, x, y: m.sample(5, 10), "labels: expected integers"),
         (lambda m, x, y: m.sample(5, [1, 2]), "labels: expected 5 labels"),
-        (lambda m, x, y: m.elbo(x), "labels: expected integers"),
+        (lambda m, x, y: m.elbo(x, labels=None), "labels: expected integers"),
     ],
 )
 def test_conditional_labels_checked_before_training(call, match, rows, labels):
@@ -989,7 +1006,7 @@ def test_conditional_labels_checked_before_training(call, match, rows, labels):
 @pytest.mark.parametrize(
     ("call", "match"),
     [
-        (lambda m, x, y: m.fit(x), "y: expected .*at least one labelled"),
+        (lambda m, x, y: m.fit(x), "y: expected integers from -1 to 9.*None"),
         (
             lambda m, x, y: m.fit(x, np.full(200, -1)),
             "y: expected .*received no labelled row",
@@ -1019,17 +1036,11 @@ def test_posterior_gradient_by_the_input_is_there(rows):
 # ------------------------------------------- defaults, draws, small print
 
 
-def defaults(cls):
-    found = {}
-    for base in cls.__mro__[::-1]:
-        if base.__module__.startswith("utils.") and "__init__" in vars(base):
-            parameters = inspect.signature(base.__init__).parameters
-            found |= {
-                name: parameter.default
-                for name, parameter in parameters.items()
-                if parameter.default is not parameter.empty
-            }
-    return found
+def defaults(make):
+    return {
+        name: parameter.default
+        for name, parameter in inspect.signature(make).parameters.items()
+    }
 
 
 def test_defaults_are_those_of_the_paper_and_the_docstrings():
@@ -1037,26 +1048,22 @@ def test_defaults_are_those_of_the_paper_and_the_docstrings():
         "input_shape": (28, 28, 1),
         "latent_dim": 20,
         "widths": (400,),
-        "network": "dense",
         "activation": "relu",
-        "likelihood": "bernoulli",
-        "scale": "learned",
-        "levels": 256,
+        "likelihood": None,
         "beta": 1.0,
         "free_bits": 0.0,
         "warmup_steps": 0,
         "seed": None,
+        "dtype": None,
+        "name": None,
     }
     classes = {"num_classes": 10}
     semi = {"alpha": 20.0, "classifier_widths": None, "dropout": 0.0}
-    assert defaults(VAE) == plain
-    assert defaults(ConditionalVAE) == plain | classes
-    assert defaults(SemiSupervisedVAE) == plain | classes | semi
-    # each level's own, as the one above might hide it
-    for cls in (VariationalModel, VAE, ConditionalVAE, SemiSupervisedVAE):
-        own = inspect.signature(cls.__init__).parameters
-        assert own["input_shape"].default == (28, 28, 1)
-        assert own["latent_dim"].default == 20
+    assert defaults(VAE.dense) == plain
+    assert defaults(ConditionalVAE.dense) == plain | classes
+    assert defaults(SemiSupervisedVAE.dense) == plain | classes | semi
+    assert defaults(VAE.conv) == plain | {"widths": (32, 64)}
+    assert isinstance(VAE.dense(FLAT, 2, widths=()).likelihood, Bernoulli)
     samples = [
         inspect.signature(verb).parameters["num_samples"].default
         for verb in (VAE.elbo, VAE.log_likelihood)
@@ -1066,9 +1073,11 @@ def test_defaults_are_those_of_the_paper_and_the_docstrings():
 
 def test_first_scale_and_its_gain():
     model = VAE.dense(FLAT, 2, widths=(), seed=0, likelihood=Gaussian())
-    assert number(model.current_scale()) == pytest.approx(0.2)
-    assert number(model.log_scale.value) == pytest.approx(np.log(0.2) / 10)
-    assert model.log_scale.name == "log_scale"
+    assert number(model.likelihood.current_scale()) == pytest.approx(0.2)
+    weight = model.likelihood.log_scale
+    assert number(weight.value) == pytest.approx(np.log(0.2) / 10)
+    assert weight.name == "log_scale"
+    assert any(weight is one for one in model.trainable_weights)
     warm = VAE.dense(FLAT, 2, widths=(), warmup_steps=3)
     assert warm.steps_done.name == "steps_done"
     assert warm.steps_done.dtype == "int32"
@@ -1088,11 +1097,13 @@ def test_parts_have_names_activations_and_the_models_precision():
         dtype="mixed_bfloat16",
         seed=1,
     )
-    assert (model.encoder.name, model.classifier.name) == (
+    vae = model.vae
+    assert (vae.encoder.name, model.classifier.name) == (
         "encoder",
         "classifier",
     )
-    for part in (model.encoder, model.decoder, model.classifier):
+    parts = vae.encoder.get_layer("encoder"), vae.decoder.get_layer("decoder")
+    for part in (*parts, model.classifier):
         hidden = [
             layer
             for layer in part.layers
@@ -1104,7 +1115,7 @@ def test_parts_have_names_activations_and_the_models_precision():
         for layer in part.layers:
             if not isinstance(layer, keras.layers.InputLayer):
                 assert layer.dtype_policy.name == "mixed_bfloat16"
-    assert model.sampler.dtype_policy.name == "mixed_bfloat16"
+    assert vae.sampler.dtype_policy.name == "mixed_bfloat16"
     (drop,) = (
         layer
         for layer in model.classifier.layers
@@ -1133,14 +1144,17 @@ def test_sample_decodes_numpys_own_draws():
     model = spread_weights(VAE.dense(FLAT, 5, widths=(), seed=0))
     z = np.random.default_rng(3).standard_normal((4, 5), dtype="float32")
     np.testing.assert_array_equal(model.sample(4, seed=3), model.decode(z))
-    assert model.score(model.sample(4, seed=3), seed=0).dtype == np.float32
+    assert (
+        model.example_losses(model.sample(4, seed=3), seed=0).dtype
+        == np.float32
+    )
 
 
 def test_terms_equal_densities_of_scipy_for_numpys_own_draws(rng):
     model = VAE.dense((6,), 2, widths=(), seed=0, likelihood=Gaussian(0.5))
     spread_weights(model)
     x = rng.normal(size=(3, 6)).astype("float32")
-    fit, ratio, kl = model.terms(x, None, 4, np.random.default_rng(9))
+    fit, ratio, kl = model._terms(x, 4, np.random.default_rng(9))
     noise = np.random.default_rng(9).standard_normal((3, 4, 2), "float32")
     heads = model.encoder(x)
     mean, log_var = (
@@ -1170,27 +1184,30 @@ def test_terms_equal_densities_of_scipy_for_numpys_own_draws(rng):
 def test_bounds_add_up_pieces_of_rows_and_of_samples(
     piece, calls, rng, monkeypatch
 ):
-    model = VAE.dense((6,), 2, widths=(), seed=0, likelihood=Gaussian(0.5))
+    model = ConditionalVAE.dense(
+        (6,), 2, num_classes=3, widths=(), seed=0, likelihood=Gaussian(0.5)
+    )
     x = rng.normal(size=(5, 6)).astype("float32")
     ratio = rng.normal(size=(5, 9))
     fit = x[:, :1] + np.arange(9.0) - 4
     kl = np.arange(5.0)
-    monkeypatch.setattr("utils._variational.PIECE", piece)
+    monkeypatch.setattr("utils.models.vaes.PIECE", piece)
     done = {row: 0 for row in range(5)}
     sizes = []
 
-    def terms(rows, one_hot, num_samples, generator):
+    def terms(inputs, num_samples, generator):
+        rows = inputs["x"]
         sizes.append(len(rows) * num_samples)
         found = [int(np.flatnonzero((x == row).all(axis=1))[0]) for row in rows]
-        assert (one_hot.argmax(axis=1) == np.array(found) % 3).all()
+        assert (inputs["labels"] == np.array(found) % 3).all()
         part = slice(done[found[0]], done[found[0]] + num_samples)
         for row in found:
             done[row] += num_samples
         return fit[found, part], ratio[found, part], kl[found]
 
-    model.terms = terms
-    one_hot = np.eye(3)[np.arange(5) % 3]
-    elbo, weighted = model.bounds(x, one_hot, 9, None)
+    model._terms = terms
+    labels = np.arange(5) % 3
+    elbo, weighted = model.bounds({"x": x, "labels": labels}, 9, 0)
     assert set(done.values()) == {9}
     assert (len(sizes), sum(sizes)) == (calls, 45)
     assert max(sizes) <= piece
@@ -1203,8 +1220,8 @@ def test_semi_supervised_bound_of_a_known_class_counts_its_probability(semi):
     x = semi.sample(6, seed=0)
     y = np.arange(6) % 4
     given_class = [
-        LatentModel._estimate(semi, x, 3, y, 1),
-        semi._estimate(x, 3, y, 1),
+        semi.vae.bounds({"x": x, "labels": y.astype("int32")}, 3, 1),
+        semi._bounds(x, 3, y, 1),
     ]
     for without, joint in zip(*given_class, strict=True):
         np.testing.assert_allclose(joint, without - np.log(4), rtol=1e-6)
@@ -1217,8 +1234,10 @@ def test_semi_supervised_bounds_weigh_the_classes(semi, rows):
     draws = np.random.default_rng(5)
     parts = np.array(
         [
-            LatentModel._estimate(
-                semi, x, 2, np.full(4, c), int(draws.integers(2**31))
+            semi.vae.bounds(
+                {"x": x, "labels": np.full(4, c, "int32")},
+                2,
+                int(draws.integers(2**31)),
             )
             for c in range(4)
         ]
@@ -1235,21 +1254,23 @@ def test_semi_supervised_bounds_weigh_the_classes(semi, rows):
     )
 
 
-def test_semi_supervised_draws_every_class_and_repeats_one(semi):
+def test_semi_supervised_draws_classes_after_the_codes(semi):
     rng = np.random.default_rng(0)
-    drawn = semi._labels_to_sample(None, 200, rng)
+    z = rng.standard_normal((200, 3), dtype="float32")
+    drawn = rng.integers(0, 4, 200)
     assert set(drawn) == {0, 1, 2, 3}
-    again = np.random.default_rng(0).integers(0, 4, 200)
-    np.testing.assert_array_equal(drawn, again)
-    assert semi._labels_to_sample(3, 2, rng).tolist() == [3, 3]
-    assert semi._labels_to_sample([0, 2], 2, rng) == [0, 2]
+    np.testing.assert_array_equal(
+        semi.sample(200, seed=0), semi.decode(z, drawn)
+    )
+    np.testing.assert_array_equal(
+        semi.sample(200, 3, seed=0), semi.decode(z, np.full(200, 3))
+    )
 
 
 def test_labelled_models_take_two_classes_and_class_zero_alone(rows):
     model = ConditionalVAE.dense(FLAT, 2, num_classes=2, widths=(4,), seed=0)
-    one_hot = model.one_hot([1, 0], 2)
-    assert one_hot.dtype == np.float32
-    np.testing.assert_array_equal(one_hot, [[0, 1], [1, 0]])
+    assert model.check_labels([1, 0], 2).tolist() == [1, 0]
+    assert model.check_labels(0, 2).tolist() == [0, 0]
     semi = SemiSupervisedVAE.dense(FLAT, 2, num_classes=2, widths=(4,), seed=0)
     semi.compile("sgd", run_eagerly=EAGERLY)
     y = np.array([0, -1, -1, -1])
@@ -1262,27 +1283,35 @@ def test_labelled_models_pass_arguments_on_in_their_order(rows, labels, capsys):
     model.compile("sgd", run_eagerly=EAGERLY)
     x, y = rows[:30], labels[:30]
     model.evaluate(x, y, 10, 0)
-    model.predict({"x": x, "label": y}, 10, 0)
-    model.predict({"x": x, "label": y}, verbose=0)
+    model.predict({"x": x, "labels": y}, 10, 0)
+    model.predict({"x": x, "labels": y}, verbose=0)
     assert capsys.readouterr().out == ""
-    packed = model._pack({"x": x}, y)
-    np.testing.assert_array_equal(packed["label"], y)
-    packed = model._pack({"x": x, "label": y}, y[::-1])
-    np.testing.assert_array_equal(packed["label"], y)
-    stream = object()
-    assert model._pack(stream, None) is stream
+
+
+@pytest.mark.parametrize("cls", [ConditionalVAE, SemiSupervisedVAE])
+def test_labelled_models_take_pairs_or_a_dict(cls, rows, labels):
+    model = cls.dense(FLAT, 2, num_classes=10, widths=(4,), seed=0)
+    x, y = rows[:30], labels[:30]
+    for given in ((x, y), ({"x": x, "labels": y}, None)):
+        found, target = model.check_data(*given)
+        assert target is None
+        np.testing.assert_array_equal(found["labels"], y)
+    with pytest.raises(ValueError, match="x: expected .* and no y"):
+        model.check_data({"x": x, "labels": y}, y)
+    with pytest.raises(ValueError, match="x: expected .*labels.*'label'"):
+        model.check_data({"x": x, "label": y})
 
 
 @pytest.mark.parametrize("cls", [ConditionalVAE, SemiSupervisedVAE])
 def test_labelled_models_name_the_validation_data(cls, rows, labels):
-    model = cls(FLAT, 2, num_classes=10, widths=(4,), seed=0)
+    model = cls.dense(FLAT, 2, num_classes=10, widths=(4,), seed=0)
     model.compile("sgd", run_eagerly=EAGERLY)
     x, y = rows[:4], labels[:4]
     for wrong, match in (
         ((x[:, :3], y), "validation_data: expected shape"),
-        ((x, y[:3]), "validation_y: expected 4 labels"),
-        ((x,), "validation_data: expected .x, y. or"),
-        ((x, y, y, y), "validation_data: expected .x, y. or"),
+        ((x, y[:3]), "validation_data, y: expected 4 labels"),
+        ((x,), "validation_data, y: expected integers"),
+        ((x, y, y, y), "validation_data: expected .x, y"),
     ):
         with pytest.raises(ValueError, match=match):
             model.fit(x, y, validation_data=wrong, verbose=0)
@@ -1299,7 +1328,7 @@ def test_semi_supervised_free_bits_are_of_units_and_weights_of_rows(rows):
         FLAT, 3, widths=(10,), num_classes=4, alpha=0.0, free_bits=0.4, seed=0
     )
     x, y, weight = rows[:5], np.array([2, -1, 0, -1, 3]), np.arange(5.0)
-    packed = {"x": x, "label": y}
+    packed = {"x": x, "labels": y}
     outputs = dict(model(packed))
     kl = np.random.default_rng(0).random((5, 4, 3))
     kl[:, :, 1] = 0.01  # a unit below its free bits
@@ -1346,7 +1375,6 @@ def test_discretized_reconstructions_stay_in_range_and_use_it_all():
     model = VAE.dense(
         FLAT, 2, widths=(), seed=0, likelihood=DiscretizedLogistic()
     )
-    assert model.output_kind == "sigmoid"
     decoded = model.decode(np.array([[50.0, -50.0]]))
     assert (decoded.min(), decoded.max()) == (0.0, 1.0)
 
@@ -1355,7 +1383,7 @@ def test_discretized_reconstructions_stay_in_range_and_use_it_all():
 def test_labelled_fit_passes_arguments_on_in_their_order(
     cls, rows, labels, capsys
 ):
-    model = cls(FLAT, 2, widths=(4,), seed=0)
+    model = cls.dense(FLAT, 2, widths=(4,), seed=0)
     model.compile("sgd", run_eagerly=EAGERLY)
     model.fit(rows[:30], labels[:30], 15, 1, 0)
     assert int(ops.convert_to_numpy(model.optimizer.iterations)) == 2
@@ -1364,8 +1392,7 @@ def test_labelled_fit_passes_arguments_on_in_their_order(
 
 def test_semi_supervised_rows_alone_are_rows_without_labels(semi, rows):
     x = rows[:4]
-    packed = semi._pack(x, None)
-    assert packed["label"].tolist() == [-1] * 4
+    packed = {"x": x, "labels": np.full(4, -1)}
     outputs = semi(x)
     alone, among = (
         number(semi.compute_loss(given, y_pred=outputs))
@@ -1381,14 +1408,14 @@ def test_semi_supervised_class_metrics_weigh_the_labelled_rows(semi, rows):
     weight = np.array([1.0, 5.0, 2.0, 3.0], "float32")
     for metric in semi.metrics:
         metric.reset_state()
-    packed = {"x": x, "label": y}
+    packed = {"x": x, "labels": y}
     semi.compute_loss(
         packed, y_pred=semi(packed), sample_weight=ops.convert_to_tensor(weight)
     )
     share = semi.classify(x).astype("float64")
     seen = [0, 2, 3]
     expected = np.average(-np.log(share[seen, y[seen]]), weights=weight[seen])
-    assert number(semi.class_tracker.result()) == pytest.approx(
+    assert number(semi.class_loss_tracker.result()) == pytest.approx(
         expected, rel=1e-5
     )
     right = share.argmax(axis=1)[seen] == y[seen]
@@ -1407,7 +1434,6 @@ def test_decoder_mirrors_the_widths_and_planes_stand_beside_any_channels():
         [(64, 9), (9, 5), (5, 2), (5, 2)],
         [(2, 5), (5, 9), (9, 64)],
     ]
-    assert model.output_kind == "bernoulli"
     colour = ConditionalVAE.conv(
         (8, 8, 2), 3, num_classes=4, widths=(4,), seed=0
     )

@@ -211,8 +211,6 @@ def test_squared_error_does_not_claim_to_be_normalised():
 # --------------------------------------------------------------- extremes
 
 
-@pytest.mark.parametrize("x", [0.0, 1.0])
-@pytest.mark.parametrize("raw", [-1e4, -30.0, 0.0, 1.0, 30.0, 1e4])
 @pytest.mark.parametrize(
     "likelihood",
     [
@@ -228,10 +226,13 @@ def test_squared_error_does_not_claim_to_be_normalised():
     ],
     ids=lambda value: value.name,
 )
-def test_values_and_gradients_stay_finite_at_extremes(likelihood, x, raw):
-    x = ops.convert_to_tensor(np.full((2, 3), x, "float32"))
-    raw = np.full((2, *likelihood.raw_shape((3,))), raw, "float32")
+def test_values_and_gradients_stay_finite_at_extremes(likelihood):
+    sizes = np.float32([-1e4, -30.0, 0.0, 1.0, 30.0, 1e4])
+    raw = np.repeat(sizes, 2)[:, None]  # each beside x = 0 and x = 1
+    raw = raw * np.ones(likelihood.raw_shape((3,)), "float32")
     raw[:, ::4] *= -1  # not all logits of an entry alike
+    x = np.tile(np.float32([0.0, 1.0]), 6)[:, None] * np.ones((1, 3))
+    x = ops.convert_to_tensor(x.astype("float32"))
 
     def loss(raw):
         outputs = likelihood.outputs(raw)
@@ -336,20 +337,20 @@ def test_layer_call_gives_outputs_with_symbolic_shapes(case, rng):
 
 @each_case
 @given(
-    batch=st.integers(1, 4),
-    event=st.lists(st.integers(1, 4), min_size=1, max_size=3),
+    event=st.sampled_from([(5,), (2, 3), (2, 2, 1)]),
+    seed=st.integers(0, 999),
 )
 @few
-def test_any_event_shape_gives_one_number_an_example(case, batch, event):
-    likelihood, rng = case.make(), np.random.default_rng(0)
-    shape = (batch, *event)
+def test_any_event_shape_gives_one_number_an_example(case, event, seed):
+    likelihood, rng = case.make(), np.random.default_rng(seed)
+    shape = (3, *event)
     x, raw = some_data(likelihood, shape, rng), raw_for(likelihood, shape, rng)
     value = nats(likelihood, x, raw)
-    assert value.shape == (batch,)
-    # an example's number is that of its own rows
-    for row in range(batch):
-        alone = nats(likelihood, x[row : row + 1], raw[row : row + 1])
-        np.testing.assert_allclose(alone[0], value[row], rtol=1e-5)
+    assert value.shape == (3,)
+    # an example's number is its own, whatever stands beside it
+    order = [2, 0, 1]
+    moved = nats(likelihood, x[order], raw[order])
+    np.testing.assert_allclose(moved, value[order], rtol=1e-6)
     mean = likelihood.outputs(ops.convert_to_tensor(raw))["reconstruction"]
     assert tuple(mean.shape) == shape
 
@@ -468,9 +469,11 @@ def test_draws_have_the_means_and_shares_that_they_claim():
         if not likelihood.normalized:
             continue
         one = raw_for(likelihood, (1, 2), np.random.default_rng(1), 0.6)
-        outputs = likelihood.outputs(
-            ops.convert_to_tensor(np.repeat(one, rows, axis=0))
-        )
+        outputs = likelihood.outputs(ops.convert_to_tensor(one))
+        outputs = {
+            name: np.repeat(array(value), rows, axis=0)
+            for name, value in outputs.items()
+        }
         x = likelihood.sample(outputs, rng)
         assert x.shape == (rows, 2) and x.dtype == np.float32
         likelihood.check_data(x, "draws")

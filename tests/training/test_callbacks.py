@@ -6,6 +6,7 @@ import sys
 
 import build_notebooks
 import keras
+import nbformat
 import numpy as np
 import pytest
 
@@ -96,6 +97,40 @@ def test_progress_line_time_left_follows_the_speed(model, monkeypatch):
         line.on_train_batch_begin(0)
     left = re.findall(r"about (\d+) s left", sys.stdout.getvalue())
     assert left == ["6", "4"]
+
+
+MOVING = """
+from utils import callbacks
+callbacks.REFRESH = 0.0
+print("printed before")
+line = callbacks.ProgressLine("linear")
+line.set_params({"epochs": 2, "steps": 3})
+line.on_train_begin()
+for epoch in range(2):
+    line.on_epoch_begin(epoch)
+    for batch in range(3):
+        line.on_train_batch_begin(batch)
+    line.on_epoch_end(epoch, {"loss": 0.5})
+line.on_train_end()
+"""
+
+
+def test_progress_line_in_a_notebook_moves_and_is_stored_as_one_line(
+    monkeypatch, tmp_path
+):
+    written, settled = [], build_notebooks.settled
+    monkeypatch.setattr(
+        build_notebooks, "settled", lambda t: written.append(t) or settled(t)
+    )
+    cell = nbformat.v4.new_code_cell(MOVING)
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    build_notebooks.execute(notebook, tmp_path)
+    assert "".join(written).count(" s left)") == 4
+    (output,) = notebook.cells[0].outputs
+    assert re.fullmatch(
+        r"printed before\nlinear: epoch 2  loss 0.5  \(\d+\.\d s\)\n",
+        output.text,
+    )
 
 
 def test_progress_line_early_stop_still_prints(model, capsys):

@@ -6,11 +6,17 @@ import pytest
 
 from utils.models.autoencoders import Autoencoder
 from utils.models.compression import Compressor
+from utils.nn.likelihoods import Gaussian
 from utils.training.repeats import restart, with_spread
 
 
 def model(seed=0):
     return Autoencoder.dense((4,), 2, seed=seed)
+
+
+def scale(made):
+    value = made.likelihood.current_scale()
+    return float(keras.ops.convert_to_numpy(value))
 
 
 def test_restarted_model_trains_as_a_new_one():
@@ -45,13 +51,24 @@ def test_restart_other_arguments_change_the_initial_weights():
         np.testing.assert_array_equal(a, b)
 
 
+def test_restart_gives_a_learned_scale_its_first_value_again():
+    one = Autoencoder.dense((4,), 2, likelihood=Gaussian(), seed=0)
+    one.compile(keras.optimizers.Adam(1e-2))
+    one.fit(np.random.default_rng(0).random((64, 4)), verbose=0)
+    start = pytest.approx(0.2, rel=1e-5)
+    assert scale(one) != start
+    restart(one, 1)
+    assert scale(one) == start
+    assert one.remake(seed=3).likelihood is not one.likelihood
+
+
 def test_restart_needs_known_arguments_and_an_optimizer():
     with pytest.raises(ValueError, match="model: expected a compiled one"):
         restart(model(), 1)
     plain = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     plain.compile("adam", "mse")
     with pytest.raises(
-        ValueError, match="model: expected one with seed; .*Sequential"
+        ValueError, match="model: expected one that a class .*Sequential"
     ):
         restart(plain, 1)
 

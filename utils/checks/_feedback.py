@@ -45,16 +45,7 @@ def one_sentence(check):
     @functools.wraps(check)
     def checked(*answers, **named):
         given = {**dict(zip(names, answers, strict=False)), **named}
-        waiting = [name for name in given if given[name] is None]
-        if not waiting and all(map(_is_empty, given.values())):
-            waiting = list(given)
-        if waiting:
-            which = f" ({', '.join(waiting)})" if len(given) > 1 else ""
-            wrong(
-                f"Exercise {exercise} waits for your answer{which}, None or "
-                "empty so far: write it in the cell above, and run that cell "
-                "before this one."
-            )
+        _refuse_waiting(exercise, given)
         with contextlib.redirect_stderr(sys.stdout), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
@@ -75,6 +66,21 @@ def one_sentence(check):
                 )
 
     return checked
+
+
+def _refuse_waiting(exercise, given):
+    """Reject answers that are as the chapter leaves them."""
+    left = [name for name in given if given[name] is None]
+    state = "None"
+    if not left and all(map(_is_empty, given.values())):
+        left, state = list(given), "empty"
+    if left:
+        verb = "is" if len(left) == 1 else "are"
+        names = "it" if len(given) == 1 else " and ".join(left)
+        wrong(
+            f"Exercise {exercise} waits for your answer: {names} {verb} "
+            f"{state}. Write it in the cell above, and run that cell."
+        )
 
 
 def _is_empty(answer):

@@ -128,6 +128,10 @@ class CourseModel(keras.Model):
         if validation_data is not None:
             rows, target, row_weight = validation_data, None, None
             if isinstance(rows, tuple):
+                if not 1 <= len(rows) <= 3:
+                    expected = "(x,), (x, y) or (x, y, sample_weight)"
+                    received = f"{len(rows)} parts"
+                    check.fail("validation_data", expected, received)
                 rows, target, row_weight = (*rows, None, None)[:3]
             rows, target, row_weight = self._prepared(
                 rows,
@@ -335,8 +339,7 @@ class CourseModel(keras.Model):
             name: keras.saving.deserialize_keras_object(value, custom_objects)
             if isinstance(value, dict) and "class_name" in value
             else value
-            # Keras empties the config of a network as it reads it
-            for name, value in copy.deepcopy(config).items()
+            for name, value in config.items()
         }
         return cls(**config)
 
@@ -413,11 +416,28 @@ class builds:
                 **dict(zip(self.networks, made, strict=True)),
                 **{name: given[name] for name in given if name in theirs},
             )
-            model.remake = functools.partial(make, **given)
+            model.remake = _Remake(make, **given)
             return model
 
         make.__signature__ = signature
         return make
+
+
+class _Remake(functools.partial):
+    """The call that made a model, to be repeated with changes.
+
+    Layers among its arguments are made anew: a likelihood in two models
+    would have one learned scale for both, and never that of the start.
+    """
+
+    def __call__(self, **changes):
+        given = {
+            name: type(value).from_config(value.get_config())
+            if isinstance(value, keras.layers.Layer)
+            else value
+            for name, value in self.keywords.items()
+        }
+        return self.func(**{**given, **changes})
 
 
 def shapes_of(network, name):

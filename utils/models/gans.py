@@ -491,12 +491,12 @@ class ConditionalGAN(GAN):
         )
 
     def input_of(self, network, key, name):
-        shapes_of(network, name)  # or there are none to be read
-        inputs, wanted = network.input, sorted({key, "labels"})
-        if not isinstance(inputs, dict) or sorted(inputs) != wanted:
-            found = sorted(inputs) if isinstance(inputs, dict) else "no dict"
+        shape, _ = shapes_of(network, name)
+        wanted = sorted({key, "labels"})
+        if not isinstance(shape, dict) or sorted(shape) != wanted:
+            found = sorted(shape) if isinstance(shape, dict) else "no dict"
             check.fail(name, f"a model of a dict with {wanted}", f"{found}")
-        return tuple(inputs[key].shape[1:])
+        return shape[key]
 
     def rows(self, inputs):
         return inputs["x"]

@@ -535,7 +535,8 @@ class ConditionalVAE(VAE):
     def check_data(self, x, y=None, name="x"):
         x, y = _unpacked(x, y)
         x = self.check_rows(x, name)
-        return {"x": x, "labels": self.check_labels(y, len(x), "y")}, None
+        y = self.check_labels(y, len(x), _beside(name))
+        return {"x": x, "labels": y}, None
 
     def check_input(self, x, name="x"):
         x, y = _unpacked(x, None)
@@ -814,8 +815,8 @@ class SemiSupervisedVAE(CourseModel):
     def check_data(self, x, y=None, name="x"):
         x, y = _unpacked(x, y)
         x = self.vae.check_rows(x, name)
-        labels = _check_classes(y, self.num_classes, len(x), "y", low=-1)
-        return {"x": x, "labels": labels}, None
+        y = _check_classes(y, self.num_classes, len(x), _beside(name), low=-1)
+        return {"x": x, "labels": y}, None
 
     def check_input(self, x, name="x"):
         x, y = _unpacked(x, None)
@@ -932,6 +933,11 @@ def _unpacked(x, y):
         expected = '{"x": rows, "labels": classes} and no y'
         check.fail("x", expected, f"{sorted(x)}{' and y' * (y is not None)}")
     return x["x"], x.get("labels")
+
+
+def _beside(name):
+    """What to call y in a message, where x is called ``name``."""
+    return "y" if name == "x" else f"{name}, y"
 
 
 def _check_classes(labels, num_classes, rows, name, low=0):

@@ -361,7 +361,7 @@ class Categorical(Likelihood):
         shape = (-1, *sizes, last // self.levels, self.levels)
         logits = ops.reshape(raw, shape)
         shares = ops.softmax(ops.cast(logits, "float32"), axis=-1)
-        greys = np.linspace(0.0, 1.0, self.levels, dtype="float32")
+        greys = ops.arange(self.levels, dtype="float32") / (self.levels - 1)
         mean = ops.sum(shares * greys, axis=-1)
         return {"reconstruction": mean, "logits": logits}
 

@@ -54,7 +54,7 @@ class ProgressLine(keras.callbacks.Callback):
         place = self._epoch + (batch / steps if steps else 0.0)
         if len(self._marks) < 2:
             self._marks.append((now, place))
-        if now - self._shown >= REFRESH and sys.stdout.isatty():
+        if now - self._shown >= REFRESH and _shows_lines_over_lines():
             self._shown = now
             self._move(self._left(now, place))
 
@@ -80,11 +80,10 @@ class ProgressLine(keras.callbacks.Callback):
     def _text(self, more=""):
         epoch, logs = self._last
         seconds = time.perf_counter() - self._start
-        numbers = "  ".join(
-            f"{name} {value:.4g}" for name, value in logs.items()
-        )
+        numbers = [f"{name} {value:.4g}" for name, value in logs.items()]
         label = f"{self.label}: " if self.label else ""
-        return f"{label}epoch {epoch}  {numbers}  ({seconds:.1f} s{more})"
+        time_told = f"({seconds:.1f} s{more})"
+        return "  ".join([f"{label}epoch {epoch}", *numbers, time_told])
 
     def _move(self, more):
         """Write the line over itself."""
@@ -97,6 +96,12 @@ class ProgressLine(keras.callbacks.Callback):
             print(f"\r{' ' * self._width}\r", end="")
             self._width = 0
         print(self._text())
+
+
+def _shows_lines_over_lines():
+    """Whether standard output is a terminal or a notebook."""
+    in_notebook = type(sys.stdout).__module__ == "ipykernel.iostream"
+    return in_notebook or sys.stdout.isatty()
 
 
 class Snapshots(keras.callbacks.Callback):
