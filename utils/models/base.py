@@ -337,7 +337,8 @@ class CourseModel(keras.Model):
             name: keras.saving.deserialize_keras_object(value, custom_objects)
             if isinstance(value, dict) and "class_name" in value
             else value
-            for name, value in config.items()
+            # Keras empties the config of a network as it reads it
+            for name, value in copy.deepcopy(config).items()
         }
         return cls(**config)
 
