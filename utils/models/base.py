@@ -6,6 +6,7 @@ any container that Keras accepts are checked before a step is taken, sample
 weights are used or refused, files are saved whole.
 """
 
+import copy
 import functools
 import inspect
 
@@ -17,6 +18,7 @@ from utils.support import validation as check
 from utils.support.batches import (
     CheckedBatches,
     checked_generator,
+    feed,
 )
 from utils.support.files import replacing
 
@@ -125,12 +127,13 @@ class CourseModel(keras.Model):
             held_out=validation_split,
         )
         if validation_data is not None:
-            validation_data = self._prepared_validation(
+            validation_data, validation_steps = self._prepared_validation(
                 validation_data,
                 validation_batch_size or batch_size,
                 validation_steps,
             )
         self.before_training(x)
+        x, steps_per_epoch = feed(x, steps_per_epoch)
         return super().fit(
             x,
             y,
@@ -167,6 +170,7 @@ class CourseModel(keras.Model):
             x, y, sample_weight = self._prepared(
                 x, y, sample_weight, batch_size=batch_size, steps=steps
             )
+            x, steps = feed(x, steps)
         return super().evaluate(
             x,
             y,
@@ -192,7 +196,7 @@ class CourseModel(keras.Model):
             def batch(x, y=None, weight=None, name="x"):
                 return self.check_input(x, name), None, None
 
-            x = _lazily(x, batch, steps, "x")
+            x, steps = feed(_lazily(x, batch, steps, "x"), steps)
         return super().predict(
             x,
             batch_size=batch_size,
@@ -238,7 +242,7 @@ class CourseModel(keras.Model):
         return _lazily(x, batch, steps, name), None, None
 
     def _prepared_validation(self, data, batch_size, steps):
-        """``validation_data`` for Keras: batches, or a tuple of three."""
+        """``(validation_data, validation_steps)`` as Keras takes them."""
         parts = data if isinstance(data, tuple) else (data,)
         if not 1 <= len(parts) <= 3:
             expected = "(x,), (x, y) or (x, y, sample_weight)"
@@ -253,7 +257,7 @@ class CourseModel(keras.Model):
             steps=steps,
         )
         whole = check.is_array(parts[0]) or isinstance(parts[0], dict)
-        return parts if whole else parts[0]
+        return (parts, steps) if whole else feed(parts[0], steps)
 
     def _refuse_objective(self):
         """Say that a loss or metrics given to ``compile`` are never used."""

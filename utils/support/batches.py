@@ -25,8 +25,9 @@ def in_batches(function, *arrays, batch_size=1024):
 class CheckedBatches(keras.utils.PyDataset):
     """Batches of a ``tf.data`` set, ``PyDataset`` or torch ``DataLoader``.
 
-    Each is checked on its way to Keras. What has no numbered batches is gone
-    through in its own order and, at its end, from the start again.
+    Each is checked on its way to Keras, which :func:`feed` shows: a
+    ``PyDataset`` by number, anything else in its own order and, at its end,
+    from the start again.
 
     Args:
         source: Batches ``x``, ``(x,)``, ``(x, y)`` or ``(x, y,
@@ -58,8 +59,6 @@ class CheckedBatches(keras.utils.PyDataset):
         self.size = self._count(steps)
         if self.size == 0:
             check.fail(name, "at least one batch", "none")
-        self.batches = iter(())
-        self.taken = 0
 
     def _count(self, steps):
         """Batches an epoch; ``None`` for a ``PyDataset`` without an end."""
@@ -87,14 +86,13 @@ class CheckedBatches(keras.utils.PyDataset):
         return self.checked(head, 1)[0]
 
     def __getitem__(self, index):
-        if self.numbered:
-            return self.checked(self.source[index], index + 1)
-        batch = next(self.batches, None)
-        if batch is None:
-            self.batches, self.taken = iter(self.source), 0
-            batch = next(self.batches)
-        self.taken += 1
-        return self.checked(batch, self.taken)
+        return self.checked(self.source[index], index + 1)
+
+    def in_turn(self):
+        """Batches of what has no numbers, again and again."""
+        while True:
+            for number, batch in enumerate(self.source, start=1):
+                yield self.checked(batch, number)
 
     def checked(self, batch, number):
         """A batch as Keras takes it, or the error with its number."""
@@ -109,12 +107,17 @@ class CheckedBatches(keras.utils.PyDataset):
         return (x, y) if weight is None else (x, y, weight)
 
     def on_epoch_begin(self):
-        if self.numbered:
-            self.source.on_epoch_begin()
+        self.source.on_epoch_begin()
 
     def on_epoch_end(self):
-        if self.numbered:
-            self.source.on_epoch_end()
+        self.source.on_epoch_end()
+
+
+def feed(x, steps):
+    """What Keras takes of checked data: ``(x, steps an epoch)``."""
+    if isinstance(x, CheckedBatches) and not x.numbered:
+        return x.in_turn(), x.size
+    return x, steps
 
 
 def first_rows(x):
