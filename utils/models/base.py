@@ -127,13 +127,13 @@ class CourseModel(keras.Model):
             held_out=validation_split,
         )
         if validation_data is not None:
-            validation_data, validation_steps = self._prepared_validation(
+            validation_data = self._prepared_validation(
                 validation_data,
                 validation_batch_size or batch_size,
                 validation_steps,
             )
         self.before_training(x)
-        x, steps_per_epoch = feed(x, steps_per_epoch)
+        x, may_shuffle = feed(x, steps_per_epoch)
         return super().fit(
             x,
             y,
@@ -143,8 +143,7 @@ class CourseModel(keras.Model):
             callbacks=_watched(callbacks),
             validation_split=validation_split,
             validation_data=validation_data,
-            # Keras warns where a generator could not be shuffled anyway
-            shuffle=shuffle and not hasattr(x, "__next__"),
+            shuffle=shuffle and may_shuffle,
             sample_weight=weight,
             initial_epoch=initial_epoch,
             steps_per_epoch=steps_per_epoch,
@@ -170,7 +169,6 @@ class CourseModel(keras.Model):
             x, y, sample_weight = self._prepared(
                 x, y, sample_weight, batch_size=batch_size, steps=steps
             )
-            x, steps = feed(x, steps)
         return super().evaluate(
             x,
             y,
@@ -196,7 +194,7 @@ class CourseModel(keras.Model):
             def batch(x, y=None, weight=None, name="x"):
                 return self.check_input(x, name), None, None
 
-            x, steps = feed(_lazily(x, batch, steps, "x"), steps)
+            x = _lazily(x, batch, steps, "x")
         return super().predict(
             x,
             batch_size=batch_size,
@@ -242,7 +240,7 @@ class CourseModel(keras.Model):
         return _lazily(x, batch, steps, name), None, None
 
     def _prepared_validation(self, data, batch_size, steps):
-        """``(validation_data, validation_steps)`` as Keras takes them."""
+        """``validation_data`` for Keras: batches, or a tuple of three."""
         parts = data if isinstance(data, tuple) else (data,)
         if not 1 <= len(parts) <= 3:
             expected = "(x,), (x, y) or (x, y, sample_weight)"
@@ -257,7 +255,7 @@ class CourseModel(keras.Model):
             steps=steps,
         )
         whole = check.is_array(parts[0]) or isinstance(parts[0], dict)
-        return (parts, steps) if whole else feed(parts[0], steps)
+        return parts if whole else parts[0]
 
     def _refuse_objective(self):
         """Say that a loss or metrics given to ``compile`` are never used."""

@@ -25,9 +25,8 @@ def in_batches(function, *arrays, batch_size=1024):
 class CheckedBatches(keras.utils.PyDataset):
     """Batches of a ``tf.data`` set, ``PyDataset`` or torch ``DataLoader``.
 
-    Each is checked on its way to Keras, which :func:`feed` shows: a
-    ``PyDataset`` by number, anything else in its own order and, at its end,
-    from the start again.
+    Each is checked on its way to Keras. What has no numbered batches is gone
+    through in its own order, every epoch from the start.
 
     Args:
         source: Batches ``x``, ``(x,)``, ``(x, y)`` or ``(x, y,
@@ -59,6 +58,7 @@ class CheckedBatches(keras.utils.PyDataset):
         self.size = self._count(steps)
         if self.size == 0:
             check.fail(name, "at least one batch", "none")
+        self.batches, self.taken = iter(()), 0
 
     def _count(self, steps):
         """Batches an epoch; ``None`` for a ``PyDataset`` without an end."""
@@ -86,10 +86,17 @@ class CheckedBatches(keras.utils.PyDataset):
         return self.checked(head, 1)[0]
 
     def __getitem__(self, index):
-        return self.checked(self.source[index], index + 1)
+        if self.numbered:
+            return self.checked(self.source[index], index + 1)
+        if index < self.taken or index == 0:  # Keras looks at some before
+            self.batches, self.taken = iter(self.source), 0
+        while self.taken <= index:
+            batch = next(self.batches)
+            self.taken += 1
+        return self.checked(batch, self.taken)
 
     def in_turn(self):
-        """Batches of what has no numbers, again and again."""
+        """Batches that go on where the last epoch ended."""
         while True:
             for number, batch in enumerate(self.source, start=1):
                 yield self.checked(batch, number)
@@ -107,17 +114,21 @@ class CheckedBatches(keras.utils.PyDataset):
         return (x, y) if weight is None else (x, y, weight)
 
     def on_epoch_begin(self):
-        self.source.on_epoch_begin()
+        if self.numbered:
+            self.source.on_epoch_begin()
 
     def on_epoch_end(self):
-        self.source.on_epoch_end()
+        if self.numbered:
+            self.source.on_epoch_end()
 
 
 def feed(x, steps):
-    """What Keras takes of checked data: ``(x, steps an epoch)``."""
-    if isinstance(x, CheckedBatches) and not x.numbered:
-        return x.in_turn(), x.size
-    return x, steps
+    """What Keras takes of checked data, and whether it may shuffle that."""
+    if not isinstance(x, CheckedBatches):
+        return x, not hasattr(x, "__next__")
+    if x.numbered or steps is None:
+        return x, x.numbered
+    return x.in_turn(), False
 
 
 def first_rows(x):
