@@ -432,7 +432,9 @@ for name, make in makers.items():
 # %% tags=["nbval-ignore-output"]
 repeats = 5 * RATING_EPOCHS
 autorec = ready(
-    AutoRec.dense(r.shape[0], 64, penalty=0.05, offset=3.5, dropout=0.1, seed=0),
+    AutoRec.dense(
+        r.shape[0], 64, penalty=0.05, offset=3.5, dropout=0.1, seed=0
+    ),
     repeats * r.shape[1] // 32,
     3e-3,
 )
