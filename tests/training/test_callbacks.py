@@ -10,13 +10,13 @@ import nbformat
 import numpy as np
 import pytest
 
-from utils.models import autoencoders
+from utils.models import Autoencoder
 from utils.training import callbacks
 
 
 @pytest.fixture(scope="module")
 def model():
-    model = autoencoders.Autoencoder.dense((6,), 2, widths=(), seed=0)
+    model = Autoencoder.dense((6,), 2, widths=(), seed=0)
     model.compile("sgd")
     return model
 
@@ -100,7 +100,7 @@ def test_progress_line_time_left_follows_the_speed(model, monkeypatch):
 
 
 MOVING = """
-from utils import callbacks
+from utils.training import callbacks
 callbacks.REFRESH = 0.0
 print("printed before")
 line = callbacks.ProgressLine("linear")
