@@ -393,6 +393,8 @@ def variational_pair(
         )
         return encoder, build_decoder(latent_dim, shape, widths[::-1], **shared)
     num_classes = check.check_int(num_classes, "num_classes", minimum=2)
+    if kind == "conv":
+        _check_image_shape(shape, widths, "input_shape")
     x, z = keras.Input(shape, name="x"), keras.Input((latent_dim,), name="z")
     labels = keras.Input((), name="labels", dtype="int32")
     one_hot = ops.one_hot(labels, num_classes, dtype=z.dtype)
