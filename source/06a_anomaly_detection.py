@@ -64,8 +64,7 @@ from utils.baselines.detectors import Baseline
 from utils.checks import chapter_06a as checks
 from utils.evaluation import detection
 from utils.evaluation.detection import ModelDetector, hold_out
-from utils.models.autoencoders import Autoencoder
-from utils.models.vaes import VAE
+from utils.models import VAE, Autoencoder
 from utils.nn.likelihoods import Bernoulli, DiscretizedLogistic
 from utils.training import recipes
 
