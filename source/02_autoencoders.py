@@ -62,7 +62,7 @@ from utils.nn import losses
 from utils.nn.backend import input_gradient
 from utils.nn.layers import Corruption
 from utils.nn.likelihoods import Bernoulli, SquaredError
-from utils.training import callbacks
+from utils.training import callbacks, recipes
 
 plotting.use_style()
 
@@ -82,8 +82,6 @@ SIDE_ROWS = profile.pick(quick=None, full=20_000)  # side experiments
 SWEEP = profile.pick(quick=(2, 8, 16, 32), full=(2, 8, 32, 64))
 NOISE = 0.4  # standard deviation of the damage in the denoising section
 SEEDS = (0, 1, 2)
-# batches handed to the backend at once: fewer returns to Python, same result
-STEPS = 1 if keras.backend.backend() == "torch" else 32
 
 # %% tags=["setup"]
 digits = data.load(DATA)
@@ -99,15 +97,16 @@ print(
 
 # %% [markdown]
 # One function trains every model of this chapter. The learning rate falls
-# along a cosine, so that the last steps settle instead of jumping about.
+# along a cosine, so that the last steps settle instead of jumping about. So do
+# the models of all other chapters: the recipe stands once, in
+# `utils.training.recipes`, and section 1 prints it.
 
 
 # %% tags=["setup"]
 def train(model, x=flat.x_train, epochs=EPOCHS, **fit):
     """Fit a model to its own input with Adam; return it."""
     steps = epochs * -(-len(x) // BATCH)
-    schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)
-    model.compile(keras.optimizers.Adam(schedule), steps_per_execution=STEPS)
+    recipes.compile(model, LEARNING_RATE, updates=steps)
     x = x.reshape(-1, *model.event_shape)
     model.history = model.fit(
         x, epochs=epochs, batch_size=BATCH, verbose=0, **fit
@@ -166,6 +165,15 @@ print(inspect.getsource(Autoencoder.reconstruction_loss))
 print(inspect.getsource(losses.squared_error))
 
 # %% [markdown]
+# And this is the recipe by which `train` compiles it, for this chapter and all
+# that follow: Adam, a rate that falls to nothing at the last update, and as
+# many batches between two returns to Python as the backend takes.
+
+# %%
+print(inspect.getsource(recipes.adam))
+print(inspect.getsource(recipes.compile))
+
+# %% [markdown]
 # ## 2. Linear autoencoder = PCA subspace
 #
 # Before anything deep, a question with a known answer. Take away all hidden
@@ -189,8 +197,7 @@ pca = PCA(n_components=5).fit(x_line)
 pca_residual = metrics.mse(x_line, pca.inverse_transform(pca.transform(x_line)))
 
 linear = Autoencoder.dense((20,), latent_dim=5, widths=(), seed=0)
-schedule = keras.optimizers.schedules.CosineDecay(0.01, 1500)
-linear.compile(keras.optimizers.Adam(schedule), steps_per_execution=STEPS)
+recipes.compile(linear, 0.01, updates=1500)
 history = linear.fit(x_line, epochs=38, batch_size=50, verbose=0)
 
 # %% tags=["nbval-ignore-output"]
@@ -527,7 +534,7 @@ def overfit(x, activation, epochs=20):
             keras.layers.Dense(PIXELS, activation),
         ]
     )
-    model.compile(keras.optimizers.Adam(1e-3), "mse", steps_per_execution=STEPS)
+    recipes.compile(model, 1e-3, loss="mse")
     rows = np.tile(x, (16, 1))  # an epoch is 64 steps on the same rows
     fit = model.fit(rows, rows, batch_size=8, epochs=epochs, verbose=0)
     return fit.history["loss"]
@@ -575,9 +582,7 @@ def cross_entropy(x, p):
 naive = keras.Sequential(
     [keras.layers.Dense(8, "relu"), keras.layers.Dense(20, "sigmoid")]
 )
-naive.compile(
-    keras.optimizers.Adam(1e-2), cross_entropy, steps_per_execution=STEPS
-)
+recipes.compile(naive, 1e-2, loss=cross_entropy)
 naive_loss = naive.fit(x_normal, x_normal, epochs=25, verbose=0).history["loss"]
 naive_mse = metrics.mse(x_normal, naive.predict(x_normal, verbose=0))
 print(f"'cross-entropy' {naive_loss[0]:.2f} → {naive_loss[-1]:.2f}")

@@ -72,7 +72,7 @@ from utils.nn import losses
 from utils.nn.backend import input_gradient
 from utils.nn.layers import Sampling
 from utils.nn.likelihoods import Bernoulli, DiscretizedLogistic, Gaussian
-from utils.training import callbacks
+from utils.training import callbacks, recipes
 from utils.training.repeats import restart, with_spread
 
 plotting.use_style()
@@ -94,9 +94,6 @@ LEVELS = profile.pick(quick=17, full=256)  # grey levels of a pixel
 JUDGED = profile.pick(quick=359, full=2000)  # test rows in each comparison
 SEEDS = (0, 1, 2)
 MAIN_SEEDS = profile.pick(quick=SEEDS, full=SEEDS[:1])
-# batches handed to the backend at once: fewer returns to Python, same result
-STEPS = 1 if keras.backend.backend() == "torch" else 48
-JIT = keras.backend.backend() == "jax"  # elsewhere it costs more than it saves
 
 # %% tags=["setup"]
 digits = data.load(DATA)
@@ -117,8 +114,7 @@ print("images", digits.x_train.shape, "| pixels", PIXELS, "| code", LATENT_DIM)
 # %% tags=["setup"]
 def ready(model, steps, rate=RATE):
     """Compile with a rate that falls along a cosine in so many steps."""
-    schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
-    model.compile(keras.optimizers.Adam(schedule), steps_per_execution=STEPS)
+    recipes.compile(model, rate, updates=steps)
 
 
 def train(model, x=x_train, y=None, *, epochs=EPOCHS, rate=RATE, **fit):
@@ -1552,7 +1548,7 @@ semi = SemiSupervisedVAE.dense(
     dropout=0.5,
     seed=0,
 )
-semi.compile(keras.optimizers.Adam(5e-3), steps_per_execution=STEPS)
+recipes.compile(semi, 5e-3)
 accuracy = {"logistic regression": [], "semi-supervised VAE": []}
 for draw in range(5):
     y = few_labels(draw)
@@ -2002,8 +1998,7 @@ changes = {
 models_4_6, active = {}, {}
 for name, change in changes.items():
     model = VAE.dense((8, 8, 1), latent_dim=8, widths=(64,), seed=0, **change)
-    adam = keras.optimizers.Adam(5e-3)
-    model.compile(adam, steps_per_execution=STEPS, jit_compile=JIT)
+    recipes.compile(model, 5e-3)
     model.fit(small, batch_size=64, epochs=12, verbose=0)
     models_4_6[name] = model
     active[name] = int((model.encode(small).var(axis=0) > 0.01).sum())
@@ -2068,8 +2063,7 @@ def nearest(images):
 numbers = {}
 z = np.random.default_rng(0).standard_normal((500, 8)).astype("float32")
 for name, model in (("autoencoder", autoencoder_4_7), ("vae", vae_4_7)):
-    adam = keras.optimizers.Adam(5e-3)
-    model.compile(adam, steps_per_execution=STEPS, jit_compile=JIT)
+    recipes.compile(model, 5e-3)
     model.fit(small.x_train, batch_size=64, epochs=15, verbose=0)
     images = model.decode(z)
     distance = nearest(images) / nearest(small.x_test)
