@@ -23,8 +23,8 @@ import pytest
 import results_page
 import sittings
 from contracts import EAGERLY
-from full_size import fake
 from keras import ops
+from stand_ins import fake
 from test_notebooks import code_cells, each_notebook, parsed
 
 from utils import data, runtime

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import sklearn.datasets
-from full_size import TEST, TRAIN, fake
+from stand_ins import TEST, TRAIN, fake
 
 from utils import data
 

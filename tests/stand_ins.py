@@ -1,10 +1,10 @@
-"""Full-size data sets in small: the official form, few rows."""
+"""Small arrays in the place of data sets that would be downloaded."""
 
 import numpy as np
 
 from utils import data
 
-TRAIN, TEST = 60, 20
+TRAIN, TEST = 60, 20  # rows
 
 
 def fake(name, rng):
