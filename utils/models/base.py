@@ -490,14 +490,14 @@ def batch_average(rows, sample_weight):
 
 def _watched(callbacks):
     """The callbacks of ``fit`` and one that ends a training gone wrong."""
-    watch = _StopAtNaN()
     if isinstance(callbacks, keras.callbacks.CallbackList):
-        callbacks.append(watch)
+        held = callbacks.callbacks  # the list may come again, to go on
+        if not any(isinstance(one, _StopAtNaN) for one in held):
+            held.append(_StopAtNaN())
         return callbacks
-    if callbacks is None:
-        return [watch]
+    callbacks = [] if callbacks is None else callbacks
     several = isinstance(callbacks, (list, tuple))
-    return [*(callbacks if several else [callbacks]), watch]
+    return [*(callbacks if several else [callbacks]), _StopAtNaN()]
 
 
 class _StopAtNaN(keras.callbacks.Callback):
