@@ -70,9 +70,9 @@ from utils.baselines.detectors import (
 from utils.checks import chapter_06a as checks
 from utils.evaluation import detection
 from utils.evaluation.detection import ModelDetector, hold_out
-from utils.models.autoencoders import Autoencoder
-from utils.models.vaes import VAE
+from utils.models import VAE, Autoencoder
 from utils.nn.likelihoods import Bernoulli, DiscretizedLogistic
+from utils.training import recipes
 
 plotting.use_style()
 
@@ -95,8 +95,6 @@ RARE_ROWS = profile.pick(quick=6, full=40)  # of the rare digit in section 6
 FEW_CLASSES = profile.pick(quick=tuple(range(10)), full=(0, 4, 9))
 SEEDS = (0, 1, 2)
 CLASSES = range(10)
-# batches handed to the backend at once: fewer returns to Python, same result
-STEPS = 1 if keras.backend.backend() == "torch" else 32
 
 # %% tags=["setup"]
 images = data.load(DATA, limit=LIMIT).flat()
@@ -116,9 +114,7 @@ print(
 # %% tags=["setup"]
 def ready(model, rows=ROWS, batch=BATCH, rate=LEARNING_RATE):
     """Compile a model for trainings on so many rows; return it."""
-    schedule = keras.optimizers.schedules.CosineDecay(rate, rows // batch)
-    model.compile(keras.optimizers.Adam(schedule), steps_per_execution=STEPS)
-    return model
+    return recipes.compile(model, rate, updates=rows // batch)
 
 
 INITIAL = {}  # weights of untrained models, by name and seed

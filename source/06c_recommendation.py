@@ -64,6 +64,7 @@ from utils.evaluation import ranking
 from utils.evaluation.ranking import hide_items, ndcg_at_k, recall_at_k
 from utils.models.recommenders import AutoRec, MatrixFactorization, MultVAE
 from utils.nn import losses
+from utils.training import recipes
 from utils.training.repeats import restart
 
 plotting.use_style()
@@ -79,8 +80,6 @@ RATING_EPOCHS = profile.pick(quick=40, full=60)
 SPLITS = range(5)  # each hides other items
 SEEDS = (0, 1, 2)
 TOP = 10
-# batches handed to the backend at once: fewer returns to Python, same result
-STEPS = 1 if keras.backend.backend() == "torch" else 32
 
 # %% tags=["setup"]
 imports = interactions.load_imports()
@@ -96,9 +95,7 @@ print(imports.source, "|", x.shape, "|", f"{x.mean():.1%} filled")
 # %% tags=["setup"]
 def ready(model, steps, rate):
     """Compile a model whose rate falls to zero over so many steps."""
-    schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
-    model.compile(keras.optimizers.Adam(schedule), steps_per_execution=STEPS)
-    return model
+    return recipes.compile(model, rate, updates=steps)
 
 
 def fit_from(model, seed, *arrays, epochs, batch=BATCH):

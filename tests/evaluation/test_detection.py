@@ -15,8 +15,7 @@ from utils.evaluation.detection import (
     hold_out,
     quantile_threshold,
 )
-from utils.models.autoencoders import Autoencoder
-from utils.models.vaes import VAE
+from utils.models import VAE, Autoencoder
 from utils.nn.likelihoods import Bernoulli, Gaussian
 
 
