@@ -492,7 +492,9 @@ def _watched(callbacks):
     """The callbacks of ``fit`` and one that ends a training gone wrong."""
     watch = _StopAtNaN()
     if isinstance(callbacks, keras.callbacks.CallbackList):
-        callbacks.append(watch)
+        # one list may serve several calls
+        if not any(isinstance(one, _StopAtNaN) for one in callbacks.callbacks):
+            callbacks.callbacks.append(watch)
         return callbacks
     if callbacks is None:
         return [watch]
