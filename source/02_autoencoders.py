@@ -155,12 +155,14 @@ for size, latent_dim, widths in [
 # %% [markdown]
 # The model is an ordinary `keras.Model`. Its `call` returns a dictionary that
 # names *both* products, so that nobody mistakes one for the other, and its
-# objective lives in `compute_loss`. These are the lines that matter; the
-# second function is equation (1), summed over pixels:
+# objective lives in `compute_loss`, which asks the model's likelihood what a
+# reconstruction costs. These are the lines that matter; the last function,
+# which the default `SquaredError()` calls, is equation (1), summed over pixels:
 
 # %%
 print(inspect.getsource(Autoencoder.call))
 print(inspect.getsource(Autoencoder.reconstruction_loss))
+print(inspect.getsource(losses.squared_error))
 
 # %% [markdown]
 # And this is the recipe by which `train` compiles it, for this chapter and all

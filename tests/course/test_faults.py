@@ -24,7 +24,7 @@ import results_page
 import sittings
 from contracts import EAGERLY
 from keras import ops
-from test_data import fake
+from stand_ins import fake
 from test_notebooks import code_cells, each_notebook, parsed
 
 from utils import data, runtime
