@@ -56,7 +56,7 @@ from utils.models import autoencoders
 from utils.models.autoencoders import Autoencoder
 from utils.nn import losses
 from utils.nn.backend import input_gradient
-from utils.nn.likelihoods import Bernoulli
+from utils.nn.likelihoods import Bernoulli, SquaredError
 from utils.training import callbacks, recipes
 
 plotting.use_style()
@@ -914,7 +914,7 @@ assert denoising_curve[3] < 0.7 * plain_curve[3], (
 
 # %%
 OVERCOMPLETE = PIXELS + PIXELS // 2
-common = {"output": "sigmoid", "seed": 0}
+common = {"likelihood": SquaredError("sigmoid"), "seed": 0}
 regularised = {
     "none": Autoencoder.dense(
         SHAPE,

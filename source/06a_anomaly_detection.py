@@ -68,6 +68,7 @@ from utils.models.autoencoders import Autoencoder
 from utils.models.vaes import VAE
 from utils.nn.likelihoods import Bernoulli, DiscretizedLogistic
 from utils.training import recipes
+from utils.training.repeats import restart
 
 plotting.use_style()
 
@@ -112,19 +113,10 @@ def ready(model, rows=ROWS, batch=BATCH, rate=LEARNING_RATE):
     return recipes.compile(model, rate, updates=rows // batch)
 
 
-INITIAL = {}  # weights of untrained models, by name and seed
-
-
 def fit_normal(model, x, seed, rows=ROWS, batch=BATCH):
     """Restart a compiled model from a seed, fit it to x; a detector."""
     keras.utils.set_random_seed(seed)
-    if (model.name, seed) not in INITIAL:
-        fresh = type(model).from_config({**model.get_config(), "seed": seed})
-        INITIAL[model.name, seed] = fresh.get_weights()
-    model.set_weights(INITIAL[model.name, seed])
-    for variable in model.optimizer.variables:
-        if not variable.path.endswith("learning_rate"):
-            variable.assign(np.zeros(variable.shape))  # moments, step count
+    restart(model, seed)
     x = np.tile(x, (-(-rows // len(x)), 1))[:rows]
     return ModelDetector(model).fit(x, batch_size=batch)
 

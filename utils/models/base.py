@@ -6,6 +6,7 @@ any container that Keras accepts are checked before a step is taken, sample
 weights are used or refused, files are saved whole.
 """
 
+import copy
 import functools
 import inspect
 
