@@ -52,10 +52,15 @@ from sklearn.metrics import adjusted_rand_score
 
 from utils import data, metrics, plotting
 from utils.checks import chapter_02 as checks
-from utils.models import autoencoders
-from utils.models.autoencoders import Autoencoder
+from utils.models import (
+    Autoencoder,
+    ContractiveAutoencoder,
+    DenoisingAutoencoder,
+    SparseAutoencoder,
+)
 from utils.nn import losses
 from utils.nn.backend import input_gradient
+from utils.nn.layers import Corruption
 from utils.nn.likelihoods import Bernoulli, SquaredError
 from utils.training import callbacks, recipes
 
@@ -132,8 +137,9 @@ def train(model, x=flat.x_train, epochs=EPOCHS, **fit):
 # ($k<d$, an **undercomplete** autoencoder) is the oldest answer, and sections
 # 9 and 10 meet three others.
 #
-# In this course an autoencoder is one call. The four architectures that
-# tutorials print most often:
+# In this course an autoencoder is one call: `Autoencoder(encoder, decoder)`
+# around two Keras networks of your own, or `Autoencoder.dense(…)`, which makes
+# them as well. The four architectures that tutorials print most often:
 
 # %%
 for size, latent_dim, widths in [
@@ -149,12 +155,14 @@ for size, latent_dim, widths in [
 # %% [markdown]
 # The model is an ordinary `keras.Model`. Its `call` returns a dictionary that
 # names *both* products, so that nobody mistakes one for the other, and its
-# objective lives in `compute_loss`. These are the lines that matter; the
-# second function is equation (1), summed over pixels:
+# objective lives in `compute_loss`, which asks the model's likelihood what a
+# reconstruction costs. These are the lines that matter; the last function,
+# which the default `SquaredError()` calls, is equation (1), summed over pixels:
 
 # %%
 print(inspect.getsource(Autoencoder.call))
 print(inspect.getsource(Autoencoder.reconstruction_loss))
+print(inspect.getsource(losses.squared_error))
 
 # %% [markdown]
 # And this is the recipe by which `train` compiles it, for this chapter and all
@@ -241,7 +249,7 @@ plt.show()
 # Now the digits, with a hidden layer on either side of the code. PCA at the
 # same code width is the opponent, the training mean the floor of
 # common sense: a model that cannot beat "predict the average image" has
-# learned nothing. `output="bernoulli"` keeps every reconstructed pixel in
+# learned nothing. `likelihood=Bernoulli()` keeps every reconstructed pixel in
 # $(0,1)$, where the data are, and trains by cross-entropy; section 5 says why.
 # We *judge* by mean squared error all the same, the measure that PCA
 # minimises.
@@ -435,11 +443,11 @@ assert all(np.diff(curve_pca) < 0), "PCA improves with every component"
 # Equation (1) uses squared error. Many programs use cross-entropy. Both are
 # negative log-likelihoods, of different assumptions about a pixel:
 #
-# | `output=` | values of $\hat x$ | loss per example | assumption | data |
+# | `likelihood=` | values of $\hat x$ | loss per example | assumption | data |
 # |---|---|---|---|---|
-# | `"linear"` | any real number | $\lVert x-\hat x\rVert^2$ | Gaussian noise | any, e.g. standardised |
-# | `"sigmoid"` | $(0,1)$ | $\lVert x-\hat x\rVert^2$ | Gaussian noise | in $[0,1]$ |
-# | `"bernoulli"` | $(0,1)$ | $-\sum_j [x_j\log\hat x_j+(1-x_j)\log(1-\hat x_j)]$ | coin flips | in $[0,1]$ |
+# | `SquaredError()` | any real number | $\lVert x-\hat x\rVert^2$ | Gaussian noise | any, e.g. standardised |
+# | `SquaredError("sigmoid")` | $(0,1)$ | $\lVert x-\hat x\rVert^2$ | Gaussian noise | in $[0,1]$ |
+# | `Bernoulli()` | $(0,1)$ | $-\sum_j [x_j\log\hat x_j+(1-x_j)\log(1-\hat x_j)]$ | coin flips | in $[0,1]$ |
 #
 # The last loss is in **nats** and is computed from logits, the values before
 # the sigmoid, which stays exact where $\hat x$ rounds to 0 or 1. Note the
@@ -773,8 +781,8 @@ assert not profile.full or np.mean(conv_errors) <= 0.33 * pca_test
 # the squared error.
 
 # %%
-print(inspect.getsource(autoencoders.DenoisingAutoencoder.corrupt_input))
-corruption = autoencoders.Corruption("gaussian", NOISE, seed=0)
+print(inspect.getsource(DenoisingAutoencoder.corrupt_input))
+corruption = Corruption("gaussian", NOISE, seed=0)
 x_tilde = ops.convert_to_numpy(corruption(digits.x_test, training=True))
 unchanged = ops.convert_to_numpy(corruption(digits.x_test, training=False))
 
@@ -799,7 +807,7 @@ print(f"PCA's best rank on validation rows: {rank}")
 # %% tags=["nbval-ignore-output"]
 denoisers = [
     train(
-        autoencoders.DenoisingAutoencoder.dense(
+        DenoisingAutoencoder.dense(
             SHAPE,
             PIXELS // 2,
             amount=NOISE,
@@ -924,10 +932,10 @@ regularised = {
         overcomplete=True,
         **common,
     ),
-    "sparse": autoencoders.SparseAutoencoder.dense(
+    "sparse": SparseAutoencoder.dense(
         SHAPE, OVERCOMPLETE, widths=(), weight=0.3, target=0.05, **common
     ),
-    "contractive": autoencoders.ContractiveAutoencoder.dense(
+    "contractive": ContractiveAutoencoder.dense(
         SHAPE, OVERCOMPLETE, weight=0.1, **common
     ),
 }
@@ -939,7 +947,7 @@ print(
     f"{'penalty':<14}{'test MSE':>9}{'from noisy':>12}{'mean code':>11}{'|dz/dx|²':>10}"
 )
 summary = {}
-jacobian_norm = autoencoders.ContractiveAutoencoder.jacobian_norm
+jacobian_norm = ContractiveAutoencoder.jacobian_norm
 for name, model in regularised.items():
     code = model.encode(digits.x_test)
     summary[name] = (
@@ -1374,7 +1382,7 @@ checks.check_2_5(pca_baseline)
 # *You will learn what moves the error at a fixed width.* On the **digits**
 # (`data.load("digits")`, whatever the profile), train an autoencoder with
 # `latent_dim=8` whose test error is at most two thirds of PCA's. Widths,
-# output, learning rate and epochs are yours. Fit on the training rows only.
+# likelihood, learning rate and epochs are yours. Fit on the training rows only.
 # `train` of the set-up cells fits any model; under the full profile its
 # learning rate and batch size are made for MNIST, so write your own there.
 

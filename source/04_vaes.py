@@ -61,9 +61,13 @@ from utils import data, metrics, plotting
 from utils.checks import chapter_04 as checks
 from utils.evaluation import factors, generation
 from utils.evaluation.judge import Judge
-from utils.models.autoencoders import Autoencoder
-from utils.models.vaes import VAE, ConditionalVAE, SemiSupervisedVAE
-from utils.models.vector_quantized import VQVAE
+from utils.models import (
+    VAE,
+    VQVAE,
+    Autoencoder,
+    ConditionalVAE,
+    SemiSupervisedVAE,
+)
 from utils.nn import losses
 from utils.nn.backend import input_gradient
 from utils.nn.layers import Sampling
@@ -542,10 +546,11 @@ assert by_score.std() > 3 * slopes[:, 0].std(), "right as well, but noisier"
 #
 # Everything is in place. `VAE` is a `keras.Model` with two networks, an encoder
 # that ends in two heads and a decoder that ends in the parameters of
-# $p_\theta(x\mid z)$. These are the lines that matter:
+# $p_\theta(x\mid z)$: `VAE(encoder, decoder)` takes your own, `VAE.dense(…)`
+# and `VAE.conv(…)` make them. These are the lines that matter:
 
 # %%
-print(inspect.getsource(VAE.code_and_outputs))
+print(inspect.getsource(VAE.call))
 print(inspect.getsource(Sampling.call))
 print(inspect.getsource(VAE.compute_loss))
 
@@ -1434,7 +1439,7 @@ to_order = ConditionalVAE.dense(
 )
 train(to_order, y=y_train, epochs=profile.pick(quick=3, full=8))
 given_class = -to_order.elbo(x_test, 1, labels=y_test, seed=0).mean()
-heads = to_order.posterior(x_test, to_order.one_hot(y_test, len(x_test)))
+heads = to_order.posterior({"x": x_test, "labels": y_test})
 left_to_say = ops.convert_to_numpy(losses.gaussian_kl(**heads)).mean()
 asked = np.arange(1000) % 10
 delivered = to_order.sample(1000, asked, seed=1)
@@ -1971,7 +1976,7 @@ checks.check_4_5(weighted_bound)
 # ### Exercise 4.6 · Collapse, and what cures it (experiment)
 #
 # *You will learn to count what a code is used for.* Train four VAEs of the
-# **digits** (`data.load("digits")`), `VAE((8, 8, 1), latent_dim=8,
+# **digits** (`data.load("digits")`), `VAE.dense((8, 8, 1), latent_dim=8,
 # widths=(64,), …)`, about 200 steps each, all alike but for one thing:
 # `"summed"` with β = 1; `"pixel mean"` with the β that a mean over 64 pixels
 # amounts to; `"warm-up"`, that β reached over the first 100 steps

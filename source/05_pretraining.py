@@ -1377,7 +1377,7 @@ checks.check_5_3(rows_to_label)
 # *You will learn the order of three lines.* Return a compiled classifier on a
 # **copy** of `encoder` with a new head of `num_classes` scores, such that
 # `fit(x, y)` with integer labels moves the head and not one bit of the
-# encoder. Use Keras alone, not `utils.pretraining`.
+# encoder. Use Keras alone, not `utils.training.pretraining`.
 
 
 # %% tags=["exercise"]

@@ -61,9 +61,12 @@ from utils import metrics, plotting
 from utils.baselines.markov import MarkovModel
 from utils.checks import chapter_06e as checks
 from utils.data import genomes, sounds
-from utils.models.autoencoders import Autoencoder, DenoisingAutoencoder
-from utils.models.motifs import MotifAutoencoder
-from utils.models.vaes import VAE
+from utils.models import (
+    VAE,
+    Autoencoder,
+    DenoisingAutoencoder,
+    MotifAutoencoder,
+)
 from utils.nn.likelihoods import Gaussian, SquaredError
 from utils.training import recipes
 

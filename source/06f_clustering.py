@@ -65,9 +65,12 @@ from utils import data, metrics, plotting
 from utils.baselines import clusterings
 from utils.checks import chapter_06f as checks
 from utils.evaluation import clusters
-from utils.models import clustering
-from utils.models.autoencoders import Autoencoder
-from utils.models.clustering import DeepEmbeddedClustering, NeighborClustering
+from utils.models import (
+    Autoencoder,
+    DeepEmbeddedClustering,
+    NeighborClustering,
+    clustering,
+)
 from utils.nn.layers import RandomAffine
 from utils.nn.likelihoods import Bernoulli, SquaredError
 from utils.training import recipes

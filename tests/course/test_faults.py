@@ -24,7 +24,7 @@ import results_page
 import sittings
 from contracts import EAGERLY
 from keras import ops
-from test_data import fake
+from stand_ins import fake
 from test_notebooks import code_cells, each_notebook, parsed
 
 from utils import data, runtime
@@ -55,7 +55,8 @@ import os, pathlib, signal, sys
 from utils import runtime
 runtime.start(seed=0)
 import keras, numpy as np
-from utils import callbacks, vaes
+from utils.models import VAE
+from utils.training import callbacks
 
 class Kill(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
@@ -66,7 +67,7 @@ class Kill(keras.callbacks.Callback):
 
 def train(name, *watch):
     keras.utils.set_random_seed(0)
-    model = vaes.VAE((8,), 2, widths=(16,), seed=1)
+    model = VAE.dense((8,), 2, widths=(16,), seed=1)
     model.compile(keras.optimizers.Adam(1e-2))
     x = np.random.default_rng(0).random((96, 8)).astype("float32")
     return callbacks.resumable_fit(
@@ -217,7 +218,7 @@ def test_resumable_fit_orders_of_rows_differ_between_parts(tmp_path):
                 seen.append(ops.convert_to_numpy(inputs)[:, 0])
             return super().call(inputs, training)
 
-    model = Watch((8,), 2, widths=(), seed=0)
+    model = Watch.dense((8,), 2, widths=(), seed=0)
     model.compile("sgd", run_eagerly=True)  # call reads its input
     path = tmp_path / "run.npz"
     callbacks.resumable_fit(model, X, path=path, epochs=3, batch_size=96)
@@ -679,14 +680,15 @@ for path in sys.argv[1:]:
     space = {"__name__": "__main__"}
     exec(compile(pathlib.Path(path).read_text("utf-8"), path, "exec"), space)
 
-from utils import corpus, data, images, interactions, runtime, sequences
+from utils import data, runtime
+from utils.data import corpora, genomes, images, interactions
 from utils.checks import chapter_01
 for name in ("digits", "iris", "breast_cancer"):
     assert len(data.load(name).x_train)
-assert len(corpus.load_definitions().texts_train) == 13614
-assert corpus.load_word_kinds() and corpus.load_documents()
+assert len(corpora.load_definitions().texts_train) == 13614
+assert corpora.load_word_kinds() and corpora.load_documents()
 assert interactions.load_imports() and images.load_glyphs()
-assert len(sequences.load_genome())
+assert len(genomes.load_genome())
 runtime.record("\\u03c3 \\u2265 0.4", ("\\u03b2",), [("\\u03bc \\u00b1 1",)])
 try:
     data.load("mnist")

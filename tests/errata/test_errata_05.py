@@ -1,8 +1,9 @@
 """Every fault of the articles' pretraining on images, twice.
 
 As ``test_errata.py``: each test first makes the fault happen in a few lines
-of its own, then shows the right form beside it, with ``utils.pretraining``.
-The numbers are those of ``docs/errata.md``; texts have a file of their own.
+of its own, then shows the right form beside it, with ``pretraining`` of
+``utils.training``. The numbers are those of ``docs/errata.md``; texts have a
+file of their own.
 """
 
 import keras

@@ -8,7 +8,7 @@ import scipy.sparse
 from contracts import EAGERLY, Case
 from keras import ops
 
-from utils.baselines import recommenders
+from utils.baselines.recommenders import Popularity
 from utils.data import interactions
 from utils.evaluation import ranking
 from utils.models.recommenders import AutoRec, MatrixFactorization, MultVAE
@@ -559,9 +559,7 @@ def test_multvae_finds_hidden_items_better_than_popularity(rng):
     model = MultVAE.dense(24, 8, widths=(32,), beta=0.1, seed=0)
     model.compile(keras.optimizers.Adam(1e-2), steps_per_execution=STEPS)
     model.fit(seen, epochs=40, batch_size=32, verbose=0)
-    popular = (
-        recommenders.ClassicRecommender("popularity").fit(seen).score(seen)
-    )
+    popular = Popularity().fit(seen).predict_scores(seen)
     learned, simple = (
         ranking.recall_at_k(scores, hidden, seen, k=4)
         for scores in (model.reconstruct(seen), popular)

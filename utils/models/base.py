@@ -18,6 +18,7 @@ from utils.support import validation as check
 from utils.support.batches import (
     CheckedBatches,
     checked_generator,
+    feed,
 )
 from utils.support.files import replacing
 
@@ -132,6 +133,7 @@ class CourseModel(keras.Model):
                 validation_steps,
             )
         self.before_training(x)
+        x, may_shuffle = feed(x, steps_per_epoch)
         return super().fit(
             x,
             y,
@@ -141,8 +143,7 @@ class CourseModel(keras.Model):
             callbacks=_watched(callbacks),
             validation_split=validation_split,
             validation_data=validation_data,
-            # Keras warns where a generator could not be shuffled anyway
-            shuffle=shuffle and not hasattr(x, "__next__"),
+            shuffle=shuffle and may_shuffle,
             sample_weight=weight,
             initial_epoch=initial_epoch,
             steps_per_epoch=steps_per_epoch,
