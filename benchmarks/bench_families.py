@@ -100,37 +100,36 @@ def describe_images():
 
 def dense_autoencoder(x):
     """Chapter 2, full profile."""
-    from utils.models.autoencoders import Autoencoder
+    from utils.models import Autoencoder
+    from utils.nn.likelihoods import Bernoulli
 
-    return Autoencoder(SHAPE, 32, widths=(512,), output="bernoulli", seed=0)
+    return Autoencoder.dense(
+        SHAPE, 32, widths=(512,), likelihood=Bernoulli(), seed=0
+    )
 
 
 def conv_autoencoder(x):
     """Chapter 2, full profile."""
-    from utils.models.autoencoders import Autoencoder
+    from utils.models import Autoencoder
+    from utils.nn.likelihoods import Bernoulli
 
-    return Autoencoder(
-        SHAPE,
-        32,
-        network="conv",
-        widths=(16, 64),
-        output="bernoulli",
-        seed=0,
+    return Autoencoder.conv(
+        SHAPE, 32, widths=(16, 64), likelihood=Bernoulli(), seed=0
     )
 
 
 def vae(x):
     """Chapter 4, full profile: the model of Kingma and Welling."""
-    from utils.models.vaes import VAE
+    from utils.models import VAE
 
-    return VAE(SHAPE, 20, widths=(400,), seed=0)
+    return VAE.dense(SHAPE, 20, widths=(400,), seed=0)
 
 
 def conv_vae(x):
     """The model of chapter 4 with the networks of chapter 3."""
-    from utils.models.vaes import VAE
+    from utils.models import VAE
 
-    return VAE(SHAPE, 20, network="conv", widths=(32, 64), seed=0)
+    return VAE.conv(SHAPE, 20, widths=(32, 64), seed=0)
 
 
 def vqvae(x):

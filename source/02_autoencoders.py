@@ -52,12 +52,17 @@ from sklearn.metrics import adjusted_rand_score
 
 from utils import data, metrics, plotting
 from utils.checks import chapter_02 as checks
-from utils.models import autoencoders
-from utils.models.autoencoders import Autoencoder
+from utils.models import (
+    Autoencoder,
+    ContractiveAutoencoder,
+    DenoisingAutoencoder,
+    SparseAutoencoder,
+)
 from utils.nn import losses
 from utils.nn.backend import input_gradient
-from utils.nn.likelihoods import Bernoulli
-from utils.training import callbacks
+from utils.nn.layers import Corruption
+from utils.nn.likelihoods import Bernoulli, SquaredError
+from utils.training import callbacks, recipes
 
 plotting.use_style()
 
@@ -77,8 +82,6 @@ SIDE_ROWS = profile.pick(quick=None, full=20_000)  # side experiments
 SWEEP = profile.pick(quick=(2, 8, 16, 32), full=(2, 8, 32, 64))
 NOISE = 0.4  # standard deviation of the damage in the denoising section
 SEEDS = (0, 1, 2)
-# batches handed to the backend at once: fewer returns to Python, same result
-STEPS = 1 if keras.backend.backend() == "torch" else 32
 
 # %% tags=["setup"]
 digits = data.load(DATA)
@@ -94,15 +97,16 @@ print(
 
 # %% [markdown]
 # One function trains every model of this chapter. The learning rate falls
-# along a cosine, so that the last steps settle instead of jumping about.
+# along a cosine, so that the last steps settle instead of jumping about. So do
+# the models of all other chapters: the recipe stands once, in
+# `utils.training.recipes`, and section 1 prints it.
 
 
 # %% tags=["setup"]
 def train(model, x=flat.x_train, epochs=EPOCHS, **fit):
     """Fit a model to its own input with Adam; return it."""
     steps = epochs * -(-len(x) // BATCH)
-    schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)
-    model.compile(keras.optimizers.Adam(schedule), steps_per_execution=STEPS)
+    recipes.compile(model, LEARNING_RATE, updates=steps)
     x = x.reshape(-1, *model.event_shape)
     model.history = model.fit(
         x, epochs=epochs, batch_size=BATCH, verbose=0, **fit
@@ -133,8 +137,9 @@ def train(model, x=flat.x_train, epochs=EPOCHS, **fit):
 # ($k<d$, an **undercomplete** autoencoder) is the oldest answer, and sections
 # 9 and 10 meet three others.
 #
-# In this course an autoencoder is one call. The four architectures that
-# tutorials print most often:
+# In this course an autoencoder is one call: `Autoencoder(encoder, decoder)`
+# around two Keras networks of your own, or `Autoencoder.dense(…)`, which makes
+# them as well. The four architectures that tutorials print most often:
 
 # %%
 for size, latent_dim, widths in [
@@ -150,12 +155,23 @@ for size, latent_dim, widths in [
 # %% [markdown]
 # The model is an ordinary `keras.Model`. Its `call` returns a dictionary that
 # names *both* products, so that nobody mistakes one for the other, and its
-# objective lives in `compute_loss`. These are the lines that matter; the
-# second function is equation (1), summed over pixels:
+# objective lives in `compute_loss`, which asks the model's likelihood what a
+# reconstruction costs. These are the lines that matter; the last function,
+# which the default `SquaredError()` calls, is equation (1), summed over pixels:
 
 # %%
 print(inspect.getsource(Autoencoder.call))
 print(inspect.getsource(Autoencoder.reconstruction_loss))
+print(inspect.getsource(losses.squared_error))
+
+# %% [markdown]
+# And this is the recipe by which `train` compiles it, for this chapter and all
+# that follow: Adam, a rate that falls to nothing at the last update, and as
+# many batches between two returns to Python as the backend takes.
+
+# %%
+print(inspect.getsource(recipes.adam))
+print(inspect.getsource(recipes.compile))
 
 # %% [markdown]
 # ## 2. Linear autoencoder = PCA subspace
@@ -181,8 +197,7 @@ pca = PCA(n_components=5).fit(x_line)
 pca_residual = metrics.mse(x_line, pca.inverse_transform(pca.transform(x_line)))
 
 linear = Autoencoder.dense((20,), latent_dim=5, widths=(), seed=0)
-schedule = keras.optimizers.schedules.CosineDecay(0.01, 1500)
-linear.compile(keras.optimizers.Adam(schedule), steps_per_execution=STEPS)
+recipes.compile(linear, 0.01, updates=1500)
 history = linear.fit(x_line, epochs=38, batch_size=50, verbose=0)
 
 # %% tags=["nbval-ignore-output"]
@@ -234,7 +249,7 @@ plt.show()
 # Now the digits, with a hidden layer on either side of the code. PCA at the
 # same code width is the opponent, the training mean the floor of
 # common sense: a model that cannot beat "predict the average image" has
-# learned nothing. `output="bernoulli"` keeps every reconstructed pixel in
+# learned nothing. `likelihood=Bernoulli()` keeps every reconstructed pixel in
 # $(0,1)$, where the data are, and trains by cross-entropy; section 5 says why.
 # We *judge* by mean squared error all the same, the measure that PCA
 # minimises.
@@ -428,11 +443,11 @@ assert all(np.diff(curve_pca) < 0), "PCA improves with every component"
 # Equation (1) uses squared error. Many programs use cross-entropy. Both are
 # negative log-likelihoods, of different assumptions about a pixel:
 #
-# | `output=` | values of $\hat x$ | loss per example | assumption | data |
+# | `likelihood=` | values of $\hat x$ | loss per example | assumption | data |
 # |---|---|---|---|---|
-# | `"linear"` | any real number | $\lVert x-\hat x\rVert^2$ | Gaussian noise | any, e.g. standardised |
-# | `"sigmoid"` | $(0,1)$ | $\lVert x-\hat x\rVert^2$ | Gaussian noise | in $[0,1]$ |
-# | `"bernoulli"` | $(0,1)$ | $-\sum_j [x_j\log\hat x_j+(1-x_j)\log(1-\hat x_j)]$ | coin flips | in $[0,1]$ |
+# | `SquaredError()` | any real number | $\lVert x-\hat x\rVert^2$ | Gaussian noise | any, e.g. standardised |
+# | `SquaredError("sigmoid")` | $(0,1)$ | $\lVert x-\hat x\rVert^2$ | Gaussian noise | in $[0,1]$ |
+# | `Bernoulli()` | $(0,1)$ | $-\sum_j [x_j\log\hat x_j+(1-x_j)\log(1-\hat x_j)]$ | coin flips | in $[0,1]$ |
 #
 # The last loss is in **nats** and is computed from logits, the values before
 # the sigmoid, which stays exact where $\hat x$ rounds to 0 or 1. Note the
@@ -519,7 +534,7 @@ def overfit(x, activation, epochs=20):
             keras.layers.Dense(PIXELS, activation),
         ]
     )
-    model.compile(keras.optimizers.Adam(1e-3), "mse", steps_per_execution=STEPS)
+    recipes.compile(model, 1e-3, loss="mse")
     rows = np.tile(x, (16, 1))  # an epoch is 64 steps on the same rows
     fit = model.fit(rows, rows, batch_size=8, epochs=epochs, verbose=0)
     return fit.history["loss"]
@@ -567,9 +582,7 @@ def cross_entropy(x, p):
 naive = keras.Sequential(
     [keras.layers.Dense(8, "relu"), keras.layers.Dense(20, "sigmoid")]
 )
-naive.compile(
-    keras.optimizers.Adam(1e-2), cross_entropy, steps_per_execution=STEPS
-)
+recipes.compile(naive, 1e-2, loss=cross_entropy)
 naive_loss = naive.fit(x_normal, x_normal, epochs=25, verbose=0).history["loss"]
 naive_mse = metrics.mse(x_normal, naive.predict(x_normal, verbose=0))
 print(f"'cross-entropy' {naive_loss[0]:.2f} → {naive_loss[-1]:.2f}")
@@ -768,8 +781,8 @@ assert not profile.full or np.mean(conv_errors) <= 0.33 * pca_test
 # the squared error.
 
 # %%
-print(inspect.getsource(autoencoders.DenoisingAutoencoder.corrupt_input))
-corruption = autoencoders.Corruption("gaussian", NOISE, seed=0)
+print(inspect.getsource(DenoisingAutoencoder.corrupt_input))
+corruption = Corruption("gaussian", NOISE, seed=0)
 x_tilde = ops.convert_to_numpy(corruption(digits.x_test, training=True))
 unchanged = ops.convert_to_numpy(corruption(digits.x_test, training=False))
 
@@ -794,7 +807,7 @@ print(f"PCA's best rank on validation rows: {rank}")
 # %% tags=["nbval-ignore-output"]
 denoisers = [
     train(
-        autoencoders.DenoisingAutoencoder.dense(
+        DenoisingAutoencoder.dense(
             SHAPE,
             PIXELS // 2,
             amount=NOISE,
@@ -909,7 +922,7 @@ assert denoising_curve[3] < 0.7 * plain_curve[3], (
 
 # %%
 OVERCOMPLETE = PIXELS + PIXELS // 2
-common = {"output": "sigmoid", "seed": 0}
+common = {"likelihood": SquaredError("sigmoid"), "seed": 0}
 regularised = {
     "none": Autoencoder.dense(
         SHAPE,
@@ -919,10 +932,10 @@ regularised = {
         overcomplete=True,
         **common,
     ),
-    "sparse": autoencoders.SparseAutoencoder.dense(
+    "sparse": SparseAutoencoder.dense(
         SHAPE, OVERCOMPLETE, widths=(), weight=0.3, target=0.05, **common
     ),
-    "contractive": autoencoders.ContractiveAutoencoder.dense(
+    "contractive": ContractiveAutoencoder.dense(
         SHAPE, OVERCOMPLETE, weight=0.1, **common
     ),
 }
@@ -934,7 +947,7 @@ print(
     f"{'penalty':<14}{'test MSE':>9}{'from noisy':>12}{'mean code':>11}{'|dz/dx|²':>10}"
 )
 summary = {}
-jacobian_norm = autoencoders.ContractiveAutoencoder.jacobian_norm
+jacobian_norm = ContractiveAutoencoder.jacobian_norm
 for name, model in regularised.items():
     code = model.encode(digits.x_test)
     summary[name] = (
@@ -1369,7 +1382,7 @@ checks.check_2_5(pca_baseline)
 # *You will learn what moves the error at a fixed width.* On the **digits**
 # (`data.load("digits")`, whatever the profile), train an autoencoder with
 # `latent_dim=8` whose test error is at most two thirds of PCA's. Widths,
-# output, learning rate and epochs are yours. Fit on the training rows only.
+# likelihood, learning rate and epochs are yours. Fit on the training rows only.
 # `train` of the set-up cells fits any model; under the full profile its
 # learning rate and batch size are made for MNIST, so write your own there.
 

@@ -63,7 +63,7 @@ from utils.evaluation.judge import Judge
 from utils.models import gans
 from utils.models.gans import GAN
 from utils.nn.backend import input_gradient
-from utils.training import callbacks
+from utils.training import callbacks, recipes
 from utils.training.repeats import restart, with_spread
 
 plotting.use_style()
@@ -90,8 +90,6 @@ JUDGED = profile.pick(quick=359, full=2000)  # test rows in each comparison
 RING_EPOCHS = 12  # of a hundred steps each
 SEEDS = (0, 1, 2)
 IMAGE_SEEDS = profile.pick(quick=SEEDS, full=SEEDS[:1])
-# batches handed to the backend at once: fewer returns to Python, same result
-STEPS = 1 if keras.backend.backend() == "torch" else 50
 
 # %% tags=["setup"]
 digits = data.load(DATA)
@@ -115,9 +113,7 @@ print("images", digits.x_train.shape, "| ring", ring.shape)
 # %% tags=["setup"]
 def compile_calm(model, rate, steps):
     """Adam without momentum, and a rate that falls to zero."""
-    schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
-    adam = keras.optimizers.Adam(schedule, beta_1=0.0, beta_2=0.9)
-    model.compile(adam, steps_per_execution=STEPS)
+    recipes.compile(model, rate, updates=steps, beta_1=0.0, beta_2=0.9)
 
 
 def train(model, x, y=None, *, epochs=EPOCHS, batch=BATCH, rate=RATE, **fit):
@@ -732,7 +728,7 @@ def follow(model, seeds=SEEDS, epochs=RING_EPOCHS):
 
 
 default = GAN.dense((2,), 2, **RING_NETS)
-default.compile(keras.optimizers.Adam(1e-3), steps_per_execution=STEPS)
+recipes.compile(default, 1e-3)
 runs = {"Adam's defaults": follow(default)}
 
 
@@ -866,12 +862,8 @@ regressor = keras.Sequential(
         keras.layers.Reshape(SHAPE),
     ]
 )
-schedule = keras.optimizers.schedules.CosineDecay(
-    2e-3, EPOCHS * len(x_train) // BATCH
-)
-regressor.compile(
-    keras.optimizers.Adam(schedule), "mse", steps_per_execution=STEPS
-)
+updates = EPOCHS * len(x_train) // BATCH
+recipes.compile(regressor, 2e-3, updates=updates, loss="mse")
 no_input = np.zeros((len(x_train), LATENT_DIM), "float32")
 regressor.fit(
     no_input,
@@ -1674,9 +1666,7 @@ paired = gans.RelativisticGAN.dense((2,), 2, **RING_NETS)
 calm = GAN.dense((2,), 2, **RING_NETS)
 for model, beta_1 in ((paired, 0.9), (calm, 0.0)):
     keras.utils.set_random_seed(1)
-    falling = keras.optimizers.schedules.CosineDecay(5e-3, 1500)
-    adam = keras.optimizers.Adam(falling, beta_1=beta_1, beta_2=0.9)
-    model.compile(adam, steps_per_execution=STEPS)
+    recipes.compile(model, 5e-3, updates=1500, beta_1=beta_1, beta_2=0.9)
     model.fit(ring, batch_size=256, epochs=15, verbose=0)
 rescued = []
 for name, model in {"paired": paired, "calm": calm}.items():

@@ -61,14 +61,18 @@ from utils import data, metrics, plotting
 from utils.checks import chapter_04 as checks
 from utils.evaluation import factors, generation
 from utils.evaluation.judge import Judge
-from utils.models.autoencoders import Autoencoder
-from utils.models.vaes import VAE, ConditionalVAE, SemiSupervisedVAE
-from utils.models.vector_quantized import VQVAE
+from utils.models import (
+    VAE,
+    VQVAE,
+    Autoencoder,
+    ConditionalVAE,
+    SemiSupervisedVAE,
+)
 from utils.nn import losses
 from utils.nn.backend import input_gradient
 from utils.nn.layers import Sampling
 from utils.nn.likelihoods import Bernoulli, DiscretizedLogistic, Gaussian
-from utils.training import callbacks
+from utils.training import callbacks, recipes
 from utils.training.repeats import restart, with_spread
 
 plotting.use_style()
@@ -90,9 +94,6 @@ LEVELS = profile.pick(quick=17, full=256)  # grey levels of a pixel
 JUDGED = profile.pick(quick=359, full=2000)  # test rows in each comparison
 SEEDS = (0, 1, 2)
 MAIN_SEEDS = profile.pick(quick=SEEDS, full=SEEDS[:1])
-# batches handed to the backend at once: fewer returns to Python, same result
-STEPS = 1 if keras.backend.backend() == "torch" else 48
-JIT = keras.backend.backend() == "jax"  # elsewhere it costs more than it saves
 
 # %% tags=["setup"]
 digits = data.load(DATA)
@@ -113,8 +114,7 @@ print("images", digits.x_train.shape, "| pixels", PIXELS, "| code", LATENT_DIM)
 # %% tags=["setup"]
 def ready(model, steps, rate=RATE):
     """Compile with a rate that falls along a cosine in so many steps."""
-    schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
-    model.compile(keras.optimizers.Adam(schedule), steps_per_execution=STEPS)
+    recipes.compile(model, rate, updates=steps)
 
 
 def train(model, x=x_train, y=None, *, epochs=EPOCHS, rate=RATE, **fit):
@@ -546,10 +546,11 @@ assert by_score.std() > 3 * slopes[:, 0].std(), "right as well, but noisier"
 #
 # Everything is in place. `VAE` is a `keras.Model` with two networks, an encoder
 # that ends in two heads and a decoder that ends in the parameters of
-# $p_\theta(x\mid z)$. These are the lines that matter:
+# $p_\theta(x\mid z)$: `VAE(encoder, decoder)` takes your own, `VAE.dense(…)`
+# and `VAE.conv(…)` make them. These are the lines that matter:
 
 # %%
-print(inspect.getsource(VAE.code_and_outputs))
+print(inspect.getsource(VAE.call))
 print(inspect.getsource(Sampling.call))
 print(inspect.getsource(VAE.compute_loss))
 
@@ -1438,7 +1439,7 @@ to_order = ConditionalVAE.dense(
 )
 train(to_order, y=y_train, epochs=profile.pick(quick=3, full=8))
 given_class = -to_order.elbo(x_test, 1, labels=y_test, seed=0).mean()
-heads = to_order.posterior(x_test, to_order.one_hot(y_test, len(x_test)))
+heads = to_order.posterior({"x": x_test, "labels": y_test})
 left_to_say = ops.convert_to_numpy(losses.gaussian_kl(**heads)).mean()
 asked = np.arange(1000) % 10
 delivered = to_order.sample(1000, asked, seed=1)
@@ -1547,7 +1548,7 @@ semi = SemiSupervisedVAE.dense(
     dropout=0.5,
     seed=0,
 )
-semi.compile(keras.optimizers.Adam(5e-3), steps_per_execution=STEPS)
+recipes.compile(semi, 5e-3)
 accuracy = {"logistic regression": [], "semi-supervised VAE": []}
 for draw in range(5):
     y = few_labels(draw)
@@ -1975,7 +1976,7 @@ checks.check_4_5(weighted_bound)
 # ### Exercise 4.6 · Collapse, and what cures it (experiment)
 #
 # *You will learn to count what a code is used for.* Train four VAEs of the
-# **digits** (`data.load("digits")`), `VAE((8, 8, 1), latent_dim=8,
+# **digits** (`data.load("digits")`), `VAE.dense((8, 8, 1), latent_dim=8,
 # widths=(64,), …)`, about 200 steps each, all alike but for one thing:
 # `"summed"` with β = 1; `"pixel mean"` with the β that a mean over 64 pixels
 # amounts to; `"warm-up"`, that β reached over the first 100 steps
@@ -1997,8 +1998,7 @@ changes = {
 models_4_6, active = {}, {}
 for name, change in changes.items():
     model = VAE.dense((8, 8, 1), latent_dim=8, widths=(64,), seed=0, **change)
-    adam = keras.optimizers.Adam(5e-3)
-    model.compile(adam, steps_per_execution=STEPS, jit_compile=JIT)
+    recipes.compile(model, 5e-3)
     model.fit(small, batch_size=64, epochs=12, verbose=0)
     models_4_6[name] = model
     active[name] = int((model.encode(small).var(axis=0) > 0.01).sum())
@@ -2063,8 +2063,7 @@ def nearest(images):
 numbers = {}
 z = np.random.default_rng(0).standard_normal((500, 8)).astype("float32")
 for name, model in (("autoencoder", autoencoder_4_7), ("vae", vae_4_7)):
-    adam = keras.optimizers.Adam(5e-3)
-    model.compile(adam, steps_per_execution=STEPS, jit_compile=JIT)
+    recipes.compile(model, 5e-3)
     model.fit(small.x_train, batch_size=64, epochs=15, verbose=0)
     images = model.decode(z)
     distance = nearest(images) / nearest(small.x_test)

@@ -65,7 +65,7 @@ from utils.models.text import DenoisingText, TextClassifier
 from utils.nn import augmentation, networks
 from utils.nn.likelihoods import SquaredError
 from utils.support import token_ids
-from utils.training import pretraining
+from utils.training import pretraining, recipes
 
 plotting.use_style()
 
@@ -102,11 +102,8 @@ VECTOR = 64  # width of a word vector
 TEXT_EPOCHS = profile.pick(quick=6, full=30)
 PER_CLASS = 10  # labelled texts of each class
 TEXT_SEEDS = profile.pick(quick=(0, 1, 2), full=(0, 1, 2, 3, 4))
-# batches handed to the backend at once: fewer returns to Python, same result
-STEPS = 1 if keras.backend.backend() == "torch" else 32
 
 # %% tags=["setup"]
-JIT = keras.backend.backend() == "jax"  # elsewhere it costs more than it saves
 digits = data.load(DATA)
 SHAPE, CLASSES = digits.event_shape, len(digits.classes)
 x_train = np.tile(digits.x_train, (REPEATS, 1, 1, 1))
@@ -143,12 +140,7 @@ def build(seed):
 def pretrain(model, epochs, x=x_train, batch=BATCH, rate=2e-3):
     """Fit a model without labels; return what its metrics ended at."""
     steps = epochs * -(-len(x) // batch)
-    rate = keras.optimizers.schedules.CosineDecay(rate, steps)
-    model.compile(
-        keras.optimizers.Adam(rate),
-        steps_per_execution=STEPS,
-        jit_compile=JIT,
-    )
+    recipes.compile(model, rate, updates=steps)
     history = model.fit(x, batch_size=batch, epochs=epochs, verbose=0).history
     ends = "  ".join(f"{k} {v[-1]:.3f}" for k, v in history.items())
     print(f"{type(model).__name__}: {ends}")
@@ -294,7 +286,7 @@ def deep(activation, code_activation):
 
 def tune(model, epochs, optimizer):
     """Train all layers together; return the held-out error."""
-    model.compile(optimizer, steps_per_execution=STEPS, jit_compile=JIT)
+    model.compile(optimizer, steps_per_execution=recipes.steps_at_once())
     model.fit(rows, batch_size=64, epochs=epochs, verbose=0)
     return np.mean((model.reconstruct(flat.x_val) - flat.x_val) ** 2)
 
@@ -1036,7 +1028,7 @@ assert not np.allclose(plain, plain[0], atol=1e-3)
 
 # %% tags=["nbval-ignore-output"]
 denoiser = DenoisingText.bag(WORDS, VECTOR, rate=0.3, seed=0)
-denoiser.compile(keras.optimizers.Adam(1e-2), steps_per_execution=STEPS)
+recipes.compile(denoiser, 1e-2)
 history = denoiser.fit(
     ids["train"],
     validation_data=ids["val"],
@@ -1083,18 +1075,13 @@ def text_classifier(rate, encoder_learns):
         WORDS, VECTOR, num_classes=len(KIND_NAMES), seed=1
     )
     model.encoder.trainable = encoder_learns
-    model.compile(
-        keras.optimizers.Adam(rate), steps_per_execution=min(STEPS, 15)
-    )
-    return model
+    return recipes.compile(model, rate)
 
 
 def fit_text(model, start, x, y, updates):
     """Train a compiled classifier on few rows, from given weights."""
     model.set_weights(start)
-    for variable in model.optimizer.variables:
-        if not variable.path.endswith("learning_rate"):
-            variable.assign(np.zeros(variable.shape))
+    recipes.forget(model.optimizer)
     rows = np.resize(np.arange(len(x)), 32 * updates)
     model.fit(x[rows], y[rows], batch_size=32, epochs=1, verbose=0)
     return model.get_weights()
@@ -1390,7 +1377,7 @@ checks.check_5_3(rows_to_label)
 # *You will learn the order of three lines.* Return a compiled classifier on a
 # **copy** of `encoder` with a new head of `num_classes` scores, such that
 # `fit(x, y)` with integer labels moves the head and not one bit of the
-# encoder. Use Keras alone, not `utils.pretraining`.
+# encoder. Use Keras alone, not `utils.training.pretraining`.
 
 
 # %% tags=["exercise"]

@@ -60,13 +60,20 @@ from sklearn.metrics import (
 )
 
 from utils import data, plotting
-from utils.baselines.detectors import Baseline
+from utils.baselines.detectors import (
+    Forest,
+    Mahalanobis,
+    NearestNeighbor,
+    PCAError,
+    ZScore,
+)
 from utils.checks import chapter_06a as checks
 from utils.evaluation import detection
 from utils.evaluation.detection import ModelDetector, hold_out
-from utils.models.autoencoders import Autoencoder
-from utils.models.vaes import VAE
+from utils.models import VAE, Autoencoder
 from utils.nn.likelihoods import Bernoulli, DiscretizedLogistic
+from utils.training import recipes
+from utils.training.repeats import restart
 
 plotting.use_style()
 
@@ -89,8 +96,6 @@ RARE_ROWS = profile.pick(quick=6, full=40)  # of the rare digit in section 6
 FEW_CLASSES = profile.pick(quick=tuple(range(10)), full=(0, 4, 9))
 SEEDS = (0, 1, 2)
 CLASSES = range(10)
-# batches handed to the backend at once: fewer returns to Python, same result
-STEPS = 1 if keras.backend.backend() == "torch" else 32
 
 # %% tags=["setup"]
 images = data.load(DATA, limit=LIMIT).flat()
@@ -110,24 +115,13 @@ print(
 # %% tags=["setup"]
 def ready(model, rows=ROWS, batch=BATCH, rate=LEARNING_RATE):
     """Compile a model for trainings on so many rows; return it."""
-    schedule = keras.optimizers.schedules.CosineDecay(rate, rows // batch)
-    model.compile(keras.optimizers.Adam(schedule), steps_per_execution=STEPS)
-    return model
-
-
-INITIAL = {}  # weights of untrained models, by name and seed
+    return recipes.compile(model, rate, updates=rows // batch)
 
 
 def fit_normal(model, x, seed, rows=ROWS, batch=BATCH):
     """Restart a compiled model from a seed, fit it to x; a detector."""
     keras.utils.set_random_seed(seed)
-    if (model.name, seed) not in INITIAL:
-        fresh = type(model).from_config({**model.get_config(), "seed": seed})
-        INITIAL[model.name, seed] = fresh.get_weights()
-    model.set_weights(INITIAL[model.name, seed])
-    for variable in model.optimizer.variables:
-        if not variable.path.endswith("learning_rate"):
-            variable.assign(np.zeros(variable.shape))  # moments, step count
+    restart(model, seed)
     x = np.tile(x, (-(-rows // len(x)), 1))[:rows]
     return ModelDetector(model).fit(x, batch_size=batch)
 
@@ -198,7 +192,8 @@ print(
 # anomalies. The definition of AUROC in NumPy, against scikit-learn:
 
 # %%
-scores = Baseline("nearest_neighbor").fit(split.x_train).score(split.x_test)
+search = NearestNeighbor().fit(split.x_train)
+scores = search.anomaly_scores(split.x_test)
 strange, normal = scores[split.is_anomaly], scores[~split.is_anomaly]
 pairs = strange[:, None] - normal[None, :]
 by_hand = np.mean(pairs > 0) + 0.5 * np.mean(pairs == 0)
@@ -212,30 +207,30 @@ print(f"0 held out, nearest neighbour: AUROC {by_hand:.2f}")
 
 
 # %%
-def every_digit(kind, seeds=(0,), **options):
-    """AUROC and average precision of a baseline: (seeds, digits, 2)."""
+def every_digit(*detectors):
+    """AUROC, average precision: (detectors, digits, 2)."""
     return np.array(
         [
             [
                 quality(
-                    Baseline(kind, seed=seed, **options)
-                    .fit(splits[digit].x_train)
-                    .score(splits[digit].x_test),
+                    detector.fit(splits[digit].x_train).anomaly_scores(
+                        splits[digit].x_test
+                    ),
                     splits[digit].is_anomaly,
                 )
                 for digit in CLASSES
             ]
-            for seed in seeds
+            for detector in detectors
         ]
     )
 
 
 results = {
-    "z-score": every_digit("z_score"),
-    "Mahalanobis": every_digit("mahalanobis"),
-    "PCA": every_digit("pca", num_components=LATENT_DIM),
-    "isolation forest": every_digit("isolation_forest", SEEDS),
-    "nearest neighbour": every_digit("nearest_neighbor"),
+    "z-score": every_digit(ZScore()),
+    "Mahalanobis": every_digit(Mahalanobis()),
+    "PCA": every_digit(PCAError(LATENT_DIM)),
+    "isolation forest": every_digit(*(Forest(seed) for seed in SEEDS)),
+    "nearest neighbour": every_digit(NearestNeighbor()),
 }
 
 # %%
@@ -298,7 +293,9 @@ def every_training(detector_of):
         [
             [
                 quality(
-                    detector_of(seed, digit).score(splits[digit].x_test),
+                    detector_of(seed, digit).anomaly_scores(
+                        splits[digit].x_test
+                    ),
                     splits[digit].is_anomaly,
                 )
                 for digit in CLASSES
@@ -377,10 +374,7 @@ assert 1 in by_digit.argsort()[:2], "one of the two hardest"
 # safe side, PCA at several widths, with hindsight:
 
 # %%
-hindsight = {
-    rank: every_digit("pca", num_components=rank)[..., 0].mean()
-    for rank in RANKS
-}
+hindsight = {rank: every_digit(PCAError(rank))[..., 0].mean() for rank in RANKS}
 print({rank: f"{value:.2f}" for rank, value in hindsight.items()})
 assert auroc["autoencoder"].mean() > max(hindsight.values()) + 0.01
 
@@ -441,7 +435,7 @@ for seed in SEEDS:
         fit_normal(vae, split.x_train, seed, VAE_ROWS)
         for kind, values in by_kind.items():
             scorer = ModelDetector(vae, kind, num_samples=2)
-            scores = scorer.score(split.x_test)
+            scores = scorer.anomaly_scores(split.x_test)
             values.append(quality(scores, split.is_anomaly))
 for kind, values in by_kind.items():
     name = {"error": "VAE, error", "loss": "VAE, −ELBO"}[kind]
@@ -475,7 +469,7 @@ assert bound[:, 1].mean() < 0.6, "about chance, or worse"
 restored(0, 1)
 split = splits[1]
 for kind in ("error", "loss"):
-    scores = ModelDetector(autoencoder, kind).score(split.x_test)
+    scores = ModelDetector(autoencoder, kind).anomaly_scores(split.x_test)
     print(
         f"1 held out, {kind:<5}: AUROC {quality(scores, split.is_anomaly)[0]:.2f}"
     )
@@ -499,7 +493,7 @@ print(
 
 # %%
 split, detector = splits[9], restored(0, 9)
-val_scores = detector.score(split.x_val)
+val_scores = detector.anomaly_scores(split.x_val)
 count = len(val_scores)
 for quantile in (0.5, 0.8, 0.9, 0.95):
     threshold = detection.quantile_threshold(val_scores, quantile)
@@ -518,12 +512,14 @@ for quantile in (0.5, 0.8, 0.9, 0.95):
 rates = {"validation": [], "training": [], "recall": []}
 for seed, digit in kept:
     split, detector = splits[digit], restored(seed, digit)
-    scores = detector.score(split.x_test)
+    scores = detector.anomaly_scores(split.x_test)
     for part, rows in (
         ("validation", split.x_val),
         ("training", split.x_train),
     ):
-        threshold = detection.quantile_threshold(detector.score(rows), 0.95)
+        threshold = detection.quantile_threshold(
+            detector.anomaly_scores(rows), 0.95
+        )
         found = detection.alarm_rates(scores, split.is_anomaly, threshold)
         rates[part].append(found["false_alarms"])
         if part == "validation":
@@ -561,7 +557,7 @@ assert np.mean(rates["recall"]) > 2 * np.mean(rates["validation"])
 
 # %% tags=["nbval-ignore-output"]
 split, detector = splits[6], restored(0, 6)
-scores = detector.score(split.x_test)
+scores = detector.anomaly_scores(split.x_test)
 figure, axis = plt.subplots()
 precisions, areas = {}, {}
 for prevalence in (0.1, 0.01, 0.001):
@@ -613,10 +609,10 @@ rare_alarms = []
 for seed in SEEDS:
     for name, rows in zip(per_class, (images.x_train, unequal), strict=True):
         detector = fit_normal(autoencoder, rows, seed)
-        scores = detector.score(images.x_test)
+        scores = detector.anomaly_scores(images.x_test)
         means = [scores[images.y_test == digit].mean() for digit in CLASSES]
         per_class[name].append(means)
-    common = detector.score(images.x_val[images.y_val != rare])
+    common = detector.anomaly_scores(images.x_val[images.y_val != rare])
     threshold = detection.quantile_threshold(common, 0.95)
     rare_alarms.append(np.mean(scores[images.y_test == rare] > threshold))
 figure, axis = plt.subplots()
@@ -652,10 +648,12 @@ area, alarms = np.zeros((2, len(SEEDS) * len(FEW_CLASSES), len(sigmas)))
 pairs = [(seed, digit) for seed in SEEDS for digit in FEW_CLASSES]
 for row, (seed, digit) in enumerate(pairs):
     split, detector = splits[digit], restored(seed, digit)
-    threshold = detection.quantile_threshold(detector.score(split.x_val), 0.95)
+    threshold = detection.quantile_threshold(
+        detector.anomaly_scores(split.x_val), 0.95
+    )
     for column, sigma in enumerate(sigmas):
         noisy = data.corrupt(split.x_test, "gaussian", sigma, seed=1)
-        scores = detector.score(noisy)
+        scores = detector.anomaly_scores(noisy)
         area[row, column] = quality(scores, split.is_anomaly)[0]
         found = detection.alarm_rates(scores, split.is_anomaly, threshold)
         alarms[row, column] = found["false_alarms"]
@@ -685,7 +683,7 @@ assert alarms.mean(0)[3] > 0.9
 
 
 # %%
-def contaminated(kind, share, **options):
+def contaminated(detector, share):
     """Mean AUROC with a share of anomalies among the training rows."""
     found = []
     for digit in FEW_CLASSES:
@@ -693,21 +691,20 @@ def contaminated(kind, share, **options):
         slipped = images.x_train[images.y_train == digit]
         slipped = slipped[: round(share * len(split.x_train))]
         rows = np.concatenate([split.x_train, slipped])
-        detector = Baseline(kind, **options).fit(rows)
-        scores = detector.score(split.x_test)
+        scores = detector.fit(rows).anomaly_scores(split.x_test)
         found.append(quality(scores, split.is_anomaly)[0])
     return np.mean(found)
 
 
-for kind, options in {
-    "nearest_neighbor": {},
-    "pca": {"num_components": LATENT_DIM},
+for name, detector in {
+    "nearest_neighbor": NearestNeighbor(),
+    "pca": PCAError(LATENT_DIM),
 }.items():
-    clean, dirty = (contaminated(kind, share, **options) for share in (0, 0.02))
+    clean, dirty = (contaminated(detector, share) for share in (0, 0.02))
     print(
-        f"{kind:<17} clean {clean:.2f}, 2 % anomalies in training {dirty:.2f}"
+        f"{name:<17} clean {clean:.2f}, 2 % anomalies in training {dirty:.2f}"
     )
-    if kind == "nearest_neighbor":
+    if name == "nearest_neighbor":
         assert dirty < clean - 0.1
 
 # %% [markdown]
@@ -762,17 +759,15 @@ for seed in SEEDS:
         (x - mean) / deviation for x in (split.x_train, split.x_test)
     )
     detectors = {
-        "z-score": Baseline("z_score").fit(x_train),
-        "Mahalanobis": Baseline("mahalanobis").fit(x_train),
-        "PCA, 6 components": Baseline("pca", num_components=6).fit(x_train),
-        "isolation forest": Baseline("isolation_forest", seed=seed).fit(
-            x_train
-        ),
-        "nearest neighbour": Baseline("nearest_neighbor").fit(x_train),
+        "z-score": ZScore().fit(x_train),
+        "Mahalanobis": Mahalanobis().fit(x_train),
+        "PCA, 6 components": PCAError(6).fit(x_train),
+        "isolation forest": Forest(seed).fit(x_train),
+        "nearest neighbour": NearestNeighbor().fit(x_train),
         "autoencoder, 6 units": fit_normal(small, x_train, seed, 8_192, 16),
     }
     for name, detector in detectors.items():
-        values = quality(detector.score(x_test), split.is_anomaly)
+        values = quality(detector.anomaly_scores(x_test), split.is_anomaly)
         table.setdefault(name, []).append(values)
 
 # %% tags=["nbval-ignore-output"]
@@ -809,7 +804,7 @@ assert means["z-score"][1] > means["autoencoder, 6 units"][1]
 # strangest test row:
 
 # %%
-strangest = x_test[detectors["z-score"].score(x_test).argmax()]
+strangest = x_test[detectors["z-score"].anomaly_scores(x_test).argmax()]
 terms = strangest**2 / np.sum(strangest**2)
 for index in np.argsort(terms)[::-1][:3]:
     print(f"{tumours.features[index]:<22} {terms[index]:.0%} of the score")
@@ -864,15 +859,15 @@ print("windows", x_train.shape, x_val.shape, x_test.shape)
 # %%
 monitor = ready(Autoencoder.dense((48,), 3, widths=(64,)), 65_536, 64, 3e-3)
 watchers = {
-    "z-score": Baseline("z_score").fit(x_train),
-    "nearest neighbour": Baseline("nearest_neighbor").fit(x_train),
-    "PCA, 4 components": Baseline("pca", num_components=4).fit(x_train),
+    "z-score": ZScore().fit(x_train),
+    "nearest neighbour": NearestNeighbor().fit(x_train),
+    "PCA, 4 components": PCAError(4).fit(x_train),
     "autoencoder, 3 units": fit_normal(monitor, x_train, 0, 65_536, 64),
 }
 alarm_share = {}
 for name, watcher in watchers.items():
-    limit = detection.quantile_threshold(watcher.score(x_val), 0.99)
-    alarm = watcher.score(x_test) > limit
+    limit = detection.quantile_threshold(watcher.anomaly_scores(x_val), 0.99)
+    alarm = watcher.anomaly_scores(x_test) > limit
     inside = {
         fault: (middle > begin) & (middle < end)
         for fault, (begin, end) in FAULTS.items()
@@ -884,9 +879,9 @@ for name, watcher in watchers.items():
     alarm_share[name] = {k: alarm[rows].mean() for k, rows in inside.items()}
 
 # %% tags=["nbval-ignore-output"]
-scores = watchers["autoencoder, 3 units"].score(x_test)
+scores = watchers["autoencoder, 3 units"].anomaly_scores(x_test)
 limit = detection.quantile_threshold(
-    watchers["autoencoder, 3 units"].score(x_val), 0.99
+    watchers["autoencoder, 3 units"].anomaly_scores(x_val), 0.99
 )
 figure, (top, bottom) = plt.subplots(2, 1, figsize=(7.6, 4.2), sharex=True)
 top.plot(watched, lw=0.5)
@@ -956,9 +951,9 @@ assert alarm_share["nearest neighbour"]["weak"] > 0.4
 split = splits[9]
 costs = []
 for name, detector in {
-    "PCA": Baseline("pca", num_components=LATENT_DIM),
-    "nearest neighbour": Baseline("nearest_neighbor"),
-    "isolation forest": Baseline("isolation_forest"),
+    "PCA": PCAError(LATENT_DIM),
+    "nearest neighbour": NearestNeighbor(),
+    "isolation forest": Forest(),
     "autoencoder": None,
 }.items():
     start = time.perf_counter()
@@ -969,7 +964,7 @@ for name, detector in {
         else training_seconds
     )
     start = time.perf_counter()
-    detector.score(split.x_test)
+    detector.anomaly_scores(split.x_test)
     scored = (time.perf_counter() - start) / len(split.x_test) * 1e6
     stored = {
         "PCA": (LATENT_DIM + 1) * PIXELS,
@@ -1167,7 +1162,7 @@ for seed in SEEDS:
     for name, extra in (("clean", zeros[:0]), ("dirty", zeros)):
         rows = np.concatenate([zero_out.x_train, extra])
         detector = fit_normal(model_6_5, rows, seed, rows=6_144, batch=32)
-        scores = detector.score(zero_out.x_test)
+        scores = detector.anomaly_scores(zero_out.x_test)
         auroc_6_5[name].append(roc_auc_score(zero_out.is_anomaly, scores))
 ### END SOLUTION
 

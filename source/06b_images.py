@@ -46,7 +46,6 @@ profile = runtime.start(seed=0)
 # %% tags=["setup"]
 import inspect
 
-import keras
 import matplotlib.pyplot as plt
 import numpy as np
 from keras import ops
@@ -60,6 +59,7 @@ from utils.checks import chapter_06b as checks
 from utils.data import images
 from utils.models.compression import Compressor, EntropyCoder
 from utils.models.translation import Translator, UnpairedTranslator
+from utils.training import recipes
 from utils.training.repeats import restart
 
 plotting.use_style()
@@ -80,8 +80,6 @@ UNPAIRED_SEEDS = profile.pick(quick=SEEDS[:1], full=SEEDS)
 DIGITS = profile.pick(quick="digits", full="mnist")
 HOLE = profile.pick(quick=4, full=12)  # side of the hidden square, in pixels
 DIGIT_STRIDE = profile.pick(quick=2, full=4)
-# batches handed to the backend at once: fewer returns to Python, same result
-STEPS = 1 if keras.backend.backend() == "torch" else 32
 
 # %% [markdown]
 # The two photographs are cut in two: everything is fitted on the left parts,
@@ -123,9 +121,7 @@ print({name: photo.shape for name, photo in colour.items()})
 def train(model, *arrays, steps, batch=64, rate=3e-3, seed=0):
     """Fit for a number of steps on rows drawn with replacement."""
     if not model.compiled:
-        schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
-        adam = keras.optimizers.Adam(schedule, beta_2=0.99)
-        model.compile(adam, steps_per_execution=STEPS)
+        recipes.compile(model, rate, updates=steps, beta_2=0.99)
     rows = np.random.default_rng(seed).integers(
         len(arrays[0]), size=steps * batch
     )
@@ -947,10 +943,7 @@ size = 16 * UNPAIRED_STEPS
 unpaired = UnpairedTranslator.conv(
     (PATCH, PATCH, 1), widths=(24, 24), critic_widths=(16, 32), seed=0
 )
-schedule = keras.optimizers.schedules.CosineDecay(3e-3, UNPAIRED_STEPS)
-unpaired.compile(
-    keras.optimizers.Adam(schedule, beta_1=0.5), steps_per_execution=STEPS
-)
+recipes.compile(unpaired, 3e-3, updates=UNPAIRED_STEPS, beta_1=0.5)
 
 # %% tags=["nbval-ignore-output"]
 without_pairs = []

@@ -57,13 +57,14 @@ from keras import ops
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from utils import plotting
-from utils.baselines.recommenders import ClassicRecommender
+from utils.baselines.recommenders import ItemKNN, LatentFactors, Popularity
 from utils.checks import chapter_06c as checks
 from utils.data import interactions
 from utils.evaluation import ranking
 from utils.evaluation.ranking import hide_items, ndcg_at_k, recall_at_k
 from utils.models.recommenders import AutoRec, MatrixFactorization, MultVAE
 from utils.nn import losses
+from utils.training import recipes
 from utils.training.repeats import restart
 
 plotting.use_style()
@@ -79,8 +80,6 @@ RATING_EPOCHS = profile.pick(quick=40, full=60)
 SPLITS = range(5)  # each hides other items
 SEEDS = (0, 1, 2)
 TOP = 10
-# batches handed to the backend at once: fewer returns to Python, same result
-STEPS = 1 if keras.backend.backend() == "torch" else 32
 
 # %% tags=["setup"]
 imports = interactions.load_imports()
@@ -96,9 +95,7 @@ print(imports.source, "|", x.shape, "|", f"{x.mean():.1%} filled")
 # %% tags=["setup"]
 def ready(model, steps, rate):
     """Compile a model whose rate falls to zero over so many steps."""
-    schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
-    model.compile(keras.optimizers.Adam(schedule), steps_per_execution=STEPS)
-    return model
+    return recipes.compile(model, rate, updates=steps)
 
 
 def fit_from(model, seed, *arrays, epochs, batch=BATCH):
@@ -203,26 +200,25 @@ print(f"recall@10 of random scores {quality(chance, seen, hidden)[0]:.2f}")
 # hide once more *within* the seen ones, with another seed.
 
 # %%
-sizes = {"item_knn": (10, 20, 40, 80, 160), "svd": (1, 2, 4, 8, 16)}
+sizes = {
+    "item_knn": (ItemKNN, (10, 20, 40, 80, 160)),
+    "svd": (LatentFactors, (1, 2, 4, 8, 16)),
+}
 fitted_on, asked = hide_items(seen, 0.2, min_items=4, seed=100)
-chosen = {"popularity": None}
-for kind, options in sizes.items():
+classics = {"popularity": Popularity()}
+for kind, (method, options) in sizes.items():
     found = {}
     for size in options:
-        model = ClassicRecommender(kind, size=size).fit(fitted_on)
-        found[size] = quality(model.score(fitted_on), fitted_on, asked)[0]
-    chosen[kind] = max(found, key=found.get)
+        scores = method(size).fit(fitted_on).predict_scores(fitted_on)
+        found[size] = quality(scores, fitted_on, asked)[0]
+    classics[kind] = method(max(found, key=found.get))
     print(kind, {size: f"{value:.2f}" for size, value in found.items()})
 
 # %%
 results = {}
-for kind, size in chosen.items():
+for kind, method in classics.items():
     results[kind] = [
-        quality(
-            ClassicRecommender(kind, size=size).fit(seen).score(seen),
-            seen,
-            hidden,
-        )
+        quality(method.fit(seen).predict_scores(seen), seen, hidden)
         for seen, hidden in splits
     ]
     print(f"{kind:<10} recall@10 {np.mean(results[kind], axis=0)[0]:.2f}")
@@ -432,7 +428,9 @@ for name, make in makers.items():
 # %% tags=["nbval-ignore-output"]
 repeats = 5 * RATING_EPOCHS
 autorec = ready(
-    AutoRec.dense(r.shape[0], 64, penalty=0.05, offset=3.5, dropout=0.1, seed=0),
+    AutoRec.dense(
+        r.shape[0], 64, penalty=0.05, offset=3.5, dropout=0.1, seed=0
+    ),
     repeats * r.shape[1] // 32,
     3e-3,
 )
@@ -527,10 +525,10 @@ def cold_items(split, count=30, k=5):
     warm = x.copy()
     warm[:, cold] = 0.0
     rows = warm.any(axis=1) & x[:, cold].any(axis=1)
-    knn = ClassicRecommender("item_knn", size=chosen["item_knn"]).fit(warm)
+    knn = classics["item_knn"].fit(warm)
     scores = {
         "popularity": np.tile(warm.sum(axis=0), (len(x), 1))[rows],
-        "item neighbours": knn.score(warm[rows]),
+        "item neighbours": knn.predict_scores(warm[rows]),
         "content": by_content(warm)[rows],
     }
     order = rng.permutation(count)  # ties shall not favour the alphabet
@@ -610,11 +608,11 @@ rows = np.flatnonzero(hidden.any(axis=1))
 moved = np.random.default_rng(0).permutation(rows)
 swapped = hidden.copy()
 swapped[rows] = hidden[moved] * (seen[rows] == 0)  # another user's target
-knn = ClassicRecommender("item_knn", size=chosen["item_knn"]).fit(seen)
-own = quality(knn.score(seen), seen, hidden)[0]
-others = quality(knn.score(seen), seen, swapped)[0]
-popular = ClassicRecommender("popularity").fit(seen)
-crowd = quality(popular.score(seen), seen, swapped)[0]
+knn = classics["item_knn"].fit(seen)
+own = quality(knn.predict_scores(seen), seen, hidden)[0]
+others = quality(knn.predict_scores(seen), seen, swapped)[0]
+popular = Popularity().fit(seen)
+crowd = quality(popular.predict_scores(seen), seen, swapped)[0]
 print(f"own hidden items {own:.2f} | another user's {others:.2f}", end=" | ")
 print(f"popularity, another user's {crowd:.2f}")
 assert own > others + 0.1
@@ -774,9 +772,9 @@ checks.check_6_4(neighbour_scores)
 def my_recommender(seen):
     """Return scores (users, items) from the seen matrix alone."""
     ### BEGIN SOLUTION
-    knn = ClassicRecommender("item_knn", size=80).fit(seen)
+    knn = ItemKNN(80).fit(seen)
     popular = seen.sum(axis=0) / seen.sum(axis=0).max()
-    return knn.score(seen) + 0.1 * popular
+    return knn.predict_scores(seen) + 0.1 * popular
     ### END SOLUTION
 
 

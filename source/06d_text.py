@@ -46,7 +46,6 @@ from utils import runtime
 profile = runtime.start(seed=0)
 
 # %% tags=["setup"]
-import keras
 import matplotlib.pyplot as plt
 import numpy as np
 from keras import ops
@@ -67,6 +66,7 @@ from utils.models.words import (
     ppmi_vectors,
     skip_gram_rows,
 )
+from utils.training import recipes
 from utils.training.repeats import restart
 
 plotting.use_style()
@@ -86,8 +86,6 @@ ORDERS = (1, 3, 5, 7, 10, 13)  # n-grams tried
 NETWORK_EPOCHS = profile.pick(quick=1, full=6)
 MIXTURE_EPOCHS = profile.pick(quick=3, full=4)
 SEEDS = (0, 1, 2)
-# batches handed to the backend at once: fewer returns to Python, same result
-STEPS = 1 if keras.backend.backend() == "torch" else 32
 
 # %% tags=["setup"]
 definitions = corpora.load_definitions()
@@ -128,8 +126,7 @@ print("characters", len(train_stream), len(val_stream), len(test_stream))
 # %% tags=["setup"]
 def anneal(model, rate, steps):
     """Compile with Adam and a rate that falls to zero."""
-    schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
-    model.compile(keras.optimizers.Adam(schedule), steps_per_execution=STEPS)
+    recipes.compile(model, rate, updates=steps)
 
 
 # %% [markdown]

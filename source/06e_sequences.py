@@ -48,7 +48,6 @@ import inspect
 import lzma
 import zlib
 
-import keras
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import cbook
@@ -62,10 +61,14 @@ from utils import metrics, plotting
 from utils.baselines.markov import MarkovModel
 from utils.checks import chapter_06e as checks
 from utils.data import genomes, sounds
-from utils.models.autoencoders import Autoencoder, DenoisingAutoencoder
-from utils.models.motifs import MotifAutoencoder
-from utils.models.vaes import VAE
+from utils.models import (
+    VAE,
+    Autoencoder,
+    DenoisingAutoencoder,
+    MotifAutoencoder,
+)
 from utils.nn.likelihoods import Gaussian, SquaredError
+from utils.training import recipes
 
 plotting.use_style()
 
@@ -80,7 +83,6 @@ SOUNDS = profile.pick(quick=600, full=3000)  # synthetic vowels to train on
 SOUND_EPOCHS = profile.pick(quick=40, full=40)
 VOLTAGE_EPOCHS = profile.pick(quick=25, full=60)
 SEEDS = (0, 1, 2)
-STEPS = 1 if keras.backend.backend() == "torch" else 8
 
 # %% [markdown]
 # ## 1. Bases as numbers
@@ -263,7 +265,7 @@ for seed in SEEDS:
     finder = MotifAutoencoder.conv(
         LENGTH, num_motifs=6, kernel_size=SIZE, seed=seed
     )
-    finder.compile(keras.optimizers.Adam(0.02), steps_per_execution=STEPS)
+    recipes.compile(finder, 0.02)
     finder.fit(bases, batch_size=64, epochs=MOTIF_EPOCHS, verbose=0)
     finders.append(finder)
     print(f"seed {seed}:", *genomes.from_one_hot(finder.motifs()))
@@ -451,7 +453,7 @@ coder = Autoencoder.dense(
 )
 vae = VAE.dense(shape, 12, widths=(128,), seed=0, likelihood=Gaussian(0.1))
 for model in (coder, vae):
-    model.compile(keras.optimizers.Adam(2e-3), steps_per_execution=STEPS)
+    recipes.compile(model, 2e-3)
     model.fit(x_sound, epochs=SOUND_EPOCHS, batch_size=32, verbose=0)
 flat_sound = x_sound.reshape(len(x_sound), -1)
 sound_pca = PCA(12, random_state=0).fit(flat_sound)
@@ -681,7 +683,7 @@ for seed in SEEDS:
     model = DenoisingAutoencoder.dense(
         (SPAN,), 16, widths=(128,), amount=SIGMA, seed=seed
     )
-    model.compile(keras.optimizers.Adam(2e-3), steps_per_execution=STEPS)
+    recipes.compile(model, 2e-3)
     model.fit(train_windows, epochs=VOLTAGE_EPOCHS, batch_size=32, verbose=0)
     denoisers.append(model)
 by_network = [

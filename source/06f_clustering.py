@@ -48,7 +48,6 @@ profile = runtime.start(seed=0)
 # %% tags=["setup"]
 import inspect
 
-import keras
 import matplotlib.pyplot as plt
 import numpy as np
 from keras import ops
@@ -66,11 +65,15 @@ from utils import data, metrics, plotting
 from utils.baselines import clusterings
 from utils.checks import chapter_06f as checks
 from utils.evaluation import clusters
-from utils.models import clustering
-from utils.models.autoencoders import Autoencoder
-from utils.models.clustering import DeepEmbeddedClustering, NeighborClustering
+from utils.models import (
+    Autoencoder,
+    DeepEmbeddedClustering,
+    NeighborClustering,
+    clustering,
+)
 from utils.nn.layers import RandomAffine
 from utils.nn.likelihoods import Bernoulli, SquaredError
+from utils.training import recipes
 
 plotting.use_style()
 
@@ -101,7 +104,6 @@ CHANGES = profile.pick(
     full={"rotation": 10.0, "shift": 0.1, "scale": 0.1, "shear": 0.2},
 )
 SEEDS = (0, 1, 2)
-STEPS = 1 if keras.backend.backend() == "torch" else 8
 
 # %% tags=["setup"]
 images = data.load(DATA, limit=ROWS)
@@ -118,10 +120,8 @@ print("rows to cluster", x.shape, "| test rows", x_test.shape)
 # %% tags=["setup"]
 def fit_with_decay(model, rows, epochs, rate):
     """Train on batches with Adam, its rate falling along a cosine."""
-    schedule = keras.optimizers.schedules.CosineDecay(
-        rate, epochs * len(rows), alpha=PAIR_FLOOR
-    )
-    model.compile(keras.optimizers.Adam(schedule), steps_per_execution=STEPS)
+    steps = epochs * len(rows)
+    recipes.compile(model, rate, updates=steps, floor=PAIR_FLOOR)
     model.fit(rows, epochs=epochs, verbose=0)
     return model
 
@@ -285,7 +285,7 @@ for seed in SEEDS:
         likelihood=Bernoulli(),
         seed=seed,
     )
-    model.compile(keras.optimizers.Adam(AE_RATE), steps_per_execution=STEPS)
+    recipes.compile(model, AE_RATE)
     rows = images.x_train
     model.fit(rows, epochs=AE_EPOCHS, batch_size=AE_BATCH, verbose=0)
     deep.append(model)
@@ -715,7 +715,7 @@ every_frame = np.concatenate([frames for frames, _ in films])
 coder = Autoencoder.dense(
     (16, 16, 1), 12, widths=(128,), seed=0, likelihood=SquaredError("sigmoid")
 )
-coder.compile(keras.optimizers.Adam(2e-3), steps_per_execution=STEPS)
+recipes.compile(coder, 2e-3)
 coder.fit(every_frame, epochs=30, batch_size=32, verbose=0)
 
 

@@ -128,7 +128,8 @@ def check_progress(page):
     states = set()
 
     def finished():
-        lines = page.execute_script(SHOWN, cell).splitlines()
+        text = page.execute_script(SHOWN, cell)
+        lines = [line.rstrip() for line in text.splitlines()]
         states.update(line for line in lines if " left)" in line)
         if len(states) == 5:
             page.save_screenshot(str(PICTURES / "progress.png"))

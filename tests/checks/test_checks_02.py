@@ -244,9 +244,14 @@ def test_check_2_5_wrong_baseline_is_named(answer, match):
 # ---------------------------------------------------------------- 2.6
 
 
-def _fitted(rows, epochs, cls=Autoencoder, latent_dim=8, **options):
-    options = {"widths": (256,), "output": "sigmoid", "seed": 1, **options}
-    model = cls((8, 8, 1), latent_dim, **options)
+def _fitted(rows, epochs, latent_dim=8):
+    model = Autoencoder.dense(
+        (8, 8, 1),
+        latent_dim,
+        widths=(256,),
+        seed=1,
+        likelihood=SquaredError("sigmoid"),
+    )
     model.compile("adam")
     if epochs:
         model.fit(rows, epochs=epochs, batch_size=16, verbose=0)

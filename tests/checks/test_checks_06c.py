@@ -6,7 +6,7 @@ import pytest
 from answers import Watched, rejects, stub, tells_wrong_from_right
 from keras import ops
 
-from utils.baselines import recommenders
+from utils.baselines.recommenders import ItemKNN
 from utils.checks import chapter_06c
 from utils.evaluation import ranking
 from utils.models.recommenders import MultVAE
@@ -180,11 +180,7 @@ def test_check_6_4_wrong_scores_are_named(answer, match):
 
 
 def _neighbours(seen):
-    return (
-        recommenders.ClassicRecommender("item_knn", size=60)
-        .fit(seen)
-        .score(seen)
-    )
+    return ItemKNN(60).fit(seen).predict_scores(seen)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import doctest
 import importlib
 import inspect
 import pathlib
+import re
 
 import pytest
 
@@ -97,6 +98,22 @@ def test_file_stands_in_a_room(path):
 
 def test_at_most_five_files_stand_at_the_top():
     assert len(list(UTILS.glob("*.py"))) <= 5
+
+
+def rooms_of_plan(file):
+    """First column of the table of rooms, in Markdown or in a docstring."""
+    text = (ROOT / file).read_text(encoding="utf-8")
+    row = r"^\| `(\w+)` \|" if file.endswith(".md") else r"^``(\w+)``  "
+    return re.findall(row, text, re.M)
+
+
+@pytest.mark.parametrize(
+    "file", ["utils/__init__.py", "README.md", "CONTRIBUTING.md"]
+)
+def test_three_plans_show_the_same_rooms_in_the_same_order(file):
+    plan = rooms_of_plan(file)
+    assert set(plan) == set(ROOMS)
+    assert plan == rooms_of_plan("utils/__init__.py")
 
 
 @each_file

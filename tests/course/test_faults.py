@@ -24,7 +24,7 @@ import results_page
 import sittings
 from contracts import EAGERLY
 from keras import ops
-from test_data import fake
+from stand_ins import fake
 from test_notebooks import code_cells, each_notebook, parsed
 
 from utils import data, runtime
@@ -55,7 +55,8 @@ import os, pathlib, signal, sys
 from utils import runtime
 runtime.start(seed=0)
 import keras, numpy as np
-from utils import callbacks, vaes
+from utils.models import VAE
+from utils.training import callbacks
 
 class Kill(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
@@ -66,7 +67,7 @@ class Kill(keras.callbacks.Callback):
 
 def train(name, *watch):
     keras.utils.set_random_seed(0)
-    model = vaes.VAE((8,), 2, widths=(16,), seed=1)
+    model = VAE.dense((8,), 2, widths=(16,), seed=1)
     model.compile(keras.optimizers.Adam(1e-2))
     x = np.random.default_rng(0).random((96, 8)).astype("float32")
     return callbacks.resumable_fit(
@@ -133,20 +134,24 @@ MODELS = {
         (8,), 2, generator_widths=(6,), critic_widths=(6,), seed=1
     ),
     "plain": plain,
+    "scaled": plain,
 }
 
 
 def compiled(name):
     model = MODELS[name]()
-    loss = "mse" if name == "plain" else None
+    loss = "mse" if MODELS[name] is plain else None
+    optimizer = keras.optimizers.Adam(1e-2)
+    if name == "scaled":  # as under mixed_float16
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     # eager: nothing to trace for eighteen steps
-    model.compile(keras.optimizers.Adam(1e-2), loss, run_eagerly=EAGERLY)
+    model.compile(optimizer, loss, run_eagerly=EAGERLY)
     return model
 
 
 def resumable(name, path, *watch, epochs=5, **options):
     model = compiled(name)
-    y = X if name == "plain" else None
+    y = X if MODELS[name] is plain else None
     options = {"every": 2, "batch_size": 32, "callbacks": watch, **options}
     history = callbacks.resumable_fit(
         model, X, y, path=path, epochs=epochs, **options
@@ -217,7 +222,7 @@ def test_resumable_fit_orders_of_rows_differ_between_parts(tmp_path):
                 seen.append(ops.convert_to_numpy(inputs)[:, 0])
             return super().call(inputs, training)
 
-    model = Watch((8,), 2, widths=(), seed=0)
+    model = Watch.dense((8,), 2, widths=(), seed=0)
     model.compile("sgd", run_eagerly=True)  # call reads its input
     path = tmp_path / "run.npz"
     callbacks.resumable_fit(model, X, path=path, epochs=3, batch_size=96)
@@ -226,7 +231,7 @@ def test_resumable_fit_orders_of_rows_differ_between_parts(tmp_path):
 
 
 def test_keras_file_does_not_hold_the_state_of_random_generators(tmp_path):
-    # why BackupAndRestore and ModelCheckpoint are not enough
+    # why ModelCheckpoint is not enough
     model = vaes.VAE.dense((8,), 2, widths=(), seed=1)
     model(X)
     states = [v for v in model.variables if "seed_generator" in v.path]
@@ -235,6 +240,27 @@ def test_keras_file_does_not_hold_the_state_of_random_generators(tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     states = [v for v in loaded.variables if "seed_generator" in v.path]
     assert [ops.convert_to_numpy(state)[1] for state in states] == [0]
+
+
+def test_keras_s_backup_resumes_with_other_noise_and_without_history(tmp_path):
+    # what resumable_fit is for: should this fail, Keras's own will do
+    def train(*watch):
+        keras.utils.set_random_seed(0)  # as at the start of a process
+        model = compiled("denoising")
+        return model, model.fit(
+            X, epochs=5, batch_size=32, verbose=0, callbacks=[*watch]
+        )
+
+    whole, history = train()
+    folder = tmp_path / "backup"
+    with pytest.raises(KeyboardInterrupt):
+        train(keras.callbacks.BackupAndRestore(folder), Interrupt())
+    again, resumed = train(keras.callbacks.BackupAndRestore(folder))
+    assert int(again.optimizer.iterations) == 15, "it did resume"
+    assert not folder.exists()
+    assert len(resumed.history["loss"]) == 2 < len(history.history["loss"])
+    weights = zip(whole.get_weights(), again.get_weights(), strict=True)
+    assert max(np.abs(a - b).max() for a, b in weights) > 1e-3
 
 
 @pytest.fixture(scope="module")
@@ -295,9 +321,15 @@ def test_resumable_fit_needs_arrays_and_a_plain_optimizer(tmp_path):
     model.compile("sgd")
     with pytest.raises(ValueError, match="x: expected arrays; .*iterator"):
         callbacks.resumable_fit(model, iter([X]), path=path, epochs=1)
-    model.compile(keras.optimizers.SGD(use_ema=True))
-    with pytest.raises(ValueError, match="without use_ema"):
-        callbacks.resumable_fit(model, X, path=path, epochs=1)
+    averaging = keras.optimizers.SGD(use_ema=True)
+    # the wrapper is what mixed_float16 puts around it
+    for optimizer in (
+        averaging,
+        keras.optimizers.LossScaleOptimizer(averaging),
+    ):
+        model.compile(optimizer)
+        with pytest.raises(ValueError, match="without use_ema"):
+            callbacks.resumable_fit(model, X, path=path, epochs=1)
     assert not path.exists()
 
 
@@ -679,14 +711,15 @@ for path in sys.argv[1:]:
     space = {"__name__": "__main__"}
     exec(compile(pathlib.Path(path).read_text("utf-8"), path, "exec"), space)
 
-from utils import corpus, data, images, interactions, runtime, sequences
+from utils import data, runtime
+from utils.data import corpora, genomes, images, interactions
 from utils.checks import chapter_01
 for name in ("digits", "iris", "breast_cancer"):
     assert len(data.load(name).x_train)
-assert len(corpus.load_definitions().texts_train) == 13614
-assert corpus.load_word_kinds() and corpus.load_documents()
+assert len(corpora.load_definitions().texts_train) == 13614
+assert corpora.load_word_kinds() and corpora.load_documents()
 assert interactions.load_imports() and images.load_glyphs()
-assert len(sequences.load_genome())
+assert len(genomes.load_genome())
 runtime.record("\\u03c3 \\u2265 0.4", ("\\u03b2",), [("\\u03bc \\u00b1 1",)])
 try:
     data.load("mnist")

@@ -161,12 +161,12 @@ def test_e009_formula_says_squared_error_code_says_cross_entropy():
         (5,), 2, widths=(4,), seed=0, likelihood=Bernoulli()
     )
     error = ((x - linear.reconstruct(x)) ** 2).sum(axis=1)
-    np.testing.assert_allclose(linear.score(x), error, rtol=1e-4)
+    np.testing.assert_allclose(linear.example_losses(x), error, rtol=1e-4)
     p = bernoulli.reconstruct(x).astype("float64")
     nats = -(x * np.log(p) + (1 - x) * np.log(1 - p)).sum(axis=1)
-    np.testing.assert_allclose(bernoulli.score(x), nats, rtol=1e-4)
-    assert linear.get_config()["output"] == "linear"
-    assert bernoulli.get_config()["output"] == "bernoulli"
+    np.testing.assert_allclose(bernoulli.example_losses(x), nats, rtol=1e-4)
+    assert linear.likelihood.activation == "linear"
+    assert isinstance(bernoulli.likelihood, Bernoulli)
 
 
 def test_e010_bce_without_range_check_goes_negative(digits):
@@ -188,10 +188,8 @@ def test_e010_bce_without_range_check_goes_negative(digits):
     with pytest.raises(ValueError, match=r"x: expected values in \[0, 1\]"):
         careful.fit(x, verbose=0)
     assert 0.0 <= digits.x_train.min() and digits.x_train.max() <= 1.0
-    scored = Autoencoder.dense((64,), 8, seed=0, likelihood=Bernoulli()).score(
-        digits.x_test
-    )
-    assert (scored > 0).all()
+    sound = Autoencoder.dense((64,), 8, seed=0, likelihood=Bernoulli())
+    assert (sound.example_losses(digits.x_test) > 0).all()
 
 
 def test_e011_relu_code_cannot_be_negative(digits):
@@ -241,7 +239,7 @@ def test_e030_loss_is_not_a_difference_of_encoder_and_decoder():
     model = set_identity(
         Autoencoder.dense((6,), 6, widths=(), overcomplete=True, seed=0)
     )
-    assert model.score(x).max() < 1e-9
+    assert model.example_losses(x).max() < 1e-9
 
     # two very different networks, one the inverse of the other: still 0
     square, _ = np.linalg.qr(noise(6, 6, seed=1))
@@ -251,10 +249,10 @@ def test_e030_loss_is_not_a_difference_of_encoder_and_decoder():
     model.decoder.set_weights([np.linalg.inv(square), zero])
     distance = np.linalg.norm(model.encode(x) - model.reconstruct(x))
     assert distance > 10.0  # "encoder minus decoder", as the prose has it
-    assert model.score(x).max() < 1e-6  # input minus reconstruction
+    assert model.example_losses(x).max() < 1e-6  # input minus reconstruction
 
     model.decoder.set_weights([square, zero])
-    assert model.score(x).min() > 1.0
+    assert model.example_losses(x).min() > 1.0
 
 
 def test_e037_denoising_target_is_clean(digits):
@@ -264,7 +262,7 @@ def test_e037_denoising_target_is_clean(digits):
     copier = set_identity(
         Autoencoder.dense((64,), 64, widths=(), overcomplete=True, seed=0)
     )
-    assert copier.score(noisy).max() < 1e-9
+    assert copier.example_losses(noisy).max() < 1e-9
     copied = metrics.mse(x, copier.reconstruct(noisy))
     assert copied == pytest.approx(0.25, rel=0.05)
 
@@ -579,7 +577,7 @@ def test_e096_evaluation_needs_no_global(digits, tmp_path):
 def test_e097_evaluation_is_a_mean_weighted_by_batch_size(digits, trained):
     model, _ = trained
     x = digits.x_test  # 359 rows: 5 batches of 64 and one of 39
-    rows = model.score(x).astype("float64")
+    rows = model.example_losses(x).astype("float64")
     # sorted by error, the small last batch is the worst one
     order = np.argsort(rows)
     pieces = np.split(rows[order], range(64, len(x), 64))
@@ -868,15 +866,15 @@ def test_e112_sigmoid_cannot_reach_standardised_targets(digits):
 def test_e113_last_batch_is_not_the_epoch(digits):
     x = digits.x_train[:130]
     model = Autoencoder.dense((64,), 8, seed=0)
-    x = x[np.argsort(model.score(x))]
+    x = x[np.argsort(model.example_losses(x))]
     model.compile(optimizer=keras.optimizers.SGD(0.0))  # weights stay put
     history = model.fit(
         x, batch_size=64, epochs=1, shuffle=False, verbose=0
     ).history
-    last_batch = model.score(x[128:]).mean()
-    assert last_batch > 1.2 * model.score(x).mean()
+    last_batch = model.example_losses(x[128:]).mean()
+    assert last_batch > 1.2 * model.example_losses(x).mean()
     assert float(history["loss"][0]) == pytest.approx(
-        model.score(x).mean(), rel=1e-4
+        model.example_losses(x).mean(), rel=1e-4
     )
 
 
@@ -1182,8 +1180,10 @@ def test_e148_relu_output_cannot_reach_negative_targets():
     trapped.fit(repeated, repeated, epochs=3, verbose=0)
     assert metrics.mse(x, ops.convert_to_numpy(trapped(x))) >= floor
 
-    with pytest.raises(ValueError, match="output: expected one of 'linear'"):
-        Autoencoder.dense((8,), 4, output="relu")
+    with pytest.raises(
+        ValueError, match="activation: expected one of 'linear'"
+    ):
+        Autoencoder.dense((8,), 4, likelihood=SquaredError("relu"))
     model = compiled(
         Autoencoder.dense((8,), 8, widths=(64,), overcomplete=True, seed=0)
     )

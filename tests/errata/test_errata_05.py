@@ -1,8 +1,9 @@
 """Every fault of the articles' pretraining on images, twice.
 
 As ``test_errata.py``: each test first makes the fault happen in a few lines
-of its own, then shows the right form beside it, with ``utils.pretraining``.
-The numbers are those of ``docs/errata.md``; texts have a file of their own.
+of its own, then shows the right form beside it, with ``pretraining`` of
+``utils.training``. The numbers are those of ``docs/errata.md``; texts have a
+file of their own.
 """
 
 import keras
@@ -75,13 +76,13 @@ def test_e033_a_loss_is_minimised(rng):
 
     def error_after(sign):
         model = Autoencoder.dense((6,), 2, widths=(8,), seed=0)
-        before = model.score(x).mean()
+        before = model.example_losses(x).mean()
         descend = model.compute_loss
         model.compute_loss = lambda *a, **k: sign * descend(*a, **k)
         fit_quickly(
             model, x, optimizer=keras.optimizers.SGD(1e-3), batch_size=16
         )
-        return before, model.score(x).mean()
+        return before, model.example_losses(x).mean()
 
     before, maximised = error_after(-1.0)
     assert maximised > before, "arg max: the stage makes the encoder worse"

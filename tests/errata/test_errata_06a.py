@@ -10,7 +10,12 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from utils import data
-from utils.baselines.detectors import Baseline
+from utils.baselines.detectors import (
+    Mahalanobis,
+    NearestNeighbor,
+    PCAError,
+    ZScore,
+)
 from utils.evaluation.detection import (
     ModelDetector,
     alarm_rates,
@@ -45,38 +50,40 @@ def trained(split):
 def test_e125_threshold_is_a_quantile_of_normal_validation_rows(split, trained):
     # the articles stop at a large error: how large, nobody says. A level
     # guessed in the units of one detector means nothing for another
-    scores = trained.score(split.x_val)
-    pca = Baseline("pca", num_components=4).fit(split.x_train)
+    scores = trained.anomaly_scores(split.x_val)
+    pca = PCAError(4).fit(split.x_train)
     guess = np.quantile(scores, 0.95)
-    assert np.mean(pca.score(split.x_val) > guess) > 0.3
+    assert np.mean(pca.anomaly_scores(split.x_val) > guess) > 0.3
     for detector in (trained, pca):
-        val = detector.score(split.x_val)
+        val = detector.anomaly_scores(split.x_val)
         threshold = quantile_threshold(val, 0.95)
         assert np.sum(val > threshold) == int(0.05 * len(val))
         rates = alarm_rates(
-            detector.score(split.x_test), split.is_anomaly, threshold
+            detector.anomaly_scores(split.x_test), split.is_anomaly, threshold
         )
         # binomial spread of 323 rows, and that of the threshold itself
         assert rates["false_alarms"] < 0.05 + 4 * np.sqrt(0.05 / 242)
 
 
 def test_e125_threshold_on_training_rows_breaks_its_promise(split):
-    search = Baseline("nearest_neighbor").fit(split.x_train)
-    on_train = search.score(split.x_train)
+    search = NearestNeighbor().fit(split.x_train)
+    on_train = search.anomaly_scores(split.x_train)
     assert on_train.max() < 1e-5  # every training row is its own neighbour
     normal = split.x_test[~split.is_anomaly]
     wrong = quantile_threshold(on_train + 0.0, 0.95)
-    assert np.mean(search.score(normal) > wrong) == 1.0
-    right = quantile_threshold(search.score(split.x_val), 0.95)
-    assert np.mean(search.score(normal) > right) < 0.15
+    assert np.mean(search.anomaly_scores(normal) > wrong) == 1.0
+    right = quantile_threshold(search.anomaly_scores(split.x_val), 0.95)
+    assert np.mean(search.anomaly_scores(normal) > right) < 0.15
 
 
 def test_e125_ranking_is_reported_before_any_threshold(split, trained):
-    auroc = roc_auc_score(split.is_anomaly, trained.score(split.x_test))
+    auroc = roc_auc_score(
+        split.is_anomaly, trained.anomaly_scores(split.x_test)
+    )
     assert auroc > 0.8
-    threshold = quantile_threshold(trained.score(split.x_val), 0.95)
+    threshold = quantile_threshold(trained.anomaly_scores(split.x_val), 0.95)
     rates = alarm_rates(
-        trained.score(split.x_test), split.is_anomaly, threshold
+        trained.anomaly_scores(split.x_test), split.is_anomaly, threshold
     )
     assert rates["recall"] < auroc  # one point of the curve, not the curve
 
@@ -86,13 +93,13 @@ def test_e125_anomaly_along_the_learned_directions_has_no_error(rng):
     x = rng.standard_normal((500, 2)) @ plane
     x = x + 0.05 * rng.standard_normal(x.shape)
     far_inside = 12.0 * plane[:1]  # twelve deviations out, within the plane
-    pca = Baseline("pca", num_components=2).fit(x)
-    limit = quantile_threshold(pca.score(x), 0.95)
-    assert pca.score(far_inside)[0] < 8 * limit
-    assert pca.score(0.3 * far_inside)[0] < limit
-    mahalanobis = Baseline("mahalanobis").fit(x)
-    limit = quantile_threshold(mahalanobis.score(x), 0.95)
-    assert mahalanobis.score(far_inside)[0] > 5 * limit
+    pca = PCAError(2).fit(x)
+    limit = quantile_threshold(pca.anomaly_scores(x), 0.95)
+    assert pca.anomaly_scores(far_inside)[0] < 8 * limit
+    assert pca.anomaly_scores(0.3 * far_inside)[0] < limit
+    mahalanobis = Mahalanobis().fit(x)
+    limit = quantile_threshold(mahalanobis.anomaly_scores(x), 0.95)
+    assert mahalanobis.anomaly_scores(far_inside)[0] > 5 * limit
 
 
 # ------------------------------------------------------------------- E91
@@ -104,8 +111,8 @@ def test_e091_imbalance_shows_per_class_and_not_in_the_mean():
     few = np.setdiff1d(np.arange(len(digits.y_train)), rare[4:])
     errors = {}
     for name, rows in (("all", slice(None)), ("few", few)):
-        pca = Baseline("pca", num_components=16).fit(digits.x_train[rows])
-        errors[name] = pca.score(digits.x_test)
+        pca = PCAError(16).fit(digits.x_train[rows])
+        errors[name] = pca.anomaly_scores(digits.x_test)
     eights = digits.y_test == 8
     mean_ratio = errors["few"].mean() / errors["all"].mean()
     class_ratio = errors["few"][eights].mean() / errors["all"][eights].mean()
@@ -116,11 +123,11 @@ def test_e091_imbalance_shows_per_class_and_not_in_the_mean():
 def test_e091_robustness_noise_breaks_the_threshold_before_the_ranking(
     split, trained
 ):
-    limit = quantile_threshold(trained.score(split.x_val), 0.95)
+    limit = quantile_threshold(trained.anomaly_scores(split.x_val), 0.95)
     rates, areas = [], []
     for sigma in (0.0, 0.1, 0.2):
         noisy = data.corrupt(split.x_test, "gaussian", sigma, seed=1)
-        scores = trained.score(noisy)
+        scores = trained.anomaly_scores(noisy)
         areas.append(roc_auc_score(split.is_anomaly, scores))
         rates.append(
             alarm_rates(scores, split.is_anomaly, limit)["false_alarms"]
@@ -134,14 +141,16 @@ def test_e091_robustness_noise_breaks_the_threshold_before_the_ranking(
 def test_e091_interpretability_a_score_is_a_sum_over_entries():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((300, 5)) * np.array([1, 10, 0.1, 1, 1])
-    detector = Baseline("z_score").fit(x)
+    detector = ZScore().fit(x)
     row = x[:1].copy()
-    before = detector.score(row)[0]
+    before = detector.anomaly_scores(row)[0]
     row[0, 2] += 1.0  # ten deviations, though the smallest number of all
-    raised = detector.score(row)[0] - before
+    raised = detector.anomaly_scores(row)[0] - before
     terms = ((row[0] - x.mean(0)) / x.std(0)) ** 2
     assert terms.argmax() == 2
-    assert detector.score(row)[0] == pytest.approx(terms.mean(), rel=1e-4)
+    assert detector.anomaly_scores(row)[0] == pytest.approx(
+        terms.mean(), rel=1e-4
+    )
     assert raised > 10
 
 

@@ -1,10 +1,9 @@
-"""Ranking metrics by hand, hidden items, classical recommenders."""
+"""Ranking metrics by hand, hidden items."""
 
 import numpy as np
 import pytest
 from sklearn.metrics import ndcg_score
 
-from utils.baselines.recommenders import ClassicRecommender
 from utils.evaluation import ranking
 from utils.evaluation.ranking import hide_items, ndcg_at_k, recall_at_k
 
@@ -152,87 +151,3 @@ def test_hide_items_wrong_arguments_are_named(feedback, arguments, match):
 def test_hide_items_counts_are_no_implicit_feedback():
     with pytest.raises(ValueError, match="entries 0 or 1; received 3"):
         hide_items(np.array([[3.0, 1.0], [1.0, 1.0]]))
-
-
-# --------------------------------------------------------------- classics
-
-
-def test_popularity_is_the_same_for_everybody_even_for_empty_users(feedback):
-    popular = ClassicRecommender("popularity").fit(feedback)
-    scores = popular.score(np.zeros((2, 30)))
-    np.testing.assert_array_equal(scores[0], feedback.sum(0))
-    np.testing.assert_array_equal(scores[0], scores[1])
-
-
-def test_item_knn_hand_computed():
-    x = np.array([[1, 1, 0], [1, 1, 0], [1, 0, 1]])
-    knn = ClassicRecommender("item_knn", size=2).fit(x)
-    # cosines: (0,1) 2/√6, (0,2) 1/√3, (1,2) 0
-    np.testing.assert_allclose(
-        knn.score([[1, 0, 0]]), [[0, 2 / np.sqrt(6), 1 / np.sqrt(3)]]
-    )
-    nearest = ClassicRecommender("item_knn", size=1).fit(x)
-    # column 1 keeps its one neighbour 0, and so does column 2
-    np.testing.assert_allclose(
-        nearest.score([[0, 1, 0]]), [[2 / np.sqrt(6), 0, 0]]
-    )
-
-
-def test_svd_of_full_rank_reproduces_the_rows(feedback):
-    svd = ClassicRecommender("svd", size=30).fit(feedback)
-    np.testing.assert_allclose(svd.score(feedback), feedback, atol=1e-6)
-    narrow = ClassicRecommender("svd", size=3).fit(feedback)
-    assert np.linalg.matrix_rank(narrow.score(feedback), tol=1e-6) == 3
-
-
-def test_classics_find_the_group_of_a_user(rng):
-    groups = rng.integers(0, 2, 200)
-    chance = np.where(groups[:, None] == (np.arange(20) >= 10), 0.5, 0.05)
-    x = (rng.random((200, 20)) < chance).astype("float32")
-    x[:, 0] = np.maximum(x[:, 0], x.sum(1) == 0)
-    seen, hidden = hide_items(x, 0.3, min_items=4)
-    found = {
-        kind: recall_at_k(
-            ClassicRecommender(kind, size=size).fit(seen).score(seen),
-            hidden,
-            seen,
-            k=5,
-        )
-        for kind, size in (("popularity", None), ("item_knn", 8), ("svd", 2))
-    }
-    assert found["item_knn"] > found["popularity"] + 0.1
-    assert found["svd"] > found["popularity"] + 0.1
-
-
-@pytest.mark.parametrize("kind, size", [("item_knn", 5), ("svd", 5)])
-def test_classics_empty_user_is_named(feedback, kind, size):
-    recommender = ClassicRecommender(kind, size=size).fit(feedback)
-    rows = feedback[:3].copy()
-    rows[1] = 0
-    with pytest.raises(ValueError, match="empty row 1"):
-        recommender.score(rows)
-
-
-@pytest.mark.parametrize(
-    "arguments, match",
-    [
-        ({"kind": "oracle"}, "kind"),
-        ({"kind": "popularity", "size": 3}, "size: expected None"),
-        ({"kind": "svd"}, "size: expected a number"),
-        ({"kind": "item_knn", "size": 0}, "size"),
-    ],
-)
-def test_classics_wrong_arguments_are_named(arguments, match):
-    with pytest.raises(ValueError, match=match):
-        ClassicRecommender(**arguments)
-
-
-def test_classics_misuse_is_named(feedback):
-    with pytest.raises(ValueError, match="fit not called"):
-        ClassicRecommender("svd", size=2).score(feedback)
-    with pytest.raises(ValueError, match="from 1 to 29"):
-        ClassicRecommender("item_knn", size=30).fit(feedback)
-    with pytest.raises(ValueError, match="NaN"):
-        ClassicRecommender("popularity").fit(np.full((3, 3), np.nan))
-    with pytest.raises(ValueError, match=r"shape \(n, 30\)"):
-        ClassicRecommender("svd", size=2).fit(feedback).score(feedback[:, :4])

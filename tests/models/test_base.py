@@ -201,11 +201,11 @@ from utils import runtime
 runtime.start(0)
 import jax, keras, numpy as np
 from jax import monitoring
-from utils.autoencoders import Autoencoder
+from utils.models import Autoencoder
 found = []
 monitoring.register_event_listener(lambda name, **_: found.append(name))
 for seed in (0, 1):
-    model = Autoencoder((16,), 2, widths=(4,), seed=seed)
+    model = Autoencoder.dense((16,), 2, widths=(4,), seed=seed)
     model.compile(keras.optimizers.Adam(0.01))
     found.clear()
     model.fit(np.ones((8, 16), "float32"), verbose=0)

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 from sklearn import datasets
-from utils.backend import input_gradient
 
 from utils.nn import likelihoods
+from utils.nn.backend import input_gradient
 from utils.nn.likelihoods import (
     Bernoulli,
     Categorical,

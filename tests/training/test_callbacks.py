@@ -4,19 +4,19 @@ import io
 import re
 import sys
 
-import build_notebooks
 import keras
 import nbformat
 import numpy as np
 import pytest
+import sittings
 
-from utils.models import autoencoders
+from utils.models import Autoencoder
 from utils.training import callbacks
 
 
 @pytest.fixture(scope="module")
 def model():
-    model = autoencoders.Autoencoder.dense((6,), 2, widths=(), seed=0)
+    model = Autoencoder.dense((6,), 2, widths=(), seed=0)
     model.compile("sgd")
     return model
 
@@ -77,7 +77,7 @@ def test_progress_line_moves_on_a_screen_and_leaves_the_plain_lines(
     text = sys.stdout.getvalue()
     states = re.findall(r"about (\d+) s left", text)
     assert len(states) == 4 * 4 - 2  # all batches but the first two
-    lines = build_notebooks.settled(text).splitlines()
+    lines = sittings.settled(text).splitlines()
     assert lines[0] == "printed before"
     assert [line.split("  ")[0] for line in lines[1:]] == [
         f"linear: epoch {epoch}" for epoch in ([4] if every is None else [2, 4])
@@ -100,7 +100,7 @@ def test_progress_line_time_left_follows_the_speed(model, monkeypatch):
 
 
 MOVING = """
-from utils import callbacks
+from utils.training import callbacks
 callbacks.REFRESH = 0.0
 print("printed before")
 line = callbacks.ProgressLine("linear")
@@ -118,13 +118,15 @@ line.on_train_end()
 def test_progress_line_in_a_notebook_moves_and_is_stored_as_one_line(
     monkeypatch, tmp_path
 ):
-    written, settled = [], build_notebooks.settled
+    written, settled = [], sittings.settled
     monkeypatch.setattr(
-        build_notebooks, "settled", lambda t: written.append(t) or settled(t)
+        sittings, "settled", lambda t: written.append(t) or settled(t)
     )
     cell = nbformat.v4.new_code_cell(MOVING)
     notebook = nbformat.v4.new_notebook(cells=[cell])
-    build_notebooks.execute(notebook, tmp_path)
+    sitting = sittings.Sitting("one", notebook, tmp_path)
+    sitting.execute()
+    assert sitting.error is None, sitting.details
     assert "".join(written).count(" s left)") == 4
     (output,) = notebook.cells[0].outputs
     assert re.fullmatch(

@@ -14,11 +14,14 @@ def number(value):
     return float(ops.convert_to_numpy(value))
 
 
-def test_adam_falls_along_half_a_cosine_to_zero():
-    schedule = recipes.adam(0.2, 40).get_config()["learning_rate"]
+@pytest.mark.parametrize("floor", [0.0, 0.1])
+def test_adam_falls_along_half_a_cosine(floor):
+    optimizer = recipes.adam(0.2, 40, floor=floor)
+    schedule = optimizer.get_config()["learning_rate"]
     schedule = keras.saving.deserialize_keras_object(schedule)
     found = [number(schedule(step)) for step in (0, 10, 20, 40, 50)]
-    expected = 0.1 * (1 + np.cos(np.pi * np.array([0, 0.25, 0.5, 1, 1])))
+    share = 0.5 * (1 + np.cos(np.pi * np.array([0, 0.25, 0.5, 1, 1])))
+    expected = 0.2 * (floor + (1 - floor) * share)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-8)
 
 
@@ -31,14 +34,16 @@ def test_adam_without_updates_keeps_its_rate_and_takes_options():
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ((-0.1,), "rate: expected a number ≥ 0"),
-        ((0.1, 0), "updates: expected an integer ≥ 1"),
-        ((0.1, 2.5), "updates: expected an integer ≥ 1"),
+        ({"rate": -0.1}, "rate: expected a number ≥ 0"),
+        ({"updates": 0}, "updates: expected an integer ≥ 1"),
+        ({"updates": 2.5}, "updates: expected an integer ≥ 1"),
+        ({"floor": -0.1}, "floor: expected a number from 0 to 1"),
+        ({"floor": 1.1}, "floor: expected a number from 0 to 1"),
     ],
 )
 def test_adam_refuses_bad_arguments(arguments, match):
     with pytest.raises(ValueError, match=match):
-        recipes.adam(*arguments)
+        recipes.adam(**{"rate": 0.1, "updates": 5, **arguments})
 
 
 def test_steps_at_once_suit_the_backend(monkeypatch):

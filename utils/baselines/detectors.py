@@ -1,7 +1,8 @@
 """Classical anomaly detectors, one interface.
 
-Every detector has ``fit(x)`` for normal rows and ``score(x)``, one number a
-row: **larger means stranger**.
+Every detector has ``fit(x)`` for normal rows and ``anomaly_scores(x)``, one
+number a row: **larger means stranger**. Rows of any shape are flattened, and
+all statistics are taken in float64.
 """
 
 import numpy as np
@@ -9,120 +10,130 @@ from sklearn.covariance import LedoitWolf
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import StandardScaler
 
 from utils.support import validation as check
 
-__all__ = ["Baseline"]
-
-
-KINDS = (
-    "z_score",
-    "mahalanobis",
-    "pca",
-    "isolation_forest",
-    "nearest_neighbor",
-)
-
+__all__ = ["Forest", "Mahalanobis", "NearestNeighbor", "PCAError", "ZScore"]
 
 TREES = 100
 
 
-class Baseline:
-    """A classical detector.
+class _Detector:
+    """Prepares rows; a detector adds how it learns and what is strange."""
 
-    Args:
-        kind: What strangeness means, for a row x:
+    _event_shape = None
 
-            - ``"z_score"``: mean over entries of ((x − μ) / σ)², with mean
-              and standard deviation of the normal rows; a column that is
-              constant there gets σ = 1.
-            - ``"mahalanobis"``: (x − μ)ᵀ Σ⁻¹ (x − μ), with the shrunk
-              covariance of Ledoit and Wolf (2004).
-            - ``"pca"``: ‖x − x̂‖², x̂ from ``num_components`` components.
-            - ``"isolation_forest"``: how few random cuts separate the row,
-              from 0 to 1 (Liu et al. 2008), 100 trees.
-            - ``"nearest_neighbor"``: Euclidean distance to the closest
-              normal training row.
-        num_components: Width of the PCA; for ``"pca"`` alone.
-        seed: Integer ≥ 0, for the forest alone.
+    def fit(self, x):
+        """Learn what is normal from rows ``(n, …)``, n ≥ 2; returns itself.
 
-    Raises:
-        ValueError: an unknown kind, ``num_components`` missing, too large or
-            given to another kind; NaN; rows of another width than fitted;
-            ``score`` before ``fit``.
+        Raises:
+            ValueError: NaN, or a single row.
+        """
+        rows = _rows(x, min_rows=2)
+        self._event_shape = np.shape(x)[1:]
+        # far from 0, as dates are, the squares in a covariance or a distance
+        # lose all digits; a row is a better origin than the mean: equal steps,
+        # such as grey levels, stay exact, and ties stay ties
+        self._origin = rows[0]
+        self._learn(rows - self._origin)
+        return self
+
+    def anomaly_scores(self, x):
+        """Strangeness of each row: float64 array ``(n,)``.
+
+        Raises:
+            ValueError: called before ``fit``, NaN, or rows of another shape.
+        """
+        if self._event_shape is None:
+            received = "fit not called"
+            check.fail("anomaly_scores", "a fitted detector", received)
+        rows = _rows(x, event_shape=self._event_shape)
+        return self._strangeness(rows - self._origin)
+
+
+def _rows(x, **expected):
+    """Matrix of the rows, in float64 from what was given."""
+    check.check_array(x, "x", **expected)
+    return np.asarray(x, dtype="float64").reshape(len(x), -1)
+
+
+class ZScore(_Detector):
+    """Mean over entries of ((x − μ) / σ)².
+
+    With mean μ and standard deviation σ of the normal rows; a column that is
+    constant there gets σ = 1.
 
     Example:
 
-    >>> rows = np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 0.0], [1.0, 1.0]])
-    >>> detector = Baseline("z_score").fit(rows)
-    >>> detector.score([[0.5, 0.5], [0.5, 2.5]]).tolist()
+    >>> rows = [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0], [1.0, 1.0]]
+    >>> ZScore().fit(rows).anomaly_scores([[0.5, 0.5], [0.5, 2.5]]).tolist()
     [0.0, 8.0]
     """
 
-    def __init__(self, kind, *, num_components=None, seed=0):
-        self.kind = check.check_choice(kind, "kind", KINDS)
-        if (kind == "pca") != (num_components is not None):
-            expected = "a number" if kind == "pca" else "None"
-            check.fail(
-                "num_components",
-                f"{expected} for kind={kind!r}",
-                repr(num_components),
-            )
-        if num_components is not None:
-            num_components = check.check_int(num_components, "num_components")
-        self.num_components = num_components
-        self.seed = check.check_int(seed, "seed", minimum=0)
-        self._score = None
+    def _learn(self, rows):
+        self._scaler = StandardScaler().fit(rows)
 
-    def fit(self, x):
-        """Learn what is normal from rows ``(n, …)``; returns itself."""
-        x = check.check_array(x, "x", min_rows=2)
-        self._event_shape = x.shape[1:]
-        self._score = getattr(self, f"_fit_{self.kind}")(_flat(x))
-        return self
+    def _strangeness(self, rows):
+        return np.mean(self._scaler.transform(rows) ** 2, axis=1)
 
-    def score(self, x):
-        """Strangeness of each row: float64 array ``(n,)``."""
-        if self._score is None:
-            check.fail("score", "a detector that was fitted", "fit not called")
-        x = check.check_array(x, "x", event_shape=self._event_shape)
-        return np.asarray(self._score(_flat(x)), dtype="float64")
 
-    def _fit_z_score(self, x):
-        mean, deviation = x.mean(axis=0), x.std(axis=0)
-        deviation = np.where(deviation > 0.0, deviation, 1.0)
-        return lambda rows: np.mean(((rows - mean) / deviation) ** 2, axis=1)
+class Mahalanobis(_Detector):
+    """(x − μ)ᵀ Σ⁻¹ (x − μ), Σ the shrunk covariance of Ledoit, Wolf (2004)."""
 
-    def _fit_mahalanobis(self, x):
-        shrunk = LedoitWolf().fit(x)
-        precision = shrunk.precision_
+    def _learn(self, rows):
+        self._covariance = LedoitWolf().fit(rows)
 
-        def score(rows):
-            centred = rows - shrunk.location_
-            return np.sum((centred @ precision) * centred, axis=1)
+    def _strangeness(self, rows):
+        return self._covariance.mahalanobis(rows)
 
-        return score
 
-    def _fit_pca(self, x):
-        largest = min(x.shape)
+class PCAError(_Detector):
+    """‖x − x̂‖², with x̂ from the first principal components.
+
+    Args:
+        num_components: Their number ≥ 1; ``fit`` refuses more than there are
+            rows or entries of a row.
+    """
+
+    def __init__(self, num_components):
+        self.num_components = check.check_int(num_components, "num_components")
+
+    def _learn(self, rows):
+        largest = min(rows.shape)
         check.check_int(self.num_components, "num_components", 1, largest)
-        pca = PCA(self.num_components, random_state=0).fit(x)
+        self._pca = PCA(self.num_components, random_state=0).fit(rows)
 
-        def score(rows):
-            x_hat = pca.inverse_transform(pca.transform(rows))
-            return np.sum((rows - x_hat) ** 2, axis=1)
+    def _strangeness(self, rows):
+        x_hat = self._pca.inverse_transform(self._pca.transform(rows))
+        return np.sum((rows - x_hat) ** 2, axis=1)
 
-        return score
 
-    def _fit_isolation_forest(self, x):
+class Forest(_Detector):
+    """How few random cuts separate the row, from 0 to 1 (Liu et al. 2008).
+
+    100 trees.
+
+    Args:
+        seed: Integer ≥ 0, of the cuts.
+    """
+
+    def __init__(self, seed=0):
+        self.seed = check.check_seed(seed)
+
+    def _learn(self, rows):
         forest = IsolationForest(n_estimators=TREES, random_state=self.seed)
-        forest.fit(x)
-        return lambda rows: -forest.score_samples(rows)
+        self._forest = forest.fit(rows)
 
-    def _fit_nearest_neighbor(self, x):
-        search = NearestNeighbors(n_neighbors=1).fit(x)
-        return lambda rows: search.kneighbors(rows)[0][:, 0]
+    def _strangeness(self, rows):
+        return -self._forest.score_samples(rows)
 
 
-def _flat(x):
-    return x.reshape(len(x), -1).astype("float64")
+class NearestNeighbor(_Detector):
+    """Euclidean distance to the closest normal training row."""
+
+    def _learn(self, rows):
+        self._search = NearestNeighbors(n_neighbors=1).fit(rows)
+
+    def _strangeness(self, rows):
+        return self._search.kneighbors(rows)[0][:, 0]

@@ -266,8 +266,8 @@ def check_6_4(answer):
         score = call(answer, split.x_train.copy())
         if not callable(score):
             wrong(
-                "Return a *function* of rows, such as `detector.score`; "
-                f"received {type(score).__name__}."
+                "Return a *function* of rows, such as a detector's "
+                f"`anomaly_scores`; received {type(score).__name__}."
             )
         count = len(split.x_test)
         values = as_array(

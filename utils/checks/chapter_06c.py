@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from utils.baselines import recommenders
+from utils.baselines.recommenders import ItemKNN
 from utils.checks._feedback import (
     as_array,
     as_number,
@@ -283,8 +283,8 @@ def _list_recall(lists, hidden):
 def check_6_6(answer):
     """A fifth of the places for rare items at nearly the plain recall."""
     seen, hidden = _imports(seed=7)
-    knn = recommenders.ClassicRecommender("item_knn", size=80).fit(seen)
-    scores, popularity = knn.score(seen), seen.sum(axis=0)
+    knn = ItemKNN(80).fit(seen)
+    scores, popularity = knn.predict_scores(seen), seen.sum(axis=0)
     plain = ranking.top_k(scores, seen)
     lists = call(answer, scores.copy(), seen.copy(), popularity.copy())
     lists = as_array(lists, "The lists", plain.shape)

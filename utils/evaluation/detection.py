@@ -1,8 +1,8 @@
 """Anomaly detection: train on normal rows, score, then choose a threshold.
 
-Every detector has ``fit(x)`` for normal rows and ``score(x)``, one number a
-row: **larger means stranger**. Scores of two detectors have different units;
-compare their rankings (AUROC, average precision), never their values.
+Every detector has ``fit(x)`` for normal rows and ``anomaly_scores(x)``, one
+number a row: **larger means stranger**. Scores of two detectors have different
+units; compare their rankings (AUROC, average precision), never their values.
 """
 
 import dataclasses
@@ -114,7 +114,7 @@ class ModelDetector:
         self.model.fit(x, **{"verbose": 0, **options})
         return self
 
-    def score(self, x):
+    def anomaly_scores(self, x):
         """Strangeness of each row: float64 array ``(n,)``."""
         if self.kind == "error":
             x = check.check_array(x, "x", event_shape=self.model.event_shape)

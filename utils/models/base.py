@@ -18,6 +18,7 @@ from utils.support import validation as check
 from utils.support.batches import (
     CheckedBatches,
     checked_generator,
+    feed,
 )
 from utils.support.files import replacing
 
@@ -126,42 +127,23 @@ class CourseModel(keras.Model):
             held_out=validation_split,
         )
         if validation_data is not None:
-            rows, target, row_weight = validation_data, None, None
-            if isinstance(rows, tuple):
-                if not 1 <= len(rows) <= 3:
-                    expected = "(x,), (x, y) or (x, y, sample_weight)"
-                    received = f"{len(rows)} parts"
-                    check.fail("validation_data", expected, received)
-                rows, target, row_weight = (*rows, None, None)[:3]
-            rows, target, row_weight = self._prepared(
-                rows,
-                target,
-                row_weight,
-                "validation_data",
-                batch_size=validation_batch_size or batch_size,
-                steps=validation_steps,
+            validation_data = self._prepared_validation(
+                validation_data,
+                validation_batch_size or batch_size,
+                validation_steps,
             )
-            lazy = not (check.is_array(rows) or isinstance(rows, dict))
-            validation_data = rows if lazy else (rows, target, row_weight)
         self.before_training(x)
-        watch = _StopAtNaN()
-        if isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks.append(watch)
-        else:
-            given = callbacks or []
-            given = given if isinstance(given, (list, tuple)) else [given]
-            callbacks = [*given, watch]
+        x, may_shuffle = feed(x, steps_per_epoch)
         return super().fit(
             x,
             y,
             batch_size=batch_size,
             epochs=epochs,
             verbose=verbose,
-            callbacks=callbacks,
+            callbacks=_watched(callbacks),
             validation_split=validation_split,
             validation_data=validation_data,
-            # Keras warns where a generator could not be shuffled anyway
-            shuffle=shuffle and not hasattr(x, "__next__"),
+            shuffle=shuffle and may_shuffle,
             sample_weight=weight,
             initial_epoch=initial_epoch,
             steps_per_epoch=steps_per_epoch,
@@ -257,6 +239,24 @@ class CourseModel(keras.Model):
 
         return _lazily(x, batch, steps, name), None, None
 
+    def _prepared_validation(self, data, batch_size, steps):
+        """``validation_data`` for Keras: batches, or a tuple of three."""
+        parts = data if isinstance(data, tuple) else (data,)
+        if not 1 <= len(parts) <= 3:
+            expected = "(x,), (x, y) or (x, y, sample_weight)"
+            check.fail("validation_data", expected, f"{len(parts)} parts")
+        rows, target, weight = (*parts, None, None)[:3]
+        parts = self._prepared(
+            rows,
+            target,
+            weight,
+            "validation_data",
+            batch_size=batch_size,
+            steps=steps,
+        )
+        whole = check.is_array(parts[0]) or isinstance(parts[0], dict)
+        return parts if whole else parts[0]
+
     def _refuse_objective(self):
         """Say that a loss or metrics given to ``compile`` are never used."""
         given = self.get_compile_config() or {}
@@ -340,7 +340,8 @@ class CourseModel(keras.Model):
             name: keras.saving.deserialize_keras_object(value, custom_objects)
             if isinstance(value, dict) and "class_name" in value
             else value
-            for name, value in config.items()
+            # Keras empties the config of a network as it reads it
+            for name, value in copy.deepcopy(config).items()
         }
         return cls(**config)
 
@@ -486,6 +487,18 @@ def batch_average(rows, sample_weight):
     weight = ops.cast(sample_weight, rows.dtype)
     total = ops.maximum(ops.sum(weight), 1e-9)
     return ops.sum(rows * weight[:, None], axis=0) / total
+
+
+def _watched(callbacks):
+    """The callbacks of ``fit`` and one that ends a training gone wrong."""
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        held = callbacks.callbacks  # the list may come again, to go on
+        if not any(isinstance(one, _StopAtNaN) for one in held):
+            held.append(_StopAtNaN())
+        return callbacks
+    callbacks = [] if callbacks is None else callbacks
+    several = isinstance(callbacks, (list, tuple))
+    return [*(callbacks if several else [callbacks]), _StopAtNaN()]
 
 
 class _StopAtNaN(keras.callbacks.Callback):

@@ -532,6 +532,11 @@ class ConditionalVAE(VAE):
     def class_ids(self, data):
         return data[0]["labels"]
 
+    def _labelled(self, x, labels):
+        """Checked rows and labels, as a verb names them."""
+        x = self.check_rows(x)
+        return {"x": x, "labels": self.check_labels(labels, len(x))}
+
     def check_data(self, x, y=None, name="x"):
         x, y = _unpacked(x, y)
         x = self.check_rows(x, name)
@@ -570,13 +575,11 @@ class ConditionalVAE(VAE):
 
     def elbo(self, x, num_samples=1, *, labels, seed=None):
         """Lower bound of log p(x | y) of each example, ``(n,)``, in nats."""
-        inputs, _ = self.check_data(x, labels)
-        return self.bounds(inputs, num_samples, seed)[0]
+        return self.bounds(self._labelled(x, labels), num_samples, seed)[0]
 
     def log_likelihood(self, x, num_samples=100, *, labels, seed=None):
         """As :meth:`VAE.log_likelihood`, of log p(x | y)."""
-        inputs, _ = self.check_data(x, labels)
-        return self.bounds(inputs, num_samples, seed)[1]
+        return self.bounds(self._labelled(x, labels), num_samples, seed)[1]
 
     def example_losses(self, x, labels, *, seed=None):
         """−ELBO of each example by one draw, ``(n,)``, in nats."""
@@ -890,11 +893,9 @@ class SemiSupervisedVAE(CourseModel):
     def _bounds(self, x, num_samples, labels, seed):
         prior = -np.log(self.num_classes)
         if labels is not None:
-            inputs, _ = self.vae.check_data(x, labels)
-            return [
-                bound + prior
-                for bound in self.vae.bounds(inputs, num_samples, seed)
-            ]
+            inputs = self.vae._labelled(x, labels)
+            both = self.vae.bounds(inputs, num_samples, seed)
+            return [bound + prior for bound in both]
         rng = self.vae.generator(seed)
         share = self.classify(x).astype("float64")
         x = self.vae.check_rows(x)

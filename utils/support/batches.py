@@ -26,7 +26,7 @@ class CheckedBatches(keras.utils.PyDataset):
     """Batches of a ``tf.data`` set, ``PyDataset`` or torch ``DataLoader``.
 
     Each is checked on its way to Keras. What has no numbered batches is gone
-    through in its own order and, at its end, from the start again.
+    through in its own order, every epoch from the start.
 
     Args:
         source: Batches ``x``, ``(x,)``, ``(x, y)`` or ``(x, y,
@@ -58,8 +58,7 @@ class CheckedBatches(keras.utils.PyDataset):
         self.size = self._count(steps)
         if self.size == 0:
             check.fail(name, "at least one batch", "none")
-        self.batches = iter(())
-        self.taken = 0
+        self.batches, self.taken = iter(()), 0
 
     def _count(self, steps):
         """Batches an epoch; ``None`` for a ``PyDataset`` without an end."""
@@ -89,12 +88,18 @@ class CheckedBatches(keras.utils.PyDataset):
     def __getitem__(self, index):
         if self.numbered:
             return self.checked(self.source[index], index + 1)
-        batch = next(self.batches, None)
-        if batch is None:
+        if index < self.taken or index == 0:  # Keras looks at some before
             self.batches, self.taken = iter(self.source), 0
+        while self.taken <= index:
             batch = next(self.batches)
-        self.taken += 1
+            self.taken += 1
         return self.checked(batch, self.taken)
+
+    def in_turn(self):
+        """Batches that go on where the last epoch ended."""
+        while True:
+            for number, batch in enumerate(self.source, start=1):
+                yield self.checked(batch, number)
 
     def checked(self, batch, number):
         """A batch as Keras takes it, or the error with its number."""
@@ -115,6 +120,15 @@ class CheckedBatches(keras.utils.PyDataset):
     def on_epoch_end(self):
         if self.numbered:
             self.source.on_epoch_end()
+
+
+def feed(x, steps):
+    """What Keras takes of checked data, and whether it may shuffle that."""
+    if not isinstance(x, CheckedBatches):
+        return x, not hasattr(x, "__next__")
+    if x.numbered or steps is None:
+        return x, x.numbered
+    return x.in_turn(), False
 
 
 def first_rows(x):

@@ -15,18 +15,20 @@ from utils.support import validation as check
 __all__ = ["adam", "compile", "forget", "steps_at_once"]
 
 
-def adam(rate, updates=None, **options):
-    """Adam, whose learning rate falls along half a cosine to 0.
+def adam(rate, updates=None, *, floor=0.0, **options):
+    """Adam, whose learning rate falls along half a cosine.
 
     Args:
         rate: Learning rate at the start.
-        updates: Number of steps after which it is 0; ``None`` keeps it.
+        updates: Number of steps until it has fallen; ``None`` keeps it.
+        floor: Share of ``rate`` that it falls to, in [0, 1].
         **options: As for ``keras.optimizers.Adam``, such as ``beta_1=0.5``.
     """
     rate = check.check_number(rate, "rate", 0.0)
+    floor = check.check_number(floor, "floor", 0.0, 1.0)
     if updates is not None:
         updates = check.check_int(updates, "updates")
-        rate = keras.optimizers.schedules.CosineDecay(rate, updates)
+        rate = keras.optimizers.schedules.CosineDecay(rate, updates, floor)
     return keras.optimizers.Adam(rate, **options)
 
 
@@ -36,18 +38,15 @@ def steps_at_once():
 
 
 def compile(model, rate, updates=None, *, loss=None, metrics=None, **options):
-    """Compile a model with :func:`adam` and :func:`steps_at_once`.
+    """Compile a model with :func:`adam` and :func:`steps_at_once`; return it.
 
     Args:
         model: Keras model; those of the course have a loss of their own.
-        rate: Learning rate at the start.
-        updates: Number of steps after which it is 0; ``None`` keeps it.
-        loss: As in ``compile``, for a plain Keras model.
+        rate: As for :func:`adam`.
+        updates: As for :func:`adam`.
+        loss: As in ``keras.Model.compile``, for a plain Keras model.
         metrics: Likewise.
-        **options: As for ``keras.optimizers.Adam``.
-
-    Returns:
-        The model.
+        **options: As for :func:`adam`.
     """
     model.compile(
         adam(rate, updates, **options),
