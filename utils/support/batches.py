@@ -8,7 +8,13 @@ from keras import ops
 
 from utils.support import validation as check
 
-__all__ = ["CheckedBatches", "checked_generator", "first_rows", "in_batches"]
+__all__ = [
+    "CheckedBatches",
+    "checked_generator",
+    "feed",
+    "first_rows",
+    "in_batches",
+]
 
 
 def in_batches(function, *arrays, batch_size=1024):
