@@ -216,8 +216,8 @@ def torch_loader(case):
 NATIVE = tensorflow_data if BACKEND == "tensorflow" else torch_loader
 CONTAINERS = [  # of the rows to train on, and of those held out
     (py_dataset, generator),
-    (generator, NATIVE),
     (NATIVE, py_dataset),
+    (generator, NATIVE),
 ]
 
 
@@ -267,13 +267,16 @@ def test_same_rows_in_any_container_train_the_same(case, train, held_out):
 
 
 @each_case
-def test_fit_moves_weights(case):
+def test_fit_moves_every_weight(case):
     model = started(case)
     start = model.get_weights()
     weights, history = expected(case)
-    assert any(
-        not np.array_equal(a, b) for a, b in zip(start, weights, strict=True)
-    )
+    still = {
+        weight.path
+        for weight, a, b in zip(model.weights, start, weights, strict=True)
+        if weight.trainable and np.array_equal(a, b)
+    }
+    assert not {path for path in still if not path.startswith(case.still)}
     assert np.isfinite(history["loss"]).all()
 
 
@@ -309,6 +312,28 @@ def test_what_can_become_arrays_is_taken_as_arrays(form):
             for name in a:
                 np.testing.assert_array_equal(a[name], b[name], case.name)
                 assert a[name].dtype == b[name].dtype, case.name
+
+
+@each_case
+def test_call_without_data_gives_the_shapes_of_a_call_with_them(case):
+    model = started(case)
+    given = contracts.as_tensors(model.check_input(case.inputs))
+    symbolic = model(
+        keras.tree.map_structure(
+            lambda a: keras.Input(
+                tuple(a.shape[1:]),
+                dtype=keras.backend.standardize_dtype(a.dtype),
+            ),
+            given,
+        )
+    )
+    found = keras.tree.flatten(symbolic)
+    wanted = keras.tree.flatten(model(given))
+    for one, other in zip(found, wanted, strict=True):
+        assert one.shape[0] is None
+        assert tuple(one.shape[1:]) == tuple(other.shape[1:])
+        dtype = keras.backend.standardize_dtype(other.dtype)
+        assert keras.backend.standardize_dtype(one.dtype) == dtype
 
 
 # ----------------------------------------------------------------- weights
@@ -420,7 +445,6 @@ def test_early_stopping_restores_the_best_weights_of_a_split(case):
     )
     losses = model.fit(
         *arrays(case),
-        batch_size=3,
         epochs=2,
         validation_split=0.25,
         callbacks=[diary, stop],
@@ -642,21 +666,30 @@ def one_for_all(arguments, at, leaf):
 @each_case
 def test_verbs_refuse_bad_rows_in_our_words(case):
     model = started(case)
-    verbs = {"predict": (case.inputs, None, 0), **case.verbs}
-    for verb, arguments in verbs.items():
+    for verb, arguments in case.verbs.items():
         for given, way, about in bad_arguments(arguments, WAYS):
             call = functools.partial(getattr(model, verb), *given)
             assert_refused_or_done(call, way, f"{verb}, {about}")
 
 
 @each_case
-def test_training_refuses_bad_rows_in_our_words(case):
+def test_keras_s_methods_refuse_bad_rows_in_our_words(case):
+    model = started(case)
     whole = (case.x,) if case.y is None else (case.x, case.y)
-    for verb, ways in {"fit": WAYS, "evaluate": REFUSED}.items():
-        for given, way, about in bad_arguments(whole, ways):
-            model = started(case)
-            call = functools.partial(getattr(model, verb), *given, verbose=0)
+    for verb, arguments, ways in (
+        ("fit", whole, REFUSED),
+        ("evaluate", whole, REFUSED),
+        ("check_data", whole, TAKEN_OR_REFUSED),  # all they do before a step
+        ("predict", (case.inputs,), REFUSED),
+        ("check_input", (case.inputs,), TAKEN_OR_REFUSED),
+    ):
+        more = {} if verb.startswith("check") else {"verbose": 0}
+        for given, way, about in bad_arguments(arguments, ways):
+            call = functools.partial(getattr(model, verb), *given, **more)
             assert_refused_or_done(call, way, f"{verb}, {about}")
+    one = keras.tree.map_structure(lambda a: a[:1], whole)
+    call = functools.partial(model.fit, *one, verbose=0)
+    assert_refused_or_done(call, "one row", "fit")
 
 
 @each_case
