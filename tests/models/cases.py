@@ -105,16 +105,6 @@ def changed(case, **changes):
     return dataclasses.replace(case, **changes)
 
 
-def of_labels(case, verbs):
-    return changed(
-        case,
-        y=LABELS,
-        labelled=True,
-        predicts={"x": case.x, "labels": LABELS},
-        verbs=verbs,
-    )
-
-
 def game(cls, **changes):
     arguments = {
         "input_shape": (6,),
@@ -301,10 +291,22 @@ CASES = [
         verbs={"translate": (IMAGES,), "translate_back": (OTHERS,)},
     ),
     changed(dense(models.VAE), verbs=VARIATIONAL),
-    of_labels(dense(models.ConditionalVAE, num_classes=3), LABELLED_VERBS),
-    of_labels(
+    changed(
+        dense(models.ConditionalVAE, num_classes=3),
+        y=LABELS,
+        labelled=True,
+        predicts={"x": ROWS, "labels": LABELS},
+        verbs=LABELLED_VERBS,
+    ),
+    changed(
         dense(models.SemiSupervisedVAE, num_classes=3),
-        {**LABELLED_VERBS, "classify": (ROWS,), "predict_classes": (ROWS,)},
+        y=LABELS,
+        labelled=True,
+        verbs={
+            **LABELLED_VERBS,
+            "classify": (ROWS,),
+            "predict_classes": (ROWS,),
+        },
     ),
     Case(
         models.VQVAE,

@@ -11,6 +11,7 @@ import inspect
 import json
 import pkgutil
 
+import contracts
 import keras
 import numpy as np
 import pytest
@@ -485,3 +486,27 @@ def test_half_precision_trains_and_keeps_float32_weights(case):
     options = {"batch_size": size_of(case), "shuffle": False, "verbose": 0}
     history = model.fit(*arrays(case), **options).history
     assert np.isfinite(history["loss"]).all()
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="writes a SavedModel")
+@each_case
+def test_exported_model_serves_what_predict_returns(case, tmp_path, no_draws):
+    import tensorflow as tf
+
+    model = case.model()
+    wanted = model.predict(case.inputs, verbose=0)
+    if case.cls in (models.Autoencoder, models.ConditionalGAN):
+        compiled(model).fit(*arrays(case), verbose=0)
+        model.save(tmp_path / "model.keras")
+        loaded = keras.saving.load_model(tmp_path / "model.keras")
+        exported = [model, loaded]
+        wanted = model.predict(case.inputs, verbose=0)
+    else:
+        exported = [case.model()]  # never called
+    for number, one in enumerate(exported):
+        one.export(tmp_path / str(number), verbose=False)
+        artifact = tf.saved_model.load(tmp_path / str(number))
+        served = artifact.serve(model.check_input(case.inputs))
+        contracts.assert_same_outputs(
+            contracts.numpy_tree(served), contracts.numpy_tree(wanted)
+        )

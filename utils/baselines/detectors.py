@@ -30,8 +30,8 @@ class _Detector:
         Raises:
             ValueError: NaN, or a single row.
         """
-        rows = _rows(x, min_rows=2)
-        self._event_shape = np.shape(x)[1:]
+        x = check.check_array(x, "x", min_rows=2, dtype="float64")
+        self._event_shape, rows = x.shape[1:], _flat(x)
         # far from 0, as dates are, the squares in a covariance or a distance
         # lose all digits; a row is a better origin than the mean: equal steps,
         # such as grey levels, stay exact, and ties stay ties
@@ -48,14 +48,14 @@ class _Detector:
         if self._event_shape is None:
             received = "fit not called"
             check.fail("anomaly_scores", "a fitted detector", received)
-        rows = _rows(x, event_shape=self._event_shape)
-        return self._strangeness(rows - self._origin)
+        x = check.check_array(
+            x, "x", event_shape=self._event_shape, dtype="float64"
+        )
+        return self._strangeness(_flat(x) - self._origin)
 
 
-def _rows(x, **expected):
-    """Matrix of the rows, in float64 from what was given."""
-    check.check_array(x, "x", **expected)
-    return np.asarray(x, dtype="float64").reshape(len(x), -1)
+def _flat(x):
+    return x.reshape(len(x), -1)
 
 
 class ZScore(_Detector):

@@ -26,6 +26,7 @@ __all__ = [
     "CourseModel",
     "batch_average",
     "builds",
+    "spec_of",
     "shapes_of",
     "weighted_mean",
 ]
@@ -68,6 +69,10 @@ class CourseModel(keras.Model):
     def check_input(self, x, name="x"):
         """Check what ``predict`` takes; as ``check_data`` without target."""
         return self.check_data(x, None, name)[0]
+
+    def takes(self):
+        """What ``call`` takes: ``keras.InputSpec``, or a dict of them."""
+        return spec_of(self.event_shape)
 
     def before_training(self, x):
         """Called by ``fit`` with the checked rows, or ``CheckedBatches``."""
@@ -322,6 +327,21 @@ class CourseModel(keras.Model):
             optimizer.build(self.trainable_variables)
         return super().make_train_function(force)
 
+    def export(
+        self,
+        filepath,
+        format="tf_saved_model",
+        verbose=None,
+        input_signature=None,
+        **kwargs,
+    ):
+        """As ``keras.Model.export``: what ``predict`` does, trained or not."""
+        if input_signature is None:
+            input_signature = [self.takes()]
+        return super().export(
+            filepath, format, verbose, input_signature, **kwargs
+        )
+
     def get_config(self):
         """Every constructor argument, networks as Keras serialises them."""
         return {
@@ -465,6 +485,11 @@ def shapes_of(network, name):
     return keras.tree.map_structure(lambda end: tuple(end.shape[1:]), ends)
 
 
+def spec_of(shape, dtype="float32"):
+    """Any number of rows of a shape, for :meth:`CourseModel.takes`."""
+    return keras.InputSpec(dtype=dtype, shape=(None, *shape))
+
+
 def weighted_mean(values, sample_weight):
     """Mean over the batch of values ``(batch,)`` times their weights.
 
@@ -553,4 +578,6 @@ def _weight_of_classes(class_weight, classes):
     if not isinstance(class_weight, dict):
         kind = type(class_weight).__name__
         check.fail("class_weight", "a dict from class to number", kind)
+    for kind, weight in class_weight.items():
+        check.check_number(weight, f"class_weight[{kind!r}]", 0.0)
     return np.array([class_weight.get(int(c), 1.0) for c in classes], "float32")

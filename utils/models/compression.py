@@ -355,7 +355,7 @@ class EntropyCoder:
 
 
 def _check_codes(codes, num_columns=None):
-    codes = np.asarray(codes)
+    codes = check.as_array(codes, "codes")
     if codes.ndim != 2 or codes.dtype.kind not in "iu" or not codes.size:
         check.fail(
             "codes",

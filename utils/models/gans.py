@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.models.base import CourseModel, builds, shapes_of
+from utils.models.base import CourseModel, builds, shapes_of, spec_of
 from utils.nn import networks
 from utils.nn.backend import input_gradient
 from utils.nn.layers import PACKAGE
@@ -500,6 +500,10 @@ class ConditionalGAN(GAN):
 
     def rows(self, inputs):
         return inputs["x"]
+
+    def takes(self):
+        labels = spec_of((), "int32")
+        return {"x": spec_of(self.event_shape), "labels": labels}
 
     def told(self, key, value, inputs):
         # JAX run eagerly hands over NumPy rows; Keras wants all tensors or none

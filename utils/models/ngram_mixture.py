@@ -9,7 +9,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.models.base import CourseModel, builds, shapes_of, weighted_mean
+from utils.models.base import (
+    CourseModel,
+    builds,
+    shapes_of,
+    spec_of,
+    weighted_mean,
+)
 from utils.nn.layers import PACKAGE, Embedding
 from utils.support import validation as check
 from utils.support.batches import in_batches
@@ -193,6 +199,13 @@ class NGramMixture(CourseModel):
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         return self.add_losses(weighted_mean(-y_pred["log_p"], sample_weight))
+
+    def takes(self):
+        return {
+            "experts": spec_of((self.order,)),
+            "evidence": spec_of((2 * self.order,)),
+            "context": spec_of((self.window,), "int32"),
+        }
 
     def check_data(self, x, y=None, name="x"):
         if y is not None:

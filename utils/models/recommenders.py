@@ -8,7 +8,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.models.base import CourseModel, builds, shapes_of, weighted_mean
+from utils.models.base import (
+    CourseModel,
+    builds,
+    shapes_of,
+    spec_of,
+    weighted_mean,
+)
 from utils.models.vaes import VAE
 from utils.nn import losses, networks
 from utils.nn.layers import PACKAGE, Embedding, table_shape
@@ -142,6 +148,9 @@ class MatrixFactorization(CourseModel):
         loss = squared + self.penalty * ops.cast(y_pred["square"], "float32")
         return self.add_losses(weighted_mean(loss, sample_weight))
 
+    def takes(self):
+        return spec_of((2,), "int32")
+
     def check_data(self, x, y=None, name="x"):
         if hasattr(x, "tocoo"):
             x, y = self._entries(x, y, name)
@@ -164,7 +173,7 @@ class MatrixFactorization(CourseModel):
         return np.stack([stored.row, stored.col], axis=1), stored.data
 
     def check_input(self, x, name="x"):
-        x = np.asarray(x)
+        x = check.as_array(x, name)
         expected = (
             f"integers (n, 2): users below {self.num_users}, items below "
             f"{self.num_items}"
@@ -320,6 +329,9 @@ class AutoRec(CourseModel):
         )
 
     # --------------------------------------------------------------- checks
+
+    def takes(self):
+        return dict.fromkeys(("x", "observed"), spec_of(self.event_shape))
 
     def check_data(self, x, y=None, name="x"):
         observed = y

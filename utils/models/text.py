@@ -10,7 +10,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.models.base import CourseModel, builds, shapes_of, weighted_mean
+from utils.models.base import (
+    CourseModel,
+    builds,
+    shapes_of,
+    spec_of,
+    weighted_mean,
+)
 from utils.nn.layers import PACKAGE, Embedding
 from utils.support import validation as check
 from utils.support.batches import in_batches
@@ -204,6 +210,9 @@ class TextModel(CourseModel):
             check.fail("head", expected, f"one to {made}")
 
     # -------------------------------------------------------------- checks
+
+    def takes(self):
+        return spec_of((None,), "int32")
 
     def check_data(self, x, y=None, name="x"):
         if y is not None:
@@ -516,7 +525,7 @@ class TextClassifier(TextModel):
         x = self.check_input(x, name)
         if y is None:
             check.fail("y", "one label for each text", "None")
-        y = np.asarray(y)
+        y = check.as_array(y, "y")
         if y.ndim == 2 and y.shape[1] == 1:
             y = y[:, 0]
         return x, check.check_labels(y, "y", len(x), self.num_classes)

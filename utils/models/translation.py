@@ -10,7 +10,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.models.base import CourseModel, builds, shapes_of, weighted_mean
+from utils.models.base import (
+    CourseModel,
+    builds,
+    shapes_of,
+    spec_of,
+    weighted_mean,
+)
 from utils.models.gans import check_scores, one_once_known, pure_scores
 from utils.nn import losses, networks
 from utils.nn.layers import PACKAGE
@@ -343,6 +349,10 @@ class UnpairedTranslator(CourseModel):
         loss = ops.mean(critic_loss) + ops.mean(generator_loss)
         loss = self.add_losses(loss + self.cycle * cycle_error)
         return loss * one_once_known(loss)
+
+    def takes(self):
+        shapes = {"x": self.event_shape, "y": self.target_shape}
+        return {side: spec_of(shape) for side, shape in shapes.items()}
 
     def check_data(self, x, y=None, name="x"):
         pair = self._collections(x, y, name)

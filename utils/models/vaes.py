@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.models.base import CourseModel, builds, shapes_of
+from utils.models.base import CourseModel, builds, shapes_of, spec_of
 from utils.nn import likelihoods, losses, networks
 from utils.nn.layers import PACKAGE, Sampling
 from utils.support import validation as check
@@ -528,6 +528,10 @@ class ConditionalVAE(VAE):
         if isinstance(labels, (int, np.integer)):
             labels = np.full(rows, labels)
         return _check_classes(labels, self.num_classes, rows, name)
+
+    def takes(self):
+        labels = spec_of((), "int32")
+        return {"x": spec_of(self.event_shape), "labels": labels}
 
     def class_ids(self, data):
         return data[0]["labels"]

@@ -258,7 +258,7 @@ class VQVAE(Autoencoder):
 
     def check_code(self, z, name="z"):
         """Indices as int64 array, or what is wrong with them."""
-        z = np.asarray(z)
+        z = check.as_array(z, name)
         if z.dtype.kind not in "iu" or z.shape[1:] != self.grid or not len(z):
             check.fail(
                 name,

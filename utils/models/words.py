@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.models.base import CourseModel, builds, weighted_mean
+from utils.models.base import CourseModel, builds, spec_of, weighted_mean
 from utils.nn.layers import PACKAGE, Embedding, table_shape
 from utils.support import validation as check
 from utils.support.token_ids import PAD, START, UNKNOWN, check_ids
@@ -101,6 +101,9 @@ class SkipGram(CourseModel):
         real = ops.softplus(-y_pred[:, 0])
         drawn = ops.sum(ops.softplus(y_pred[:, 1:]), axis=1)
         return self.add_losses(weighted_mean(real + drawn, sample_weight))
+
+    def takes(self):
+        return spec_of((None,), "int32")
 
     def check_data(self, x, y=None, name="x"):
         if y is not None:
@@ -214,6 +217,9 @@ class GloVe(CourseModel):
         weight = ops.minimum(1.0, (count / self.x_max) ** self.power)
         squared = weight * ops.square(error)
         return self.add_losses(weighted_mean(squared, sample_weight))
+
+    def takes(self):
+        return spec_of((2,), "int32")
 
     def check_data(self, x, y=None, name="x"):
         x = self.check_input(x, name)

@@ -114,10 +114,25 @@ class CheckedBatches(keras.utils.PyDataset):
         if not 1 <= len(parts) <= 3:
             expected = "(x,), (x, y) or (x, y, sample_weight)"
             check.fail(name, expected, f"{len(parts)} parts")
-        x, y, weight = self.check_batch(*parts, name=name)
+        try:
+            x, y, weight = self.check_batch(*parts, name=name)
+        except ValueError:
+            if number == 1 and self._is_row(parts):
+                expected = "batches of rows: was it batched, .batch(32)?"
+                check.fail(self.name, expected, "single rows")
+            raise
         if y is None:
             return (x,)
         return (x, y) if weight is None else (x, y, weight)
+
+    def _is_row(self, parts):
+        """Whether what was refused would do as a row: two make a batch."""
+        try:
+            two = keras.tree.map_structure(lambda a: np.stack([a, a]), parts)
+            self.check_batch(*two, name=self.name)
+        except (TypeError, ValueError):
+            return False
+        return True
 
     def on_epoch_begin(self):
         if self.numbered:

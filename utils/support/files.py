@@ -1,6 +1,7 @@
 """Files written whole or not at all."""
 
 import contextlib
+import errno
 import os
 import pathlib
 
@@ -22,9 +23,13 @@ def replacing(path):
         path: File to write, in a folder that exists.
 
     Raises:
+        FileNotFoundError: there is no such folder.
         OSError: the file cannot be written; the message names it.
     """
     path = pathlib.Path(path)
+    if not path.parent.is_dir():
+        message = f"{path}: there is no folder {path.parent} yet. Make it first"
+        raise FileNotFoundError(errno.ENOENT, f"{message}.")
     # Keras and NumPy go by the end of a name
     partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
     try:
@@ -48,7 +53,7 @@ def replacing(path):
 
 
 def _remove(partial):
-    """Remove what was begun; it may be missing, as its folder may be."""
+    """Remove what was begun, if anything was."""
     with contextlib.suppress(OSError):
         partial.unlink()
 

@@ -28,10 +28,7 @@ def check_ids(ids, vocabulary_size, name="x", *, empty=False):
         ValueError: wrong rank or type (vectors of floats are not token ids),
             an id outside the vocabulary, no row, a row of padding alone.
     """
-    try:
-        ids = np.asarray(ids)
-    except ValueError:
-        check.fail(name, "rows of one length: pad them", "unequal lengths")
+    ids = check.as_array(ids, name)
     if ids.ndim != 2 or 0 in ids.shape:
         check.fail(name, "token ids (n, length)", f"shape {ids.shape}")
     if ids.dtype.kind not in "iu":

@@ -10,6 +10,7 @@ import numbers
 import numpy as np
 
 __all__ = [
+    "as_array",
     "check_array",
     "check_choice",
     "check_feedback",
@@ -23,6 +24,8 @@ __all__ = [
     "fail",
     "is_array",
 ]
+
+NUMBERS = "fiub"  # kinds of dtype: floats, integers, booleans
 
 
 def fail(name, expected, received):
@@ -102,8 +105,55 @@ def is_array(x):
     return array or isinstance(x, (list, tuple))
 
 
+def as_array(x, name):
+    """Return ``x`` as a NumPy array of numbers, of the dtype that it has.
+
+    A sparse matrix is filled up, a torch tensor taken off its graph.
+
+    Raises:
+        ValueError: rows of unequal length, text, missing or masked entries,
+            objects; of a data frame the columns are named.
+    """
+    if np.ma.is_masked(x):
+        masked = f"{np.ma.count_masked(x)} of {x.size} masked"
+        fail(name, "no masked entries: fill them, or leave out rows", masked)
+    if hasattr(x, "toarray"):
+        x = x.toarray()
+    if hasattr(x, "detach"):
+        x = x.detach().cpu()
+    try:
+        array = np.asarray(x)
+    except (TypeError, ValueError):
+        fail(name, "a rectangular array of numbers", "rows of unequal length")
+    if array.dtype.kind not in NUMBERS:
+        fail(name, "an array of real numbers", _not_numbers(x, array))
+    return array
+
+
+def _not_numbers(x, array):
+    """What stands in place of numbers, for a message."""
+    if x is None or isinstance(x, (dict, str)):
+        return "None" if x is None else type(x).__name__
+    received = f"dtype {array.dtype}"
+    if not hasattr(x, "columns"):
+        return received
+    for column in x.columns:
+        kind = np.asarray(x[column]).dtype
+        if kind.kind not in NUMBERS:
+            return f"{received}: text or missing values in column {column!r}"
+    return received
+
+
 def check_array(
-    x, name, *, ndim=None, event_shape=None, low=None, high=None, min_rows=1
+    x,
+    name,
+    *,
+    ndim=None,
+    event_shape=None,
+    low=None,
+    high=None,
+    min_rows=1,
+    dtype="float32",
 ):
     """Return ``x`` as a finite float32 array, or say what is wrong with it.
 
@@ -115,16 +165,14 @@ def check_array(
         low: Smallest allowed value; ``None`` for no bound.
         high: Largest allowed value; ``None`` for no bound.
         min_rows: Smallest allowed number of rows.
+        dtype: Of the result; ``"float64"`` for statistics, in which dates
+            and other large numbers keep their digits.
 
     Raises:
-        ValueError: wrong type, rank, shape, range, NaN or too few rows.
+        ValueError: what :func:`as_array` refuses; wrong rank, shape, range,
+            NaN, numbers too large for the dtype, or too few rows.
     """
-    try:
-        x = np.asarray(x)
-    except ValueError:
-        fail(name, "a rectangular array of numbers", "rows of unequal length")
-    if x.dtype == object or x.dtype.kind not in "fiub":
-        fail(name, "an array of real numbers", f"dtype {x.dtype}")
+    x = as_array(x, name)
     if ndim is not None and x.ndim != ndim:
         fail(name, f"an array with {ndim} axes", f"shape {x.shape}")
     if event_shape is not None and x.shape[1:] != tuple(event_shape):
@@ -133,7 +181,6 @@ def check_array(
     if x.ndim == 0 or len(x) < min_rows:
         rows = "one row" if min_rows == 1 else f"{min_rows} rows"
         fail(name, f"at least {rows}", f"shape {x.shape}")
-    x = x.astype("float32", copy=False)
     finite = np.isfinite(x)
     if not finite.all():
         row = int(np.argwhere(~finite)[0][0])
@@ -141,6 +188,13 @@ def check_array(
         fail(
             name, "finite numbers", f"{bad} NaN or infinite, first in row {row}"
         )
+    largest = np.finfo(dtype).max
+    if x.dtype.kind == "f" and np.finfo(x.dtype).max > largest:
+        beyond = np.argwhere(np.abs(x) > largest)
+        if len(beyond):
+            received = f"{x[tuple(beyond[0])]:g} in row {beyond[0][0]}"
+            fail(name, f"numbers up to {largest:.2g}, as {dtype}", received)
+    x = x.astype(dtype, copy=False)
     span = f"values ≥ {low:g}" if high is None and low is not None else ""
     if high is not None:
         span = f"values ≤ {high:g}"
@@ -160,7 +214,7 @@ def check_labels(labels, name, num_rows=None, num_classes=None):
     regression target or a softmax output was passed by mistake. With
     ``num_classes``, labels must lie in 0 … num_classes − 1.
     """
-    labels = np.asarray(labels)
+    labels = as_array(labels, name)
     if labels.ndim != 1:
         fail(name, "a vector of integer labels", f"shape {labels.shape}")
     if labels.dtype.kind not in "iu":
