@@ -1,6 +1,7 @@
 """Every number that the chapters quote and scikit-learn does not have."""
 
 import numpy as np
+import scipy.linalg
 import scipy.optimize
 import scipy.spatial.distance
 import scipy.stats
@@ -117,8 +118,7 @@ def principal_angle_cosines(a, b):
     for matrix, name in ((a, "a"), (b, "b")):
         if np.linalg.matrix_rank(matrix) < matrix.shape[1]:
             check.fail(name, "linearly independent columns", "a rank deficit")
-    q_a, q_b = np.linalg.qr(a)[0], np.linalg.qr(b)[0]
-    return np.clip(np.linalg.svd(q_a.T @ q_b, compute_uv=False), 0.0, 1.0)
+    return np.cos(scipy.linalg.subspace_angles(a, b))[::-1]
 
 
 def distance_correlation(x, z):

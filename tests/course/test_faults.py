@@ -134,20 +134,24 @@ MODELS = {
         (8,), 2, generator_widths=(6,), critic_widths=(6,), seed=1
     ),
     "plain": plain,
+    "scaled": plain,
 }
 
 
 def compiled(name):
     model = MODELS[name]()
-    loss = "mse" if name == "plain" else None
+    loss = "mse" if MODELS[name] is plain else None
+    optimizer = keras.optimizers.Adam(1e-2)
+    if name == "scaled":  # as under mixed_float16
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     # eager: nothing to trace for eighteen steps
-    model.compile(keras.optimizers.Adam(1e-2), loss, run_eagerly=EAGERLY)
+    model.compile(optimizer, loss, run_eagerly=EAGERLY)
     return model
 
 
 def resumable(name, path, *watch, epochs=5, **options):
     model = compiled(name)
-    y = X if name == "plain" else None
+    y = X if MODELS[name] is plain else None
     options = {"every": 2, "batch_size": 32, "callbacks": watch, **options}
     history = callbacks.resumable_fit(
         model, X, y, path=path, epochs=epochs, **options
@@ -227,7 +231,7 @@ def test_resumable_fit_orders_of_rows_differ_between_parts(tmp_path):
 
 
 def test_keras_file_does_not_hold_the_state_of_random_generators(tmp_path):
-    # why BackupAndRestore and ModelCheckpoint are not enough
+    # why ModelCheckpoint is not enough
     model = vaes.VAE.dense((8,), 2, widths=(), seed=1)
     model(X)
     states = [v for v in model.variables if "seed_generator" in v.path]
@@ -236,6 +240,27 @@ def test_keras_file_does_not_hold_the_state_of_random_generators(tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     states = [v for v in loaded.variables if "seed_generator" in v.path]
     assert [ops.convert_to_numpy(state)[1] for state in states] == [0]
+
+
+def test_keras_s_backup_resumes_with_other_noise_and_without_history(tmp_path):
+    # what resumable_fit is for: should this fail, Keras's own will do
+    def train(*watch):
+        keras.utils.set_random_seed(0)  # as at the start of a process
+        model = compiled("denoising")
+        return model, model.fit(
+            X, epochs=5, batch_size=32, verbose=0, callbacks=[*watch]
+        )
+
+    whole, history = train()
+    folder = tmp_path / "backup"
+    with pytest.raises(KeyboardInterrupt):
+        train(keras.callbacks.BackupAndRestore(folder), Interrupt())
+    again, resumed = train(keras.callbacks.BackupAndRestore(folder))
+    assert int(again.optimizer.iterations) == 15, "it did resume"
+    assert not folder.exists()
+    assert len(resumed.history["loss"]) == 2 < len(history.history["loss"])
+    weights = zip(whole.get_weights(), again.get_weights(), strict=True)
+    assert max(np.abs(a - b).max() for a, b in weights) > 1e-3
 
 
 @pytest.fixture(scope="module")
@@ -296,9 +321,15 @@ def test_resumable_fit_needs_arrays_and_a_plain_optimizer(tmp_path):
     model.compile("sgd")
     with pytest.raises(ValueError, match="x: expected arrays; .*iterator"):
         callbacks.resumable_fit(model, iter([X]), path=path, epochs=1)
-    model.compile(keras.optimizers.SGD(use_ema=True))
-    with pytest.raises(ValueError, match="without use_ema"):
-        callbacks.resumable_fit(model, X, path=path, epochs=1)
+    averaging = keras.optimizers.SGD(use_ema=True)
+    # the wrapper is what mixed_float16 puts around it
+    for optimizer in (
+        averaging,
+        keras.optimizers.LossScaleOptimizer(averaging),
+    ):
+        model.compile(optimizer)
+        with pytest.raises(ValueError, match="without use_ema"):
+            callbacks.resumable_fit(model, X, path=path, epochs=1)
     assert not path.exists()
 
 

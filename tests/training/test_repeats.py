@@ -7,7 +7,7 @@ import pytest
 from utils.models.autoencoders import Autoencoder
 from utils.models.compression import Compressor
 from utils.nn.likelihoods import Gaussian
-from utils.training.repeats import restart, with_spread
+from utils.training.repeats import restart, seeds, with_spread
 
 
 def model(seed=0):
@@ -71,6 +71,28 @@ def test_restart_needs_known_arguments_and_an_optimizer():
         ValueError, match="model: expected one that a class .*Sequential"
     ):
         restart(plain, 1)
+
+
+def test_seeds_are_numpy_s_spawned_ones_and_differ():
+    children = np.random.SeedSequence(7).spawn(5)
+    expected = [int(child.generate_state(1)[0]) // 4096 for child in children]
+    assert seeds(5, 7) == expected
+    assert seeds(5, 8) != expected
+    # 1000 of 2^20 would meet with a probability of 0.38
+    for seed in range(4):
+        many = seeds(1000, seed)
+        assert len(set(many)) == 1000 and max(many) < 2**20
+        assert many[:10] == seeds(10, seed)
+        # offsets as networks add them lead to no other repeat's seed
+        near = np.diff(np.sort(seeds(10, seed)))
+        assert near.min() > 500
+
+
+def test_seeds_wrong_arguments_are_named():
+    with pytest.raises(ValueError, match="n: expected an integer from 1"):
+        seeds(0)
+    with pytest.raises(ValueError, match="seed: expected an integer ≥ 0"):
+        seeds(3, -1)
 
 
 def test_with_spread_is_population_standard_deviation():

@@ -126,6 +126,7 @@ def load(name, *, seed=0, limit=None):
 
 def _split(y, fraction, rng):
     """Shuffled indices of two parts with equal class shares."""
+    # train_test_split(stratify=y) draws others: every committed number moves
     first, second = [], []
     for label in np.unique(y):
         rows = rng.permutation(np.flatnonzero(y == label))

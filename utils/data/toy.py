@@ -2,6 +2,9 @@
 
 import numpy as np
 
+# scikit-learn's make_moons, make_circles and make_swiss_roll draw others (and
+# moons and circles on a grid): every committed number would move.
+
 __all__ = [
     "TOY_MAKERS",
 ]

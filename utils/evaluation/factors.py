@@ -5,6 +5,8 @@ unit carries of each factor, and whether every factor has a unit of its own.
 """
 
 import numpy as np
+import scipy.stats
+from sklearn.metrics import mutual_info_score
 
 from utils.support import validation as check
 
@@ -18,11 +20,6 @@ def _levels(values, bins):
         return np.searchsorted(unique, values)
     edges = np.linspace(values.min(), values.max(), bins + 1)[1:-1]
     return np.digitize(values, edges)
-
-
-def _entropy(counts):
-    share = counts[counts > 0] / counts.sum()
-    return float(-(share * np.log(share)).sum())
 
 
 def _tables(codes, factors, bins):
@@ -56,17 +53,12 @@ def factor_information(codes, factors, *, bins=20):
         ValueError: not matrices, row counts that differ, or NaN.
     """
     codes, factors = _tables(codes, factors, bins)
-    information = np.zeros((len(codes), len(factors)))
-    for i, unit in enumerate(codes):
-        for j, factor in enumerate(factors):
-            counts = np.zeros((unit.max() + 1, factor.max() + 1))
-            np.add.at(counts, (unit, factor), 1)
-            information[i, j] = (
-                _entropy(counts.sum(axis=1))
-                + _entropy(counts.sum(axis=0))
-                - _entropy(counts)
-            )
-    return np.maximum(information, 0.0)  # rounding
+    return np.array(
+        [
+            [mutual_info_score(unit, factor) for factor in factors]
+            for unit in codes
+        ]
+    )
 
 
 def mutual_information_gap(codes, factors, *, bins=20):
@@ -93,7 +85,9 @@ def mutual_information_gap(codes, factors, *, bins=20):
     if len(information) < 2:
         check.fail("codes", "at least two units", f"{len(information)}")
     _, columns = _tables(codes, factors, bins)
-    entropies = np.array([_entropy(np.bincount(column)) for column in columns])
+    entropies = np.array(
+        [scipy.stats.entropy(np.bincount(column)) for column in columns]
+    )
     if entropies.min() == 0.0:
         column = int(entropies.argmin())
         check.fail("factors", "columns that vary", f"column {column} constant")

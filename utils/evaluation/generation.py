@@ -104,6 +104,8 @@ def _radii(rows, k, name):
 
 def _distance_blocks(a, b, size=1024):
     """Euclidean distances from a to b, some rows of a at a time."""
+    # not scikit-learn's neighbours or pairwise_distances_chunked: they take
+    # distances from products, and a row on the surface of a ball falls off
     for start in range(0, len(a), size):
         yield scipy.spatial.distance.cdist(a[start : start + size], b)
 

@@ -170,6 +170,12 @@ def resumable_fit(
     epoch, so that an interrupted training ends with the weights of one that
     was not interrupted.
 
+    ``keras.callbacks.BackupAndRestore`` takes less to set up and any data.
+    But it holds neither the random states nor the history: dropout, noise
+    and the order of rows begin again, and a resumed training ends
+    elsewhere. It writes over its only file, so that a process killed at that
+    moment leaves none that can be read, and at the end it removes it.
+
     The file is replaced in one step: a full disk or a killed process leave
     the one before. It belongs to one model, one data set and one set of
     arguments: to change any of them, remove it or name another. A finished
@@ -178,7 +184,8 @@ def resumable_fit(
     is not in it and begins again.
 
     Args:
-        model: A compiled model; its optimizer without ``use_ema``.
+        model: A compiled model; its optimizer without ``use_ema``, whose
+            averages are taken into the weights when ``fit`` ends.
         x: Array, or a dict or tuple of arrays, as ``fit`` takes it.
         y: Target, if the model has one.
         path: File of the checkpoint, ``.npz``. Its folder is made.
@@ -236,11 +243,18 @@ def _check_resumable(model, x, options):
             check.fail(name, "no such argument: see ProgressLine", "one")
     if getattr(model, "optimizer", None) is None:
         check.fail("model", "a compiled model", "one without an optimizer")
-    if model.optimizer.use_ema:
+    if _innermost(model.optimizer).use_ema:
         check.fail("model", "an optimizer without use_ema", "use_ema=True")
     if not all(check.is_array(part) for part in keras.tree.flatten(x)):
         received = f"{type(x).__name__}, whose order cannot be restored"
         check.fail("x", "arrays", received)
+
+
+def _innermost(optimizer):
+    """The optimizer itself: mixed precision wraps it to scale the loss."""
+    while hasattr(optimizer, "inner_optimizer"):
+        optimizer = optimizer.inner_optimizer
+    return optimizer
 
 
 def _own_state(model):
