@@ -1,6 +1,7 @@
 """What all models share: steps traced and compiled once, files whole."""
 
 import importlib.util
+import inspect
 import pathlib
 from types import SimpleNamespace
 
@@ -11,7 +12,12 @@ import pytest
 from utils.evaluation.judge import Judge
 from utils.models import gans, recommenders, text, words
 from utils.models.autoencoders import Autoencoder
-from utils.models.base import CourseModel
+from utils.models.base import (
+    CourseModel,
+    batch_average,
+    shapes_of,
+    weighted_mean,
+)
 from utils.models.contrastive import SimCLR
 from utils.models.ngram_mixture import NGramMixture
 from utils.models.vaes import VAE
@@ -185,6 +191,64 @@ def test_saving_that_asks_first_or_in_another_format_is_keras_s(saver):
     if saver.shards:  # many files, also under the name of one
         saver.save(saver.whole, **saver.shards)
         assert saver.calls[-1] == (str(saver.whole), True, 1, {})
+
+
+def test_loss_that_is_no_number_ends_fit_under_any_callbacks():
+    class Broken(Autoencoder):
+        def penalty(self, outputs, sample_weight=None):
+            return np.nan
+
+    watch = keras.callbacks.LambdaCallback()
+    model = Broken.dense((16,), 2, widths=(4,), seed=0)
+    model.compile("sgd", run_eagerly=True)
+    listed = keras.callbacks.CallbackList([watch], model=model)
+    # a list that comes again, as for a training in parts, watches once
+    for callbacks in (None, watch, [watch], (watch,), listed, listed):
+        with pytest.raises(FloatingPointError, match="nan after epoch 1"):
+            model.fit(ROWS, verbose=0, callbacks=callbacks)
+    assert len(listed.callbacks) == 2
+
+
+def test_class_method_takes_arguments_of_networks_and_constructor():
+    found = inspect.signature(VAE.dense).parameters
+    assert list(found)[:3] == ["input_shape", "latent_dim", "widths"]
+    assert {"beta", "likelihood", "name", "dtype"} <= set(found)
+    assert "encoder" not in found
+    with pytest.raises(TypeError, match=r"VAE\.dense\(\) .*'network'"):
+        VAE.dense((16,), 2, network="conv")
+
+
+def test_remake_repeats_the_call_with_changes():
+    model = VAE.dense((16,), 2, widths=(4,), beta=2.0, seed=0, name="mine")
+    other = model.remake(seed=1)
+    same = VAE.dense((16,), 2, widths=(4,), beta=2.0, seed=1)
+    assert (other.beta, other.seed, other.name) == (2.0, 1, "mine")
+    for a, b in zip(other.get_weights(), same.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not hasattr(VAE(model.encoder, model.decoder), "remake")
+
+
+def test_shapes_of_a_network_and_of_what_has_none():
+    model = VAE.dense((16,), 2, widths=(4,))
+    taken, made = shapes_of(model.encoder, "encoder")
+    assert (taken, made) == ((16,), {"mean": (2,), "log_var": (2,)})
+    stack = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    assert shapes_of(stack, "decoder") == ((3,), (2,))
+    unbuilt = keras.Sequential([keras.layers.Dense(2)])
+    with pytest.raises(ValueError, match="critic: expected a network that kno"):
+        shapes_of(unbuilt, "critic")
+    with pytest.raises(ValueError, match="critic: expected a Keras model"):
+        shapes_of(keras.layers.Dense(2), "critic")
+
+
+def test_weights_multiply_a_mean_and_normalise_an_average():
+    rows = np.array([[1.0, 4.0], [3.0, 8.0]], "float32")
+    weight = np.array([3.0, 1.0], "float32")
+    assert float(weighted_mean(rows[:, 0], None)) == 2.0
+    assert float(weighted_mean(rows[:, 0], weight)) == 3.0  # (3 + 3) / 2
+    assert np.array(batch_average(rows, None)).tolist() == [2.0, 6.0]
+    assert np.array(batch_average(rows, weight)).tolist() == [1.5, 5.0]
+    assert np.array(batch_average(rows, 0 * weight)).tolist() == [0.0, 0.0]
 
 
 def test_model_without_optimizer_only_evaluates():

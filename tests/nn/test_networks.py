@@ -155,3 +155,127 @@ def test_dense_encoder_relu_starts_with_he_scaling():
 def test_builder_last_layer_is_linear(name):
     layers = [y for y in BUILDERS[name](0).layers if hasattr(y, "activation")]
     assert layers[-1].activation is keras.activations.linear
+
+
+# ------------------------------------------------------------------- pairs
+
+PAIRS = {
+    "dense": lambda **o: networks.dense_pair((4, 4, 1), 3, (8, 6), **o),
+    "conv": lambda **o: networks.conv_pair((8, 8, 1), 3, (2, 4), **o),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_pair_is_encoder_and_mirrored_decoder_of_the_same_seed(name):
+    encoder, decoder = PAIRS[name](
+        seed=7, activation="tanh", code_activation="sigmoid"
+    )
+    build_encoder, build_decoder = networks.BUILDERS[name]
+    shape = encoder.input_shape[1:]
+    widths = {"dense": (8, 6), "conv": (2, 4)}[name]
+    options = {"activation": "tanh", "seed": 7}
+    alone = (
+        build_encoder(shape, 3, widths, code_activation="sigmoid", **options),
+        build_decoder(3, shape, widths[::-1], **options),
+    )
+    for made, wanted in zip((encoder, decoder), alone, strict=True):
+        assert made.output_shape == wanted.output_shape
+        for a, b in zip(made.get_weights(), wanted.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert encoder.get_layer("code").activation is keras.activations.sigmoid
+    assert decoder.output_shape == (None, *shape)
+
+
+@pytest.mark.parametrize(
+    ("build", "match"),
+    [
+        (lambda: networks.dense_pair((0,), 3), "input_shape"),
+        (lambda: networks.dense_pair((4,), 0), "latent_dim"),
+        (lambda: networks.dense_pair((4,), 3, (8, -1)), "widths"),
+        (lambda: networks.dense_pair((4,), 3, seed=-1), "seed"),
+        (lambda: networks.conv_pair((8, 8, 1), 3, ()), "at least one stage"),
+        (lambda: networks.conv_pair((9, 8, 1), 3, (2,)), "divisible by"),
+        (
+            lambda: networks.variational_pair("conv", (8, 8, 1), 3, ()),
+            "at least one stage",
+        ),
+        (
+            lambda: networks.variational_pair(
+                "dense", (4,), 3, (), num_classes=1
+            ),
+            "num_classes",
+        ),
+        (lambda: networks.classifier("dense", (4,), 3, (), dropout=1), "drop"),
+        (lambda: networks.classifier("dense", (4,), 0, ()), "expected"),
+    ],
+)
+def test_pair_wrong_argument_is_named(build, match):
+    with pytest.raises(ValueError, match=match):
+        build()
+
+
+@pytest.mark.parametrize("kind", ["dense", "conv"])
+def test_variational_pair_is_a_pair_with_a_second_head(kind, rng):
+    encoder, decoder = networks.variational_pair(
+        kind, (8, 8, 1), 3, (4,), seed=2
+    )
+    pair = {"dense": networks.dense_pair, "conv": networks.conv_pair}[kind]
+    plain, mirror = pair((8, 8, 1), 3, (4,), seed=2)
+    x = rng.random((2, 8, 8, 1)).astype("float32")
+    heads = {k: ops.convert_to_numpy(v) for k, v in encoder(x).items()}
+    np.testing.assert_array_equal(heads["mean"], ops.convert_to_numpy(plain(x)))
+    assert heads["log_var"].shape == (2, 3)
+    assert not np.allclose(heads["log_var"], heads["mean"])
+    for a, b in zip(decoder.get_weights(), mirror.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    again, _ = networks.variational_pair(kind, (8, 8, 1), 3, (4,), seed=2)
+    for a, b in zip(again.get_weights(), encoder.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("kind", ["dense", "conv"])
+def test_variational_pair_with_classes_hears_them_on_both_sides(kind, rng):
+    encoder, decoder = networks.variational_pair(
+        kind, (8, 8, 1), 3, (4,), num_classes=5, seed=0
+    )
+    x = np.repeat(rng.random((1, 8, 8, 1)).astype("float32"), 5, axis=0)
+    z = np.repeat(rng.normal(size=(1, 3)).astype("float32"), 5, axis=0)
+    labels = np.arange(5, dtype="int32")
+    heads = encoder({"x": x, "labels": labels})
+    images = decoder({"z": z, "labels": labels})
+    assert set(heads) == {"mean", "log_var"}
+    assert images.shape == x.shape
+    for found in (*heads.values(), images):
+        rows = ops.convert_to_numpy(found).reshape(5, -1)
+        assert len(np.unique(rows.round(5), axis=0)) == 5
+
+
+def test_variational_pair_one_hot_entries_are_as_large_as_a_code_s():
+    # entries of mean square 1, like those of N(0, I): √C for the class
+    _, decoder = networks.variational_pair(
+        "dense", (6,), 2, (), num_classes=4, seed=0
+    )
+    kernel, bias = decoder.get_weights()
+    labels = np.array([3], "int32")
+    image = decoder({"z": np.zeros((1, 2), "float32"), "labels": labels})
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(image)[0], 2.0 * kernel[2 + 3] + bias, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("kind", ["dense", "conv"])
+def test_classifier_gives_logits_and_drops_out_before_them(kind, rng):
+    model = networks.classifier(kind, (8, 8, 1), 5, (4,), dropout=0.9, seed=1)
+    x = rng.random((3, 8, 8, 1)).astype("float32")
+    assert model.output_shape == (None, 5)
+    assert model.layers[-1].activation is keras.activations.linear
+    still = ops.convert_to_numpy(model(x))
+    np.testing.assert_array_equal(still, ops.convert_to_numpy(model(x)))
+    assert not np.allclose(still, ops.convert_to_numpy(model(x, training=True)))
+    same, other = (
+        networks.classifier(kind, (8, 8, 1), 5, (4,), seed=seed)
+        for seed in (1, 2)
+    )
+    for a, b, c in zip(*map(kernels, (model, same, other)), strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert not np.array_equal(a, c)
