@@ -545,7 +545,11 @@ def test_unknown_keyword_is_named_with_the_class_method():
 @pytest.mark.parametrize(
     ("cls", "arguments", "match"),
     [
-        (DenoisingAutoencoder, {"corruption": "salt"}, "kind: expected one"),
+        (
+            DenoisingAutoencoder,
+            {"corruption": "salt"},
+            "corruption: expected one",
+        ),
         (DenoisingAutoencoder, {"amount": -1}, "amount: expected"),
         (
             DenoisingAutoencoder,

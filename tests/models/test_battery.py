@@ -9,6 +9,7 @@ import copy
 import functools
 import importlib
 import inspect
+import itertools
 import json
 import pkgutil
 import re
@@ -734,3 +735,53 @@ def test_bytes_in_a_data_set_are_refused_with_the_batch(name):
     expected = r"^x, batch 2: expected (values in \[0, 1\]|entries 0 or 1)"
     with pytest.raises(ValueError, match=expected):
         model.fit(Batches(batches), shuffle=False, verbose=0)
+
+
+# ------------------------------------------------------------ bad arguments
+
+NEVER = {
+    "word": "no such thing",
+    "NaN": np.nan,
+    "1e300": 1e300,
+    "array": np.zeros((2, 2)),
+    "object": object(),
+}
+PERHAPS = {"None": None, "negative": -1}
+
+
+def assert_argument_refused(make, given, name, way, value):
+    """Not taken, or in words that begin with the argument's name."""
+    about = f"{name}={way}"
+    try:
+        make(**{**given, name: value})
+    except ValueError as error:
+        words = rf"{name}(\[\d+\])?: expected .+; received .+\.$"
+        assert re.match(words, str(error), re.S), f"{about}: {error}"
+    except Exception as error:
+        error.add_note(f"{about}: no ValueError of ours")
+        raise
+    else:
+        assert way in PERHAPS, f"{about}: taken in silence"
+
+
+def parameters(function):
+    keras_s = {"self", "name", "dtype", "kwargs"}
+    return [
+        n for n in inspect.signature(function).parameters if n not in keras_s
+    ]
+
+
+@each_case
+def test_class_method_and_constructor_refuse_bad_arguments_by_name(case):
+    model = started(case)
+    own = parameters(case.cls.__init__)
+    make = getattr(case.cls, case.builder)
+    of_networks = [name for name in parameters(make) if name not in own]
+    kept = {name: getattr(model, name) for name in own}  # as every model does
+    for called, given, names in (
+        (make, case.arguments, of_networks),
+        (case.cls, kept, own),
+    ):
+        for name, way in itertools.product(names, [*NEVER, *PERHAPS]):
+            value = {**NEVER, **PERHAPS}[way]
+            assert_argument_refused(called, given, name, way, value)

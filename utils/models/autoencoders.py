@@ -13,6 +13,7 @@ from utils.models.base import (
     CourseModel,
     batch_average,
     builds,
+    check_activation,
     shapes_of,
     weighted_mean,
 )
@@ -28,6 +29,8 @@ __all__ = [
     "SparseAutoencoder",
     "TiedAutoencoder",
 ]
+
+SPARSITIES = ("kl", "l1")
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -85,7 +88,7 @@ class Autoencoder(CourseModel):
         self.likelihood = likelihoods.get(
             likelihoods.SquaredError() if likelihood is None else likelihood
         )
-        self.overcomplete = bool(overcomplete)
+        self.overcomplete = check.check_flag(overcomplete, "overcomplete")
         self._check_networks()
         self.mse_tracker = keras.metrics.Mean(name="mse")
         self.built = True
@@ -290,6 +293,7 @@ class TiedAutoencoder(Autoencoder):
         **kwargs,
     ):
         event_shape, _ = shapes_of(encoder, "encoder")
+        check_activation(activation, "activation")
         dtype = kwargs.get("dtype")
         decoder = networks.tied_decoder(
             encoder, event_shape, activation=activation, dtype=dtype
@@ -317,7 +321,7 @@ class TiedAutoencoder(Autoencoder):
         """As :meth:`Autoencoder.dense`."""
         return networks.dense_encoder(
             input_shape,
-            latent_dim,
+            check.check_int(latent_dim, "latent_dim"),
             widths,
             activation=activation,
             code_activation=code_activation,
@@ -371,7 +375,9 @@ class DenoisingAutoencoder(Autoencoder):
             **kwargs,
         )
         self.seed = check.check_seed(seed)
+        check.check_number(amount, "amount", 0.0)
         if not isinstance(corruption, keras.layers.Layer):
+            check.check_choice(corruption, "corruption", Corruption.KINDS)
             corruption = Corruption(corruption, amount, seed=seed)
         self.corruption, self.amount = corruption, amount
 
@@ -415,7 +421,7 @@ class SparseAutoencoder(Autoencoder):
             overcomplete=overcomplete,
             **kwargs,
         )
-        self.sparsity = check.check_choice(sparsity, "sparsity", ("kl", "l1"))
+        self.sparsity = check.check_choice(sparsity, "sparsity", SPARSITIES)
         self.weight = check.check_number(weight, "weight", 0.0)
         self.target = check.check_number(target, "target", 1e-6, 1.0 - 1e-6)
         last = getattr(encoder.layers[-1], "activation", None)
@@ -489,6 +495,7 @@ class SparseAutoencoder(Autoencoder):
 
 
 def _sparse_code(activation, sparsity):
+    check.check_choice(sparsity, "sparsity", SPARSITIES)
     if activation is not None:
         return activation
     return "sigmoid" if sparsity == "kl" else "relu"

@@ -26,6 +26,7 @@ __all__ = [
     "CourseModel",
     "batch_average",
     "builds",
+    "check_activation",
     "spec_of",
     "shapes_of",
     "weighted_mean",
@@ -432,6 +433,9 @@ class builds:
                 raise TypeError(f"{name} {error}") from None
             bound.apply_defaults()
             given = bound.arguments
+            for name, value in given.items():
+                if value is not signature.parameters[name].default:
+                    _check_by_name(name, value)
             made = self.function(**{name: given[name] for name in mine})
             made = made if isinstance(made, tuple) else (made,)
             model = cls(
@@ -443,6 +447,29 @@ class builds:
 
         make.__signature__ = signature
         return make
+
+
+def _check_by_name(name, value):
+    """Check an argument whose name means the same in every family."""
+    if name == "seed":
+        check.check_seed(value)
+    elif name == "input_shape":
+        check.check_shape(value, name)
+    elif name == "num_classes":
+        check.check_int(value, name, 2)
+    elif name == "widths" or name.endswith("_widths"):
+        check.check_widths(value, name)
+    elif name.endswith("activation"):
+        check_activation(value, name)
+
+
+def check_activation(value, name):
+    """Refuse what Keras cannot interpret as an activation."""
+    try:
+        keras.activations.get(value)
+    except (TypeError, ValueError):
+        expected = "an activation of Keras, such as 'relu', or a function"
+        check.fail(name, expected, repr(value))
 
 
 class _Remake(functools.partial):

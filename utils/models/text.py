@@ -84,12 +84,14 @@ class TextModel(CourseModel):
         self.trunk = trunk
         self.latent_dim = self._check_trunk()
         num_outputs = num_outputs or self.vocabulary_size
-        self.head = head or keras.layers.Dense(
-            num_outputs,
-            kernel_initializer=_glorot(seed, 9),
-            name="head",
-            dtype=self.dtype_policy,
-        )
+        if head is None:
+            head = keras.layers.Dense(
+                num_outputs,
+                kernel_initializer=_glorot(seed, 9),
+                name="head",
+                dtype=self.dtype_policy,
+            )
+        self.head = head
         self._check_head(num_outputs)
         ids = keras.Input((None,), dtype="int32", name="ids")
         code = MaskedMean(name="mean")(trunk(ids), ids)

@@ -48,9 +48,11 @@ class Corruption(keras.layers.Layer):
         ValueError: unknown kind, or an amount out of range.
     """
 
+    KINDS = ("gaussian", "masking")
+
     def __init__(self, kind="gaussian", amount=0.3, seed=None, **kwargs):
         super().__init__(**kwargs)
-        self.kind = check.check_choice(kind, "kind", ("gaussian", "masking"))
+        self.kind = check.check_choice(kind, "kind", self.KINDS)
         high = 1.0 if kind == "masking" else None
         self.amount = check.check_number(amount, "amount", 0.0, high)
         self.seed = seed

@@ -4,7 +4,6 @@ Every message reads ``name: expected …; received ….`` so that a learner
 sees at once which argument is meant, what would be right and what came.
 """
 
-import math
 import numbers
 
 import numpy as np
@@ -14,6 +13,7 @@ __all__ = [
     "check_array",
     "check_choice",
     "check_feedback",
+    "check_flag",
     "check_int",
     "check_labels",
     "check_num_clusters",
@@ -25,6 +25,7 @@ __all__ = [
     "is_array",
 ]
 
+LARGEST = float(np.finfo("float32").max)
 NUMBERS = "fiub"  # kinds of dtype: floats, integers, booleans
 
 
@@ -59,11 +60,19 @@ def check_number(value, name, low=None, high=None):
     elif low is not None:
         expected = f"a number ≥ {low:g}"
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not real or not math.isfinite(value):
+    # NaN is not; what float32 cannot hold would be infinite in a loss
+    if not real or not abs(value) <= LARGEST:
         fail(name, expected, repr(value))
     if (low is not None and value < low) or (high is not None and value > high):
         fail(name, expected, repr(value))
     return float(value)
+
+
+def check_flag(value, name):
+    """Return ``True`` or ``False``; "no" or 1 would be neither in silence."""
+    if not isinstance(value, (bool, np.bool_)):
+        fail(name, "True or False", repr(value))
+    return bool(value)
 
 
 def check_choice(value, name, choices):
