@@ -444,6 +444,16 @@ def test_folder_that_cannot_be_written_is_named(name, large, tmp_path):
     assert str(tmp_path) in str(raised.value)
 
 
+@pytest.mark.parametrize("name", WRITERS)
+def test_missing_folder_is_named_and_nothing_said_of_space(
+    name, large, tmp_path
+):
+    path = tmp_path / "no such folder" / name
+    with pytest.raises(FileNotFoundError, match="there is no folder") as raised:
+        WRITERS[name](large, path)
+    assert str(path.parent) in str(raised.value)
+
+
 @pytest.mark.parametrize("fault", [PermissionError(13, "denied"), None])
 def test_replacing_step_that_fails_leaves_the_earlier_file(
     fault, tmp_path, monkeypatch

@@ -6,16 +6,18 @@ family.
 """
 
 import copy
+import functools
 import importlib
 import inspect
 import json
 import pkgutil
+import re
 
 import contracts
 import keras
 import numpy as np
 import pytest
-from cases import CASES
+from cases import CASE_OF, CASES, LABELS
 from contracts import EAGERLY, json_form
 from keras import ops
 
@@ -214,8 +216,8 @@ def torch_loader(case):
 NATIVE = tensorflow_data if BACKEND == "tensorflow" else torch_loader
 CONTAINERS = [  # of the rows to train on, and of those held out
     (py_dataset, generator),
-    (generator, NATIVE),
     (NATIVE, py_dataset),
+    (generator, NATIVE),
 ]
 
 
@@ -265,13 +267,16 @@ def test_same_rows_in_any_container_train_the_same(case, train, held_out):
 
 
 @each_case
-def test_fit_moves_weights(case):
+def test_fit_moves_every_weight(case):
     model = started(case)
     start = model.get_weights()
     weights, history = expected(case)
-    assert any(
-        not np.array_equal(a, b) for a, b in zip(start, weights, strict=True)
-    )
+    still = {
+        weight.path
+        for weight, a, b in zip(model.weights, start, weights, strict=True)
+        if weight.trainable and np.array_equal(a, b)
+    }
+    assert not {path for path in still if not path.startswith(case.still)}
     assert np.isfinite(history["loss"]).all()
 
 
@@ -307,6 +312,28 @@ def test_what_can_become_arrays_is_taken_as_arrays(form):
             for name in a:
                 np.testing.assert_array_equal(a[name], b[name], case.name)
                 assert a[name].dtype == b[name].dtype, case.name
+
+
+@each_case
+def test_call_without_data_gives_the_shapes_of_a_call_with_them(case):
+    model = started(case)
+    given = contracts.as_tensors(model.check_input(case.inputs))
+    symbolic = model(
+        keras.tree.map_structure(
+            lambda a: keras.Input(
+                tuple(a.shape[1:]),
+                dtype=keras.backend.standardize_dtype(a.dtype),
+            ),
+            given,
+        )
+    )
+    found = keras.tree.flatten(symbolic)
+    wanted = keras.tree.flatten(model(given))
+    for one, other in zip(found, wanted, strict=True):
+        assert one.shape[0] is None
+        assert tuple(one.shape[1:]) == tuple(other.shape[1:])
+        dtype = keras.backend.standardize_dtype(other.dtype)
+        assert keras.backend.standardize_dtype(one.dtype) == dtype
 
 
 # ----------------------------------------------------------------- weights
@@ -418,7 +445,6 @@ def test_early_stopping_restores_the_best_weights_of_a_split(case):
     )
     losses = model.fit(
         *arrays(case),
-        batch_size=3,
         epochs=2,
         validation_split=0.25,
         callbacks=[diary, stop],
@@ -510,3 +536,201 @@ def test_exported_model_serves_what_predict_returns(case, tmp_path, no_draws):
         contracts.assert_same_outputs(
             contracts.numpy_tree(served), contracts.numpy_tree(wanted)
         )
+
+
+# --------------------------------------------------------------- bad input
+
+
+def with_value(value):
+    def damaged(a):
+        a = a.astype("float64")
+        a.flat[0] = value
+        return a
+
+    return damaged
+
+
+def ragged(a):
+    rows = a.tolist()
+    rows[0] = [rows[0], rows[0]]
+    return rows
+
+
+def masked(a):
+    return np.ma.masked_array(a, np.arange(a.size).reshape(a.shape) == 0)
+
+
+def sparse(a):
+    scipy = pytest.importorskip("scipy.sparse")
+    return scipy.csr_matrix(a.reshape(len(a), -1))
+
+
+class TextFrame(Frame):
+    """A data frame, one column of which is text."""
+
+    columns = ("number", "town")
+
+    def __getitem__(self, column):
+        return np.array([0.0] if column == "number" else ["Ulm"])
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.values, object)
+
+
+REFUSED = {  # whatever the model
+    "rank too high": lambda a: a[..., None, None],
+    "no axis": lambda a: a.flat[0],
+    "NaN": with_value(np.nan),
+    "infinite": with_value(-np.inf),
+    "1e300": with_value(1e300),
+    "text": lambda a: np.full(a.shape, "a"),
+    "word": lambda a: "rows",
+    "empty": lambda a: a[:0],
+    "objects": lambda a: np.full(a.shape, object()),
+    "numbers as objects": lambda a: a.astype(object),
+    "complex": lambda a: a.astype("complex64"),
+    "masked": masked,
+    "ragged": ragged,
+    "frame with text": TextFrame,
+    "dictionary": lambda a: {"rows": a},
+    "number": lambda a: 3,
+}
+TAKEN_OR_REFUSED = {
+    "None": lambda a: None,
+    "another width": lambda a: a[..., :-1],
+    "one row": lambda a: a[:1],
+    "int8": lambda a: a.astype("int8"),
+    "float16": lambda a: a.astype("float16"),
+    "uint8 of 255": lambda a: np.full(a.shape, 255, "uint8"),
+    "below 0": lambda a: a - 1,
+    "sparse": sparse,
+    "Fortran order": np.asfortranarray,
+    "read-only": lambda a: np.broadcast_to(a[:1], a.shape),
+}
+WAYS = [*REFUSED, *TAKEN_OR_REFUSED]
+MESSAGE = re.compile(
+    r"(?P<name>[a-z_]+)(\['\w+'\])?(, batch \d+)?(, y)?: "
+    r"expected .+; received .+\.$",
+    re.S,
+)
+
+
+def leaves(argument):
+    """Paths to the arrays of an argument: itself, or keys of a dict."""
+    return list(argument) if isinstance(argument, dict) else [None]
+
+
+def damaged(argument, leaf, damage):
+    if leaf is None:
+        return damage(argument)
+    return {**argument, leaf: damage(argument[leaf])}
+
+
+def assert_refused_or_done(call, way, about):
+    """A finite result, or the library's own message."""
+    about = f"{about}, {way}"
+    try:
+        result = call()  # pytest makes errors of warnings
+    except ValueError as error:
+        assert MESSAGE.match(str(error)), f"{about}: {error}"
+        return
+    except Exception as error:
+        error.add_note(f"{about}: no ValueError of ours")
+        raise
+    assert way not in REFUSED, f"{about}: taken in silence"
+    for value in keras.tree.flatten(result):
+        if isinstance(value, np.ndarray) and way != "uint8 of 255":
+            assert np.isfinite(value).all(), about
+
+
+def bad_arguments(arguments, ways):
+    """Each argument damaged in each way, the others as they are."""
+    for at, argument in enumerate(arguments):
+        if not isinstance(argument, (np.ndarray, dict)):
+            continue
+        for leaf in leaves(argument):
+            for way in ways:
+                damage = {**REFUSED, **TAKEN_OR_REFUSED}[way]
+                given = list(arguments)
+                given[at] = damaged(argument, leaf, damage)
+                if way == "no axis" and one_for_all(arguments, at, leaf):
+                    continue
+                yield given, way, f"argument {at}, {leaf or 'array'}"
+
+
+def one_for_all(arguments, at, leaf):
+    """Whether a number would do: one class may stand for all rows."""
+    return leaf == "labels" or arguments[at] is LABELS
+
+
+@each_case
+def test_verbs_refuse_bad_rows_in_our_words(case):
+    model = started(case)
+    for verb, arguments in case.verbs.items():
+        for given, way, about in bad_arguments(arguments, WAYS):
+            call = functools.partial(getattr(model, verb), *given)
+            assert_refused_or_done(call, way, f"{verb}, {about}")
+
+
+@each_case
+def test_keras_s_methods_refuse_bad_rows_in_our_words(case):
+    model = started(case)
+    whole = (case.x,) if case.y is None else (case.x, case.y)
+    for verb, arguments, ways in (
+        ("fit", whole, REFUSED),
+        ("evaluate", whole, REFUSED),
+        ("check_data", whole, TAKEN_OR_REFUSED),  # all they do before a step
+        ("predict", (case.inputs,), REFUSED),
+        ("check_input", (case.inputs,), TAKEN_OR_REFUSED),
+    ):
+        more = {} if verb.startswith("check") else {"verbose": 0}
+        for given, way, about in bad_arguments(arguments, ways):
+            call = functools.partial(getattr(model, verb), *given, **more)
+            assert_refused_or_done(call, way, f"{verb}, {about}")
+    one = keras.tree.map_structure(lambda a: a[:1], whole)
+    call = functools.partial(model.fit, *one, verbose=0)
+    assert_refused_or_done(call, "one row", "fit")
+
+
+@each_case
+def test_bad_batch_is_named_by_its_number(case):
+    model = started(case)
+    good, bad = (batches_of(case) * 2)[:2]
+    x = damaged(bad[0], leaves(bad[0])[0], with_value(np.nan))
+    for call, more in ((model.fit, {"shuffle": False}), (model.evaluate, {})):
+        with pytest.raises(ValueError, match=r"^x.*, batch 2.*: expected"):
+            call(Batches([good, (x, *bad[1:])]), verbose=0, **more)
+
+
+@each_case
+def test_data_set_that_was_not_batched_is_asked_about(case):
+    rows = [tuple(parts(p, at) for p in arrays(case)) for at in range(8)]
+    model = started(case)
+    for call in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match=r"^x: expected .* was it batched"):
+            call(Stream(rows), verbose=0)
+
+
+class Stream:
+    """An iterable with a length that is no list of rows."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __iter__(self):
+        return iter(self.rows)
+
+    def __len__(self):
+        return len(self.rows)
+
+
+@pytest.mark.parametrize("name", ["VAE", "VQVAE", "GAN", "MultVAE"])
+def test_bytes_in_a_data_set_are_refused_with_the_batch(name):
+    case = CASE_OF[name]
+    model = started(case)
+    x = case.x.astype("uint8")
+    x[-1] = 255
+    batches = [(x[:BATCH],), (x[BATCH:],)]
+    expected = r"^x, batch 2: expected (values in \[0, 1\]|entries 0 or 1)"
+    with pytest.raises(ValueError, match=expected):
+        model.fit(Batches(batches), shuffle=False, verbose=0)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 from utils.support import validation as check
 
@@ -104,6 +105,57 @@ def test_check_array_real_numbers_returned_as_float32(dtype):
     np.testing.assert_array_equal(result, ARRAY)
 
 
+class Frame:
+    """What a data frame of columns shows of itself."""
+
+    def __init__(self, **columns):
+        self.data, self.columns = columns, list(columns)
+
+    def __getitem__(self, column):
+        return np.array(self.data[column])
+
+    def __array__(self, dtype=None, copy=None):
+        rows = zip(*self.data.values(), strict=True)
+        return np.array([list(row) for row in rows], object)
+
+
+class Tensor:
+    """A torch tensor that belongs to a graph, from which NumPy may not read."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+
+    def detach(self):
+        return self
+
+    def cpu(self):
+        return ARRAY
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        scipy.sparse.csr_matrix(ARRAY),
+        scipy.sparse.coo_array(ARRAY),
+        np.ma.masked_less(ARRAY, -1.0),  # nothing masked
+        ARRAY.astype("float16"),
+        ARRAY.tolist(),
+        Tensor(),
+    ],
+)
+def test_check_array_takes_what_holds_numbers(x):
+    found = check.check_array(x, "x", ndim=2)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, ARRAY)
+
+
+def test_check_array_keeps_digits_in_float64():
+    times = 1.7e9 + np.arange(3.0)
+    found = check.check_array(times, "x", dtype="float64")
+    np.testing.assert_array_equal(found, times)
+    assert check.check_array([1e300], "x", dtype="float64")[0] == 1e300
+
+
 def _with(value, row=1):
     x = np.full((3, 2), 0.5)
     x[row, 0] = value
@@ -126,6 +178,18 @@ def _with(value, row=1):
         (_with(np.inf, 2), {}, "first in row 2"),
         (_with(-0.25), {"low": 0, "high": 1}, r"\[0, 1\]; received minimum -0"),
         (_with(255.0), {"low": 0, "high": 1}, "maximum 255"),
+        (_with(1e300), {}, r"up to 3.4e\+38, as float32; received 1e\+300 in"),
+        (_with(-1e300), {}, r"received -1e\+300 in row 1"),
+        (np.ma.masked_equal(_with(9.0), 9.0), {}, "1 of 6 masked"),
+        (None, {}, "received None"),
+        ({"x": ARRAY}, {}, "received dict"),
+        ("text", {}, "received str"),
+        (Frame(age=[1, 2], town=["a", "b"]), {}, "in column 'town'"),
+        (
+            Frame(age=[1, None], town=[1, 2]),
+            {},
+            "missing values in column 'age",
+        ),
     ],
 )
 def test_check_array_wrong_value_refused(x, options, match):

@@ -181,6 +181,8 @@ def check_array(
     if x.ndim == 0 or len(x) < min_rows:
         rows = "one row" if min_rows == 1 else f"{min_rows} rows"
         fail(name, f"at least {rows}", f"shape {x.shape}")
+    if not x.size:
+        fail(name, "at least one number a row", f"shape {x.shape}")
     finite = np.isfinite(x)
     if not finite.all():
         row = int(np.argwhere(~finite)[0][0])
