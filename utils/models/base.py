@@ -327,6 +327,15 @@ class CourseModel(keras.Model):
         self._build_optimizer()
         return super().make_train_function(force)
 
+    def zero_grad(self, set_to_none=True):
+        """Forget the gradients of the last step; PyTorch alone asks for it.
+
+        Keras lists a model's weights by their paths there, and of two layers
+        of one name, in two networks, it would forget one.
+        """
+        for variable in self.trainable_variables:
+            variable.value.grad = None
+
     def _values_kept(self):
         self._build_optimizer()
         held = [] if self.optimizer is None else self.optimizer.variables
