@@ -120,8 +120,8 @@ def test_judge_weights_of_rows_and_classes():
     by_row = model.evaluate(
         x, y, sample_weight=np.where(y == 1, 3.0, 1.0), verbose=0
     )
-    model.optimizer.learning_rate = 0.0
     model.dropout.rate = model.noise.amount = 0.0
+    model.compile(keras.optimizers.SGD(0.0), run_eagerly=EAGERLY)
     by_class = model.fit(x, y, class_weight={1: 3.0}, verbose=0)
     assert by_class.history["loss"][0] == pytest.approx(by_row[0], rel=1e-5)
 

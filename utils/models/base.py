@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from utils.nn.backend import values_kept
 from utils.support import validation as check
 from utils.support.batches import (
     CheckedBatches,
@@ -140,23 +141,24 @@ class CourseModel(keras.Model):
             )
         self.before_training(x)
         x, may_shuffle = feed(x, steps_per_epoch)
-        return super().fit(
-            x,
-            y,
-            batch_size=batch_size,
-            epochs=epochs,
-            verbose=verbose,
-            callbacks=_watched(callbacks),
-            validation_split=validation_split,
-            validation_data=validation_data,
-            shuffle=shuffle and may_shuffle,
-            sample_weight=weight,
-            initial_epoch=initial_epoch,
-            steps_per_epoch=steps_per_epoch,
-            validation_steps=validation_steps,
-            validation_batch_size=validation_batch_size,
-            validation_freq=validation_freq,
-        )
+        with self._values_kept():
+            return super().fit(
+                x,
+                y,
+                batch_size=batch_size,
+                epochs=epochs,
+                verbose=verbose,
+                callbacks=_watched(callbacks),
+                validation_split=validation_split,
+                validation_data=validation_data,
+                shuffle=shuffle and may_shuffle,
+                sample_weight=weight,
+                initial_epoch=initial_epoch,
+                steps_per_epoch=steps_per_epoch,
+                validation_steps=validation_steps,
+                validation_batch_size=validation_batch_size,
+                validation_freq=validation_freq,
+            )
 
     def evaluate(
         self,
@@ -323,10 +325,27 @@ class CourseModel(keras.Model):
         the step twice, which is most of what a small model's first epoch
         takes.
         """
+        self._build_optimizer()
+        return super().make_train_function(force)
+
+    def zero_grad(self, set_to_none=True):
+        """Forget the gradients of the last step; PyTorch alone asks for it.
+
+        Keras lists a model's weights by their paths there, and of two layers
+        of one name, in two networks, it would forget one.
+        """
+        for variable in self.trainable_variables:
+            variable.value.grad = None
+
+    def _values_kept(self):
+        self._build_optimizer()
+        held = [] if self.optimizer is None else self.optimizer.variables
+        return values_kept([*self.variables, *held])
+
+    def _build_optimizer(self):
         optimizer = self.optimizer
         if self.built and optimizer is not None and not optimizer.built:
             optimizer.build(self.trainable_variables)
-        return super().make_train_function(force)
 
     def export(
         self,

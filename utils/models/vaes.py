@@ -521,7 +521,8 @@ class ConditionalVAE(VAE):
         return inputs["x"]
 
     def decoder_input(self, code, inputs):
-        return {"z": code, "labels": inputs["labels"]}
+        # JAX run eagerly hands over NumPy rows; Keras wants all tensors or none
+        return {"z": code, "labels": ops.convert_to_tensor(inputs["labels"])}
 
     def check_labels(self, labels, rows, name="labels"):
         """Classes as int32 vector; one class stands for all rows."""

@@ -4,14 +4,37 @@ Keras 3 runs on all three, but differentiating a function *by its input* has
 no backend-neutral call. Everything else in the library is ``keras.ops``.
 """
 
+import contextlib
+
 import keras
 from keras import ops
 
-__all__ = ["BATCHES_AT_ONCE", "input_gradient"]
+__all__ = ["BATCHES_AT_ONCE", "input_gradient", "values_kept"]
 
 # batches between two returns to Python, `steps_per_execution` of `compile`;
 # Keras refuses more than one on PyTorch
 BATCHES_AT_ONCE = {"tensorflow": 32, "jax": 32, "torch": 1}
+
+
+@contextlib.contextmanager
+def values_kept(variables):
+    """Give variables their values back if training stops at its first batch.
+
+    On JAX Keras takes the values away while it trains, and returns them only
+    from a step that was finished. Elsewhere there is nothing to do.
+    """
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    values = [variable.value for variable in variables]
+    try:
+        yield
+    except BaseException:
+        for variable, value in zip(variables, values, strict=True):
+            with contextlib.suppress(TypeError):  # if it has none
+                value = variable.value
+            variable.assign(value)
+        raise
 
 
 def input_gradient(function, inputs):
