@@ -521,8 +521,9 @@ class ConditionalVAE(VAE):
         return inputs["x"]
 
     def decoder_input(self, code, inputs):
-        # JAX run eagerly hands over NumPy rows; Keras wants all tensors or none
-        return {"z": code, "labels": ops.convert_to_tensor(inputs["labels"])}
+        # rows may come from NumPy; Keras wants all tensors or none
+        pair = {"z": code, "labels": inputs["labels"]}
+        return {key: ops.convert_to_tensor(pair[key]) for key in pair}
 
     def check_labels(self, labels, rows, name="labels"):
         """Classes as int32 vector; one class stands for all rows."""
