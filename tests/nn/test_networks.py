@@ -236,7 +236,7 @@ def test_variational_pair_is_a_pair_with_a_second_head(kind, rng):
 @pytest.mark.parametrize("kind", ["dense", "conv"])
 def test_variational_pair_with_classes_hears_them_on_both_sides(kind, rng):
     encoder, decoder = networks.variational_pair(
-        kind, (8, 8, 1), 3, (4,), num_classes=5, seed=0
+        kind, (8, 8, 1), 3, (32,), num_classes=5, seed=0
     )
     x = np.repeat(rng.random((1, 8, 8, 1)).astype("float32"), 5, axis=0)
     z = np.repeat(rng.normal(size=(1, 3)).astype("float32"), 5, axis=0)
