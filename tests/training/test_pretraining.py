@@ -18,10 +18,10 @@ from utils.training.classifiers import (
     Standardize,
     check_rows,
     compile_classifier,
-    cross_entropy,
     fit_head,
     fit_updates,
     mean_and_size,
+    mean_cross_entropy,
     update_rows,
 )
 from utils.training.pretraining import fine_tune, greedy_stack, transfer
@@ -201,7 +201,7 @@ def test_cross_entropy_batch_as_large_as_the_width_equals_numpy(rng):
         np.log(np.sum(np.exp(row))) - row[label]
         for row, label in zip(logits, y, strict=True)
     ]
-    assert cross_entropy(classifier, x, y) == pytest.approx(
+    assert mean_cross_entropy(classifier, x, y) == pytest.approx(
         np.mean(by_hand), rel=1e-6
     )
     fine_tune(
@@ -390,7 +390,7 @@ def test_fine_tune_stages_have_their_own_rate_and_shuffle_by_the_seed(
         (True, 0.125, 2, 5, draws[1]),
     ]
     # nothing was trained: all three are the cross-entropy at the start
-    start = cross_entropy(classifier, *labelled)
+    start = mean_cross_entropy(classifier, *labelled)
     assert stages == (start, start, start)
     assert (type(stages).__name__, stages._fields) == (
         "Stages",
@@ -617,7 +617,7 @@ def test_update_rows_draws_no_more_passes_than_it_needs(
 def test_cross_entropy_survives_logits_of_any_size():
     model = keras.Sequential([keras.Input((3,)), keras.layers.Activation(None)])
     x = np.array([[1e4, 0.0, 0.0], [0.0, -1e4, 0.0]], "float32")
-    value = cross_entropy(model, x, np.array([0, 1]))
+    value = mean_cross_entropy(model, x, np.array([0, 1]))
     assert value == pytest.approx((0.0 + 1e4 + np.log(2)) / 2)
     assert isinstance(value, float)
 
@@ -627,7 +627,9 @@ def test_cross_entropy_drops_nothing_out():
     model = keras.Sequential([keras.Input((3,)), drop])
     x = np.full((4, 3), np.log(2.0), "float32")
     # equal logits: a third each, unless some are dropped
-    assert cross_entropy(model, x, np.zeros(4, int)) == pytest.approx(np.log(3))
+    assert mean_cross_entropy(model, x, np.zeros(4, int)) == pytest.approx(
+        np.log(3)
+    )
 
 
 @pytest.mark.parametrize("size", [1e4, 1e-5], ids=["large", "small"])

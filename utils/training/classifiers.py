@@ -14,7 +14,7 @@ __all__ = [
     "check_labelled",
     "check_rows",
     "compile_classifier",
-    "cross_entropy",
+    "mean_cross_entropy",
     "fit_head",
     "fit_updates",
     "input_dtype",
@@ -120,7 +120,7 @@ def fit_updates(classifier, x, y, updates, batch_size, rng):
     )
 
 
-def cross_entropy(classifier, x, y):
+def mean_cross_entropy(classifier, x, y):
     """Mean −log p(y|x) in nats over all rows, a float."""
     logits = in_batches(lambda rows: classifier(rows, training=False), x)
     logits = logits.astype("float64")

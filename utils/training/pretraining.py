@@ -19,9 +19,9 @@ from utils.training.classifiers import (
     check_labelled,
     check_rows,
     compile_classifier,
-    cross_entropy,
     fit_updates,
     input_dtype,
+    mean_cross_entropy,
 )
 
 __all__ = ["fine_tune", "greedy_stack", "transfer"]
@@ -252,7 +252,7 @@ def fine_tune(
     tuned_rate = check.check_number(tuned_rate, "tuned_rate", 0.0, rate)
     encoder = classifier.get_layer("encoder")
     rng = np.random.default_rng(check.check_int(seed, "seed", minimum=0))
-    losses = [cross_entropy(classifier, x, y)]
+    losses = [mean_cross_entropy(classifier, x, y)]
     as_found = _trainable_flags(encoder)
     try:
         encoder.trainable = False
@@ -261,10 +261,10 @@ def fine_tune(
     finally:
         for part, trainable in as_found:
             part.trainable = trainable
-    losses.append(cross_entropy(classifier, x, y))
+    losses.append(mean_cross_entropy(classifier, x, y))
     compile_classifier(classifier, tuned_rate)
     fit_updates(classifier, x, y, tuned_updates, batch_size, rng)
-    return Stages(*losses, cross_entropy(classifier, x, y))
+    return Stages(*losses, mean_cross_entropy(classifier, x, y))
 
 
 def _trainable_flags(encoder):
