@@ -21,7 +21,7 @@ from utils.nn import networks
 from utils.nn.augmentation import Augmentation
 from utils.nn.likelihoods import SquaredError
 from utils.training import recipes
-from utils.training.classifiers import cross_entropy
+from utils.training.classifiers import mean_cross_entropy
 from utils.training.pretraining import fine_tune, transfer
 
 PHOTO = (32, 32, 3)
@@ -160,7 +160,7 @@ def test_e059_class_numbers_broadcast_over_sixteen_outputs(rng):
     np.testing.assert_allclose(
         ops.convert_to_numpy(ops.sum(scores, axis=1)), 1.0, rtol=1e-5
     )
-    start = cross_entropy(right, x, y[:, 0].astype("int64"))
+    start = mean_cross_entropy(right, x, y[:, 0].astype("int64"))
     assert start == pytest.approx(np.log(10), abs=0.1)
 
 
