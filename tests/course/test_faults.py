@@ -444,7 +444,17 @@ def test_folder_that_cannot_be_written_is_named(name, large, tmp_path):
     assert str(tmp_path) in str(raised.value)
 
 
-@pytest.mark.parametrize("name", WRITERS)
+MAKE_FOLDERS = {"checkpoint.keras", "run.npz", "chapter.ipynb"}
+
+
+@pytest.mark.parametrize("name", sorted(MAKE_FOLDERS))
+def test_missing_folder_is_made(name, large, tmp_path):
+    path = tmp_path / "no such folder" / name
+    WRITERS[name](large, path)
+    assert path.is_file()
+
+
+@pytest.mark.parametrize("name", sorted(set(WRITERS) - MAKE_FOLDERS))
 def test_missing_folder_is_named_and_nothing_said_of_space(
     name, large, tmp_path
 ):

@@ -339,11 +339,11 @@ class CourseModel(keras.Model):
 
     def _values_kept(self):
         self._build_optimizer()
-        held = [] if self.optimizer is None else self.optimizer.variables
-        return values_kept([*self.variables, *held])
+        held = getattr(self, "optimizer", None)  # none before compile
+        return values_kept([*self.variables, *(held.variables if held else ())])
 
     def _build_optimizer(self):
-        optimizer = self.optimizer
+        optimizer = getattr(self, "optimizer", None)
         if self.built and optimizer is not None and not optimizer.built:
             optimizer.build(self.trainable_variables)
 
