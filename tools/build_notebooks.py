@@ -15,6 +15,7 @@ tag                chapter  solutions  meaning
 ``exercise``       stub     answer     statement, stub with its answer
 ``check``          yes      yes        one call of ``check_N_M``
 ``discussion``     no       yes        why the answer is right
+``hide-input``     yes      as above   code folded, one click opens it
 ``gallery-NAME``   yes      no         picture for docs/images (full profile)
 =================  =======  =========  ====================================
 
@@ -54,7 +55,10 @@ def _clean(cells):
     for index, cell in enumerate(notebook.cells):
         cell.id = f"cell-{index:03d}"
         kept = sorted(tags(cell))
-        cell.metadata = nbformat.from_dict({"tags": kept} if kept else {})
+        metadata = {"tags": kept} if kept else {}
+        if "hide-input" in kept:  # JupyterLab's own word for it
+            metadata["jupyter"] = {"source_hidden": True}
+        cell.metadata = nbformat.from_dict(metadata)
     return notebook
 
 
