@@ -242,13 +242,17 @@ def test_shapes_of_a_network_and_of_what_has_none():
 
 
 def test_weights_multiply_a_mean_and_normalise_an_average():
-    rows = np.array([[1.0, 4.0], [3.0, 8.0]], "float32")
-    weight = np.array([3.0, 1.0], "float32")
+    rows = ops.convert_to_tensor([[1.0, 4.0], [3.0, 8.0]], "float32")
+    weight = ops.convert_to_tensor([3.0, 1.0], "float32")
     assert float(weighted_mean(rows[:, 0], None)) == 2.0
     assert float(weighted_mean(rows[:, 0], weight)) == 3.0  # (3 + 3) / 2
-    assert np.array(batch_average(rows, None)).tolist() == [2.0, 6.0]
-    assert np.array(batch_average(rows, weight)).tolist() == [1.5, 5.0]
-    assert np.array(batch_average(rows, 0 * weight)).tolist() == [0.0, 0.0]
+    for given, expected in (
+        (None, [2.0, 6.0]),
+        (weight, [1.5, 5.0]),
+        (0 * weight, [0.0, 0.0]),
+    ):
+        found = ops.convert_to_numpy(batch_average(rows, given))
+        assert found.tolist() == expected
 
 
 def test_model_without_optimizer_only_evaluates():

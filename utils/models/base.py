@@ -177,17 +177,18 @@ class CourseModel(keras.Model):
             x, y, sample_weight = self._prepared(
                 x, y, sample_weight, batch_size=batch_size, steps=steps
             )
-        return super().evaluate(
-            x,
-            y,
-            batch_size=batch_size,
-            verbose=verbose,
-            sample_weight=sample_weight,
-            steps=steps,
-            callbacks=callbacks,
-            return_dict=return_dict,
-            **from_fit,
-        )
+        with self._values_kept():
+            return super().evaluate(
+                x,
+                y,
+                batch_size=batch_size,
+                verbose=verbose,
+                sample_weight=sample_weight,
+                steps=steps,
+                callbacks=callbacks,
+                return_dict=return_dict,
+                **from_fit,
+            )
 
     def predict(
         self, x, batch_size=None, verbose="auto", steps=None, callbacks=None
@@ -203,13 +204,14 @@ class CourseModel(keras.Model):
                 return self.check_input(x, name), None, None
 
             x = _lazily(x, batch, steps, "x")
-        return super().predict(
-            x,
-            batch_size=batch_size,
-            verbose=verbose,
-            steps=steps,
-            callbacks=callbacks,
-        )
+        with self._values_kept():
+            return super().predict(
+                x,
+                batch_size=batch_size,
+                verbose=verbose,
+                steps=steps,
+                callbacks=callbacks,
+            )
 
     def _prepared(
         self,

@@ -18,9 +18,9 @@ BATCHES_AT_ONCE = {"tensorflow": 32, "jax": 32, "torch": 1}
 
 @contextlib.contextmanager
 def values_kept(variables):
-    """Give variables their values back if training stops at its first batch.
+    """Give variables their values back if the first batch is refused.
 
-    On JAX Keras takes the values away while it trains, and returns them only
+    On JAX Keras takes the values away while it works, and returns them only
     from a step that was finished. Elsewhere there is nothing to do.
     """
     if keras.backend.backend() != "jax":

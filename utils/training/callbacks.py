@@ -291,7 +291,8 @@ def _restore(model, x, path, seed):
         check.fail("seed", f"{about['seed']}, as in {path}", f"{seed}")
     if len(_own_state(model)) != about["own"] and not model.built:
         model(keras.tree.map_structure(lambda part: np.asarray(part[:1]), x))
-    model.optimizer.build(model.trainable_variables)
+    if not model.optimizer.built:  # a wrapped one would add variables again
+        model.optimizer.build(model.trainable_variables)
     state = _state(model)
     if [tuple(v.shape) for v in state] != [v.shape for v in values]:
         check.fail(
