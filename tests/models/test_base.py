@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from utils.evaluation.judge import Judge
 from utils.models import gans, recommenders, text, words
