@@ -802,7 +802,9 @@ def check_1_10(answer):
             "A small constant under the logarithm, or an entry left out, hides "
             "that the model excludes what happens."
         )
-    feedback.correct("1.10", "Which of the two directions does a GAN minimise?")
+    feedback.correct(
+        "1.10", "Which direction does maximum likelihood make small?"
+    )
 
 
 def _distance_loss(x, x_hat):
