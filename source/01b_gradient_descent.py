@@ -29,11 +29,10 @@
 # - four ways to spoil a training without an error message, and **when to
 #   stop** one.
 #
-# | | |
+# | Prerequisites | [Chapter 1a](01a_without_labels.ipynb), sections 1 and 2; a derivative. Keras need not be known: sections 2 and 3 introduce it |
 # |:---|:---|
-# | **Prerequisites** | [Chapter 1a](01a_without_labels.ipynb), sections 1 and 2; a derivative. No Keras yet: section 3 introduces it |
-# | **Data** | scikit-learn's digits, 1 797 images of 8 × 8 (full profile: MNIST) |
-# | **Time** | forty minutes of reading, three quarters of an hour for the four exercises; seconds of computing |
+# | Data | scikit-learn's digits, 1 797 images of 8 × 8 (full profile: MNIST) |
+# | Time | forty minutes of reading, three quarters of an hour for the four exercises; seconds of computing |
 #
 # ## 0. Set-up
 #
@@ -115,7 +114,8 @@ assert abs(surprise[1] - entropy) < 0.03
 # a mean over *rows from p* estimates $H(p, q_\theta)$. Since H(p) does not
 # depend on θ, making the mean of $-\log q_\theta(x_i)$ small, that is
 # **maximum likelihood**, is making $\mathrm{KL}(p\,\|\,q_\theta)$ small. The nats of
-# chapter 01a were cross-entropies with the sign turned.
+# chapter 01a were cross-entropies with the sign turned. (Keras has ready losses
+# for the usual cases; the next two cells compare with them.)
 #
 # **With labels** p is 1 at the right class y, and the cross-entropy is the
 # surprise at it, $-\log q_y$. A network puts out any numbers a (*logits*); the

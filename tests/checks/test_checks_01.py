@@ -90,6 +90,14 @@ ODD = [
 ]
 
 
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("odd", range(len(ODD)))
+def test_check_1_1_odd_numbers_get_feedback_never_a_traceback(odd, place):
+    numbers = [4, 50, 2]
+    numbers[place] = ODD[odd]
+    rejects(checks.check_1_1, *numbers, match="^[^\n]+$")
+
+
 @pytest.mark.parametrize("check", CODE_CHECKS)
 @pytest.mark.parametrize("odd", range(len(ODD)))
 def test_code_checks_odd_results_get_feedback_never_a_traceback(check, odd):
