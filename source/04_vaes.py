@@ -37,7 +37,7 @@
 #
 # | | |
 # |---|---|
-# | Prerequisites | [Chapter 1](01_concepts.ipynb): Gaussians, cross-entropy; [Chapter 2](02_autoencoders.ipynb); for section 7 [Chapter 3](03_gans.ipynb), section 6 |
+# | Prerequisites | [Chapter 1a](01a_without_labels.ipynb): Gaussians; [Chapter 1b](01b_gradient_descent.ipynb): cross-entropy, KL; [Chapter 2](02_autoencoders.ipynb); for section 7 [Chapter 3](03_gans.ipynb), section 6 |
 # | Data | scikit-learn's digits (full profile: MNIST); small images made of known factors |
 # | Time | about a minute on two CPU cores; three hours of reading and exercises |
 
@@ -248,7 +248,7 @@ assert off_plain > 2
 # \end{aligned}\tag{3}$$
 #
 # No approximation so far: (3) is an identity. The last term cannot be computed,
-# but a KL divergence is never negative (chapter 1), so
+# but a KL divergence is never negative (chapter 1b), so
 #
 # $$\log p_\theta(x)\;\ge\;\text{ELBO}(x),\tag{4}$$
 #

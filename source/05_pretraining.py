@@ -35,7 +35,7 @@
 #
 # | | |
 # |---|---|
-# | Prerequisites | [Chapter 2](02_autoencoders.ipynb): encoder, decoder, corruption; softmax and cross-entropy from [Chapter 1](01_concepts.ipynb) |
+# | Prerequisites | [Chapter 2](02_autoencoders.ipynb): encoder, decoder, corruption; softmax and cross-entropy from [Chapter 1b](01b_gradient_descent.ipynb) |
 # | Data | scikit-learn's digits, dictionary definitions (full profile: MNIST and CIFAR-10) |
 # | Time | about two minutes of one CPU core; three hours of reading and exercises |
 

@@ -36,7 +36,7 @@
 #
 # | | |
 # |---|---|
-# | Prerequisites | [Chapter 1](01_concepts.ipynb): k-means, mixtures; [Chapter 2](02_autoencoders.ipynb): autoencoders |
+# | Prerequisites | [Chapter 1a](01a_without_labels.ipynb): k-means, mixtures; [Chapter 2](02_autoencoders.ipynb): autoencoders |
 # | Data | scikit-learn's digits (full profile: 20 000 rows of MNIST) |
 # | Time | under a minute on two CPU cores (full profile: under ten); two hours of reading and exercises |
 
@@ -609,7 +609,7 @@ assert points["neighbours agree"][1] > points[steadiest][1]
 # We told every method that $K=10$. Suppose nobody had. Three criteria that
 # need no label, for k-means or a mixture on the principal components:
 #
-# - the **silhouette** (chapter 1), to be large;
+# - the **silhouette** (chapter 1a), to be large;
 # - the **Bayesian information criterion** of a Gaussian mixture, −2 log
 #   likelihood plus log n for each parameter, to be small;
 # - **stability**: fit on two halves of the rows, label all rows by both, and

@@ -85,27 +85,27 @@ def test_principal_angle_cosines_change_of_basis_unchanged(rng):
     )
 
 
-def test_distance_correlation_rotated_and_scaled_is_one(rng):
+def test_distance_rank_correlation_rotated_and_scaled_is_one(rng):
     x = rng.normal(size=(40, 3))
     rotation = np.linalg.qr(rng.normal(size=(3, 3)))[0]
-    assert metrics.distance_correlation(x, 7 * x @ rotation + 2) == (
+    assert metrics.distance_rank_correlation(x, 7 * x @ rotation + 2) == (
         pytest.approx(1.0, abs=1e-6)
     )
 
 
-def test_distance_correlation_equals_scipy_on_all_pairs(rng):
+def test_distance_rank_correlation_equals_scipy_on_all_pairs(rng):
     x, z = rng.normal(size=(12, 2, 2)), rng.normal(size=(12, 2))
     pairs = list(itertools.combinations(range(12), 2))
     first = [np.linalg.norm(x[i] - x[j]) for i, j in pairs]
     second = [np.linalg.norm(z[i] - z[j]) for i, j in pairs]
-    assert metrics.distance_correlation(x, z) == pytest.approx(
+    assert metrics.distance_rank_correlation(x, z) == pytest.approx(
         scipy.stats.spearmanr(first, second).statistic, abs=1e-4
     )
 
 
-def test_distance_correlation_shuffled_rows_near_zero(rng):
+def test_distance_rank_correlation_shuffled_rows_near_zero(rng):
     x = rng.normal(size=(200, 3))
-    assert abs(metrics.distance_correlation(x, rng.permutation(x))) < 0.1
+    assert abs(metrics.distance_rank_correlation(x, rng.permutation(x))) < 0.1
 
 
 def test_dead_units_counts_columns_that_are_zero_everywhere():
@@ -137,11 +137,11 @@ def test_dead_units_counts_columns_that_are_zero_everywhere():
             "a: expected linearly independent columns",
         ),
         (
-            lambda: metrics.distance_correlation(np.eye(2), np.eye(2)),
+            lambda: metrics.distance_rank_correlation(np.eye(2), np.eye(2)),
             "at least 3 rows",
         ),
         (
-            lambda: metrics.distance_correlation(np.eye(4), np.eye(5)),
+            lambda: metrics.distance_rank_correlation(np.eye(4), np.eye(5)),
             "z: expected 4 rows",
         ),
         (lambda: metrics.dead_units(np.ones(3)), "codes: expected an array"),
@@ -160,9 +160,9 @@ def test_principal_angle_cosines_never_pass_one(rng):
         assert metrics.principal_angle_cosines(a, mixed).max() <= 1.0
 
 
-def test_distance_correlation_three_rows_are_enough():
+def test_distance_rank_correlation_three_rows_are_enough():
     x = np.array([[0.0], [1.0], [3.0]])
-    assert metrics.distance_correlation(x, 2 * x) == pytest.approx(1.0)
+    assert metrics.distance_rank_correlation(x, 2 * x) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(
@@ -182,11 +182,11 @@ def test_distance_correlation_three_rows_are_enough():
             "b: expected linearly independent columns",
         ),
         (
-            lambda: metrics.distance_correlation(np.eye(2), np.eye(2)),
+            lambda: metrics.distance_rank_correlation(np.eye(2), np.eye(2)),
             "x: expected at least 3 rows",
         ),
         (
-            lambda: metrics.distance_correlation(np.eye(3), np.eye(2)),
+            lambda: metrics.distance_rank_correlation(np.eye(3), np.eye(2)),
             "z: expected at least 3 rows",
         ),
     ],

@@ -6,7 +6,7 @@
 
 Used by ``make pythons``. Each interpreter gets an environment of its own
 below ``build/pythons/`` (some 2 GB, removed afterwards), the packages of
-``requirements.lock``, the tests that train nothing for long, and chapter 01.
+``requirements.lock``, the tests that train nothing for long, and chapter 01a.
 """
 
 import argparse
@@ -39,7 +39,7 @@ TESTS = (
     "notebooks",
     "faults",
 )
-CHAPTER = "01"
+CHAPTER = "01a"
 VERSION = "import sys; print('%d.%d' % sys.version_info[:2])"
 
 

@@ -11,7 +11,7 @@ from utils.support import validation as check
 __all__ = [
     "clustering_accuracy",
     "dead_units",
-    "distance_correlation",
+    "distance_rank_correlation",
     "mse",
     "principal_angle_cosines",
     "psnr",
@@ -121,7 +121,7 @@ def principal_angle_cosines(a, b):
     return np.cos(scipy.linalg.subspace_angles(a, b))[::-1]
 
 
-def distance_correlation(x, z):
+def distance_rank_correlation(x, z):
     """Spearman correlation of all pairwise distances in x and in z.
 
     1 means that the code keeps the order of all distances; it says nothing

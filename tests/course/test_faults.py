@@ -388,7 +388,7 @@ def results_to(model, path):
     table = {"title": "T", "header": ["a"], "rows": [["x" * 2_500]]}
     results_page.PAGE, kept = path, results_page.PAGE
     try:
-        results_page.write("full", "01_concepts", 1.0, [table])
+        results_page.write("full", "01a_without_labels", 1.0, [table])
     finally:
         results_page.PAGE = kept
 
@@ -746,7 +746,7 @@ try:
 except FileNotFoundError as error:
     print("ERROR", error)
 """
-SET_UPS = ("01_concepts", "06d_text")
+SET_UPS = ("01a_without_labels", "06d_text")
 
 
 @pytest.fixture(scope="module")

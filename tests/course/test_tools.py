@@ -488,7 +488,7 @@ def test_check_pythons_finds_interpreters_by_version():
     assert missing == ["python-of-nowhere"]
     assert len(check_pythons.test_files()) == len(check_pythons.TESTS)
     assert [path.stem for path in tool.sources(check_pythons.CHAPTER)] == [
-        "01_concepts"
+        "01a_without_labels"
     ]
 
 
@@ -509,10 +509,10 @@ def test_results_page_keeps_what_was_not_run(tmp_path, monkeypatch):
     table = {"title": "T", "header": ["a", "b"], "rows": [["1", "2"]]}
     results_page.write("full", "02_autoencoders", 7.4, [table])
     results_page.write("quick", "02_autoencoders", 3.0, [table])
-    results_page.write("full", "01_concepts", 66.0, [table, table])
+    results_page.write("full", "01a_without_labels", 66.0, [table, table])
     first = page.read_text("utf-8")
     assert re.findall("^##+ (.*)$", first, flags=re.M) == [
-        "01_concepts",
+        "01a_without_labels",
         "Full profile: 66 s",
         "02_autoencoders",
         "Full profile: 7 s",

@@ -345,17 +345,17 @@ def test_principal_angles_by_orthonormal_bases_whatever_the_basis(rng, k, m):
 
 @few
 @given(seeds, st.sampled_from([0.01, 1.0, 50.0]))
-def test_distance_correlation_sees_distances_only(rng, scale):
+def test_distance_rank_correlation_sees_distances_only(rng, scale):
     x, z = rng.normal(size=(9, 3)), rng.normal(size=(9, 2))
-    value = metrics.distance_correlation(x, z)
+    value = metrics.distance_rank_correlation(x, z)
     assert -1 <= value <= 1
-    assert metrics.distance_correlation(z, x) == pytest.approx(value)
-    assert metrics.distance_correlation(x, x) == pytest.approx(1)
+    assert metrics.distance_rank_correlation(z, x) == pytest.approx(value)
+    assert metrics.distance_rank_correlation(x, x) == pytest.approx(1)
     turn = scipy.stats.ortho_group.rvs(3, random_state=rng)
     moved = scale * (x @ turn + 0.5)
     order = rng.permutation(9)
     # float32 may swap two distances that differ in the seventh digit
-    assert metrics.distance_correlation(moved[order], z[order]) == (
+    assert metrics.distance_rank_correlation(moved[order], z[order]) == (
         pytest.approx(value, abs=0.01)
     )
 

@@ -1,11 +1,16 @@
 """Checks of the exercises of chapter 01, concepts."""
 
+from collections.abc import Mapping
+
+import keras
 import numpy as np
 import scipy.special
+from keras import ops
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness
 from sklearn.metrics import adjusted_rand_score
+from sklearn.mixture import GaussianMixture
 
 from utils import data
 from utils.checks import _feedback as feedback
@@ -19,19 +24,32 @@ __all__ = [
     "check_1_6",
     "check_1_7",
     "check_1_8",
+    "check_1_9",
+    "check_1_10",
+    "check_1_11",
+    "check_1_12",
 ]
 
 
 def _parts(answer, names):
-    """The parts of a returned tuple, or feedback on what came instead."""
+    """The parts of a returned sequence, or feedback on what came instead."""
     if answer is None:
         feedback.wrong("Your function returned None: is the `return` missing?")
+    if isinstance(answer, Mapping) and set(answer) == set(names):
+        return [answer[name] for name in names]
+    if isinstance(answer, np.ndarray) and answer.ndim == 1:
+        answer = list(answer)
     if not isinstance(answer, (tuple, list)) or len(answer) != len(names):
         feedback.wrong(
             f"Return {len(names)} things, ({', '.join(names)}); received "
             f"{type(answer).__name__}."
         )
     return answer
+
+
+def _near(value, target, tolerance=0.01):
+    """Whether two numbers are equal, up to a learner's rounding."""
+    return abs(value - target) <= tolerance
 
 
 def _array(value, what, shape=None):
@@ -51,40 +69,40 @@ def check_1_1(centre, one_cluster, two_clusters):
     centre = feedback.as_number(centre, "The centre")
     one = feedback.as_number(one_cluster, "The objective of one cluster")
     two = feedback.as_number(two_clusters, "The objective of two clusters")
-    if np.isclose(centre, 2.5):
+    if _near(centre, 2.5):
         feedback.wrong(
             "2.5 is the median: it minimises the sum of absolute distances. "
             "Differentiate the sum of *squares*."
         )
-    if np.isclose(centre, 5.5):
+    if _near(centre, 5.5):
         feedback.wrong(
             "5.5 is halfway between the extremes: it minimises the largest "
             "distance. Differentiate the sum of squares over all four rows."
         )
-    if not np.isclose(centre, 4):
+    if not _near(centre, 4, 1e-6):
         feedback.wrong(
             "The centre is not right. Set the derivative of Σ (xᵢ − c)² by "
             "c to zero and solve for c."
         )
-    if np.isclose(one, 12.5) or np.isclose(two, 0.5):
+    if _near(one, 12.5) or _near(two, 0.5):
         feedback.wrong(
             "You took the mean of the squares; objective (2) is their sum."
         )
-    if np.isclose(one, 14):
+    if _near(one, 14):
         feedback.wrong(
             "14 is the sum of absolute distances; square each before adding."
         )
-    if not np.isclose(one, 50):
+    if not _near(one, 50, 1e-6):
         feedback.wrong(
             "The objective of one cluster is not right: add the four squared "
             "distances to your centre."
         )
-    if np.isclose(two, 2 / 3):
+    if _near(two, 2 / 3):
         feedback.wrong(
             "2/3 is the variance of {1, 2, 3}; objective (2) is the sum of "
             "squares, without dividing by the number of rows."
         )
-    if not np.isclose(two, 2):
+    if not _near(two, 2, 1e-6):
         feedback.wrong(
             "The objective of two clusters is not right: each cluster has "
             "its own mean, and a cluster of one row costs nothing."
@@ -178,30 +196,64 @@ def check_1_2(answer):
     feedback.correct("1.2", "Which k halves the test error on iris?")
 
 
-def _objective(x, ids, centres):
-    return np.sum((x - centres[ids]) ** 2)
+def _assigned(x, centres):
+    """Squared distances (n, K) to the centres, and the nearest of them."""
+    squares = ((x[:, None] - centres[None]) ** 2).sum(axis=2)
+    return squares, squares.argmin(axis=1)
 
 
-@feedback.one_sentence
-def check_1_3(answer):
-    """Code: one step of Lloyd's algorithm that survives empty clusters."""
-    rng = np.random.default_rng(5)
-    x = np.vstack([rng.normal(m, 0.5, (m + 6, 2)) for m in (0, 4, 8)])
-    start = x[[0, 8, 20]].copy()
-    parts = _parts(
-        feedback.call(answer, x.copy(), start.copy()), ("ids", "centres")
-    )
-    ids = _array(parts[0], "ids", (len(x),)).astype("int64")
-    centres = parts[1]
-    squares = ((x[:, None] - start[None]) ** 2).sum(axis=2)
-    nearest = squares.argmin(axis=1)
+def _ids(value, n):
+    """Ids of n rows as integers, or feedback."""
+    ids = _array(value, "ids")
+    if ids.shape == (n, 1):
+        ids = ids[:, 0]
+    if ids.shape != (n,):
+        feedback.wrong(
+            f"ids should hold one integer for each row, shape ({n},); "
+            f"received shape {ids.shape}."
+        )
+    if not np.array_equal(ids, np.round(ids)):
+        feedback.wrong("ids should be whole numbers: an index into centres.")
+    return ids.astype("int64")
+
+
+def _means(x, ids, centres):
+    """Mean of each cluster; an empty one stays where it is."""
+    moved = centres.copy()
+    for k in np.unique(ids):
+        moved[k] = x[ids == k].mean(axis=0)
+    return moved
+
+
+def _check_full_step(x, start, ids, centres):
+    """Feedback on a step in which no cluster is empty."""
+    squares, nearest = _assigned(x, start)
     if np.array_equal(ids, squares.argmax(axis=1)):
         feedback.wrong("ids are the *farthest* centres: use argmin.")
+    once = _means(x, nearest, start)
+    second = _assigned(x, once)[1]
+    twice = _means(x, second, once)
+    if np.array_equal(ids, second) and _close(centres, once):
+        feedback.wrong(
+            "ids belong to the *moved* centres: return the assignment by the "
+            "centres passed in, from before they moved."
+        )
+    if _close(centres, twice):
+        feedback.wrong(
+            "That is two steps of Lloyd: assign once, move once, return."
+        )
+    far = twice
+    for _ in range(20):
+        far = _means(x, _assigned(x, far)[1], far)
+    if _close(centres, far):
+        feedback.wrong(
+            "You ran Lloyd to its end; the exercise asks for one step from "
+            "the centres passed in."
+        )
     if not np.array_equal(ids, nearest):
         feedback.wrong(
             "ids should be the index of the nearest of the centres passed in."
         )
-    centres = _array(centres, "centres", (3, 2))
     groups = [x[nearest == k] for k in range(3)]
     if _close(centres, start):
         feedback.wrong(
@@ -213,29 +265,29 @@ def check_1_3(answer):
         feedback.wrong(
             "These are medians. Objective (2) has squares: use the mean."
         )
-    if not _close(centres, np.stack([g.mean(axis=0) for g in groups])):
+    if not _close(centres, once):
         feedback.wrong("Each centre should be the mean of its own rows.")
+
+
+@feedback.one_sentence
+def check_1_3(answer):
+    """Code: one step of Lloyd's algorithm that survives empty clusters."""
+    rng = np.random.default_rng(5)
+    # clouds that touch, and starts in one of them: no step is the last
+    x = np.vstack([rng.normal(m, 1.2, (m + 12, 2)) for m in (0, 3, 6)])
+    start = x[[0, 1, 2]].copy()
+    given = feedback.call(answer, x.copy(), start.copy())
+    ids, centres = _parts(given, ("ids", "centres"))
+    ids, centres = _ids(ids, len(x)), _array(centres, "centres", (3, 2))
+    _check_full_step(x, start, ids, centres)
     remote = np.vstack([start[:2], [[1e4, 1e4]]])
-    parts = feedback.call(answer, x.copy(), remote.copy())
-    ids, centres = _parts(parts, ("ids", "centres"))
-    ids = _array(ids, "ids", (len(x),)).astype("int64")
-    centres = np.asarray(centres, dtype="float64")
-    if centres.shape != (3, 2):
-        feedback.wrong(
-            "With an empty cluster your step returned "
-            f"{len(centres)} centres instead of 3: K must not shrink."
-        )
-    if np.isnan(centres).any():
-        feedback.wrong(
-            "An empty cluster gives NaN: the mean of no rows is 0/0. Keep its "
-            "old centre or move it to a far row."
-        )
-    after = ((x[:, None] - centres[None]) ** 2).sum(axis=2).min(axis=1).sum()
-    near = ((x[:, None] - remote[None]) ** 2).sum(axis=2).argmin(axis=1)
-    means = remote.copy()
-    for k in np.unique(near):
-        means[k] = x[near == k].mean(axis=0)
-    if not after <= _objective(x, near, means) * (1 + 1e-6):
+    given = feedback.call(answer, x.copy(), remote.copy())
+    ids, centres = _parts(given, ("ids", "centres"))
+    _ids(ids, len(x))
+    centres = _centres_of_empty(centres)
+    near = _assigned(x, remote)[1]
+    kept = _assigned(x, _means(x, near, remote))[0].min(axis=1).sum()
+    if not _assigned(x, centres)[0].min(axis=1).sum() <= kept * (1 + 1e-6):
         feedback.wrong(
             "With an empty cluster the objective after your step is higher "
             "than if the empty one had stayed where it was: the other "
@@ -244,6 +296,33 @@ def check_1_3(answer):
     feedback.correct(
         "1.3", "Loop it until ids stop changing, and plot the objective."
     )
+
+
+def _centres_of_empty(centres):
+    """Three finite centres, or what went wrong with the empty cluster."""
+    if isinstance(centres, (list, tuple)) and any(c is None for c in centres):
+        feedback.wrong(
+            "With an empty cluster one of your centres is None: K centres, "
+            "all finite, should come back. Keep its old centre, or move it "
+            "to a far row."
+        )
+    centres = feedback.as_values(centres, "centres", finite=False)
+    if centres.shape != (3, 2):
+        feedback.wrong(
+            "With an empty cluster your step returned centres of shape "
+            f"{centres.shape} instead of (3, 2): K must not shrink."
+        )
+    if np.isnan(centres).any():
+        feedback.wrong(
+            "An empty cluster gives NaN: the mean of no rows is 0/0. Keep its "
+            "old centre or move it to a far row."
+        )
+    if np.isinf(centres).any():
+        feedback.wrong(
+            "An empty cluster gives an infinite centre, and no row can ever "
+            "come back to it. Keep its old centre or move it to a far row."
+        )
+    return centres
 
 
 @feedback.one_sentence
@@ -276,10 +355,11 @@ def check_1_4(answer):
             "Names such as 3, 12 and 70 change the score: do not assume that "
             "ids run from 0 to K − 1."
         )
-    if score(np.arange(len(y))) > 0.95:
+    # each class in two halves: few clusters, so that trying all matchings ends
+    if score(2 * y + np.arange(len(y)) % 2) > 0.95:
         feedback.wrong(
-            "One cluster for every row gets full marks: majority vote "
-            "(purity) rewards many clusters. Match one cluster to one class."
+            "Each class cut in two gets full marks: majority vote (purity) "
+            "rewards many clusters. Match one cluster to one class."
         )
     if score(np.zeros(len(y), dtype="int64")) > 0.95:
         feedback.wrong(
@@ -318,7 +398,9 @@ def check_1_5(answer):
     log_joint = log_normal + np.log(weights)
     exact = scipy.special.softmax(log_joint, axis=1)
     gamma = _array(
-        feedback.call(answer, x, weights, means, variances),
+        feedback.call(
+            answer, x.copy(), weights.copy(), means.copy(), variances.copy()
+        ),
         "The responsibilities",
     )
     if gamma.shape == (3, 30):
@@ -362,8 +444,18 @@ def check_1_5(answer):
             "divided by their sum over k."
         )
     far = np.array([[200.0, -300.0], [1e4, 1e4]])
-    value = feedback.call(answer, far, weights, means, variances)
-    value = np.asarray(value, dtype="float64")
+    value = feedback.as_values(
+        feedback.call(
+            answer, far, weights.copy(), means.copy(), variances.copy()
+        ),
+        "For rows far from all centres, what you return",
+        finite=False,
+    )
+    if value.shape != (2, 3):
+        feedback.wrong(
+            "For two rows far from all centres the responsibilities should "
+            f"have shape (2, 3), not {value.shape}."
+        )
     log_far = _log_normal(far, means, variances) + np.log(weights)
     if not np.isfinite(value).all():
         feedback.wrong(
@@ -381,76 +473,101 @@ def check_1_5(answer):
 
 @feedback.one_sentence
 def check_1_6(answer):
-    """Code: one step of gradient descent for a tied linear autoencoder."""
-    rng = np.random.default_rng(11)
-    x = rng.standard_normal((12, 4)).astype("float32")
-    x -= x.mean(axis=0)
-    w = (0.5 * rng.standard_normal((4, 2))).astype("float32")
-    eta = 0.05
-    residual = x @ w @ w.T - x
-    decoder_part = residual.T @ (x @ w)
-    encoder_part = x.T @ (residual @ w)
-    gradient = 2 / 12 * (decoder_part + encoder_part)
-    new = _array(feedback.call(answer, w.copy(), x.copy(), eta), "The new w")
-    if new.shape != w.shape:
-        feedback.wrong(
-            f"Return the new w, shape {w.shape}; received {new.shape}."
+    """Experiment: the number of components by rows held back."""
+    rng = np.random.default_rng(19)
+    corners = np.array([[0.0, 0.0], [6.0, 0.0], [0.0, 6.0], [6.0, 6.0]])
+    x_train = corners[np.arange(80) % 4] + rng.standard_normal((80, 2))
+    alike = corners[np.arange(400) % 4] + rng.standard_normal((400, 2))
+    # rows that fill the gaps between the clouds: one wide Gaussian
+    wide = 3.0 + 3.2 * rng.standard_normal((400, 2))
+    candidates = (1, 2, 4, 12, 24)
+    chosen = []
+    for x_val in (alike, wide):
+        value = feedback.as_number(
+            feedback.call(answer, x_train.copy(), x_val.copy(), candidates),
+            "The number of components",
         )
-    if _close(new, w):
-        feedback.wrong("w did not move: return w − η·gradient.")
-    if _close(new, gradient):
-        feedback.wrong("This is the gradient; return w − η·gradient.")
-    mistakes = {
-        "Ascent: you added the gradient, which makes the loss grow. "
-        "Subtract it.": -1.0,
-        "You summed over the rows; equation (5) takes the mean, so divide "
-        "by n.": 12.0,
-        "You averaged over all n·d entries; equation (5) sums over the d "
-        "entries of a row and averages over rows only.": 1 / 4,
-        "A factor 2 is missing: the derivative of r² is 2r.": 0.5,
-        "The learning rate is missing: multiply the gradient by η.": 1 / eta,
-    }
-    step = w - new
-    if not _close(step, eta * gradient, 1e-5):
-        for message, factor in mistakes.items():
-            if _close(step, factor * eta * gradient, 1e-5):
-                feedback.wrong(message)
-        for part in (decoder_part, encoder_part):
-            if _close(step, eta * 2 / 12 * part, 1e-5):
-                feedback.wrong(
-                    "Half of the gradient: w stands in the encoder *and* in "
-                    "the decoder, so the product rule gives two terms."
-                )
-        feedback.wrong("The step is not −η·∇L of equation (5) with x̂ = x w wᵀ.")
-    feedback.correct(
-        "1.6", "Take 200 steps: do the columns of w span PCA's subspace?"
-    )
-
-
-def _ari_by_seed(x, y, k, seeds):
-    return np.array(
-        [
-            adjusted_rand_score(
-                y, KMeans(k, n_init=10, random_state=seed).fit_predict(x)
+        if value not in candidates:
+            feedback.wrong(
+                f"Return one of the candidates {candidates}; received "
+                f"{value:g}. (A position in the list, or a score?)"
             )
-            for seed in seeds
-        ]
+        chosen.append(int(value))
+    right = [_likeliest(x_train, x_val, candidates) for x_val in (alike, wide)]
+    if chosen == right:
+        feedback.correct(
+            "1.6", "How many would the training rows themselves have chosen?"
+        )
+        return
+    if chosen == [24, 24]:
+        feedback.wrong(
+            "The largest number wins on both tables: on the rows it was "
+            "fitted to, one more component always looks better. Fit to "
+            "x_train and score x_val, and remember that the score of a "
+            "mixture is higher the better."
+        )
+    if chosen[0] == chosen[1]:
+        feedback.wrong(
+            f"You choose {chosen[0]} whatever rows are held back. Is x_val "
+            "used, and is the score computed on it?"
+        )
+    feedback.wrong(
+        f"On the two tables of the check you chose {chosen[0]} and "
+        f"{chosen[1]}; under other candidates x_val is likelier. Fit to "
+        "x_train alone, and compare the mean log-density of x_val."
     )
+
+
+def _likeliest(x_train, x_val, candidates):
+    nats = {
+        k: GaussianMixture(k, n_init=3, random_state=0)
+        .fit(x_train)
+        .score(x_val)
+        for k in candidates
+    }
+    return max(nats, key=nats.get)
+
+
+def _scaling_tables():
+    """Name, rows, labels: which scale is right differs from one to another."""
+    rng = np.random.default_rng(13)
+    y = np.arange(240) // 120
+    units = np.stack(
+        [
+            3.0 * y + 0.5 * rng.standard_normal(240),
+            40 * rng.standard_normal(240),
+            0.02 * rng.standard_normal(240),
+        ],
+        axis=1,
+    )
+    yield "in mixed units", units + 6.0, y
+    other = rng.permutation(y)
+    small = (2 * other - 1)[:, None] + rng.standard_normal((240, 8))
+    large = 9.0 * y[:, None] + 0.5 * rng.standard_normal((240, 2))
+    yield "with eight small columns", np.hstack([large, 0.3 * small]), y
+    # four groups in a rectangle: the split across is a local optimum
+    y, across = np.arange(240) // 120, np.arange(240) // 60 % 2
+    spots = np.stack([6.0 * y, 5.0 * across], axis=1)
+    noise = rng.standard_normal((240, 2)) * [0.5, 1.2]
+    yield "with four groups", spots + noise, y
+
+
+SCALINGS = {
+    "raw": lambda x: x,
+    "standardised": lambda x: (x - x.mean(axis=0)) / x.std(axis=0),
+    "variance": lambda x: (x - x.mean(axis=0)) / x.var(axis=0),
+    "range": lambda x: (x - x.min(axis=0)) / np.ptp(x, axis=0),
+}
 
 
 @feedback.one_sentence
 def check_1_7(answer):
     """Experiment: k-means on raw and on standardised columns."""
-    rng = np.random.default_rng(13)
-    y = np.arange(120) % 2
-    helps = np.stack([3.0 * y, np.zeros(120)], axis=1)
-    helps = (helps + 0.5 * rng.standard_normal((120, 2))) * [1.0, 40.0] + 6.0
-    hurts = np.stack([8.0 * y, np.zeros(120)], axis=1)
-    noise = rng.standard_normal((120, 8)) * 0.6
-    hurts = np.hstack([hurts + rng.standard_normal((120, 2)) * 3.0, noise])
-    for name, x in (("in mixed units", helps), ("with noise", hurts)):
-        result = feedback.call(answer, x.copy(), y.copy(), 2, (0, 1, 2))
-        if not isinstance(result, dict) or set(result) != {
+    seeds = tuple(range(6))
+    found, best = {}, {}
+    for name, x, y in _scaling_tables():
+        result = feedback.call(answer, x.copy(), y.copy(), 2, seeds)
+        if not isinstance(result, Mapping) or set(result) != {
             "raw",
             "standardised",
         }:
@@ -458,50 +575,72 @@ def check_1_7(answer):
                 "Return a dict with the keys 'raw' and 'standardised'; "
                 f"received {type(result).__name__}."
             )
-        expected = {
-            "raw": _ari_by_seed(x, y, 2, (0, 1, 2)),
-            "standardised": _ari_by_seed(
-                (x - x.mean(axis=0)) / x.std(axis=0), y, 2, (0, 1, 2)
-            ),
-        }
-        found = {}
-        for key in expected:
-            found[key] = _array(result[key], f"result[{key!r}]")
-            if found[key].shape != (3,):
+        for key in ("raw", "standardised"):
+            values = _array(result[key], f"result[{key!r}]")
+            if values.shape != (len(seeds),):
                 feedback.wrong(
                     f"result[{key!r}] should hold one ARI for each seed, "
-                    f"shape (3,); received shape {found[key].shape}."
+                    f"shape ({len(seeds)},); received shape {values.shape}."
                 )
-        _compare_scalings(name, found, expected)
+            found[name, key] = values
+        for key, scaling in SCALINGS.items():
+            model = KMeans(2, n_init=30, random_state=0)
+            ids = model.fit_predict(scaling(x))
+            best[name, key] = adjusted_rand_score(y, ids)
+    _compare_scalings(found, best)
     feedback.correct(
         "1.7", "Both answers occur: scale is a decision about the problem."
     )
 
 
-def _compare_scalings(name, found, expected):
-    """Feedback on the two rows of scores of one table."""
-    good = {key: _close(found[key], expected[key], 0.08) for key in expected}
-    if all(good.values()):
-        return
-    if _close(found["raw"], expected["standardised"], 0.08) and _close(
-        found["standardised"], expected["raw"], 0.08
-    ):
-        feedback.wrong("The two keys are swapped.")
-    if good["raw"] and _close(found["standardised"], found["raw"], 0.08):
-        feedback.wrong(
-            f"On the table {name} scaling changed nothing. One mean and one "
-            "standard deviation for the whole table keep the proportions: "
-            "standardise each *column* (axis=0)."
+def _compare_scalings(found, best):
+    """Feedback on all scores of an answer."""
+    names = list(dict.fromkeys(name for name, _ in found))
+
+    def agree(key, scaling):
+        return all(
+            np.allclose(found[name, key], best[name, scaling], atol=0.08)
+            for name in names
         )
-    if good["raw"]:
+
+    if agree("raw", "raw") and agree("standardised", "standardised"):
+        return
+    if agree("raw", "standardised") and agree("standardised", "raw"):
+        feedback.wrong("The two keys are swapped.")
+    if agree("raw", "raw"):
+        if agree("standardised", "raw"):
+            feedback.wrong(
+                "Scaling changed nothing. Means subtracted alone, or one mean "
+                "and one standard deviation for the whole table, keep the "
+                "proportions: standardise each *column* (axis=0)."
+            )
+        if agree("standardised", "variance"):
+            feedback.wrong(
+                "You divided by the variance, which leaves each column a unit "
+                "again (one over its own): divide by the standard deviation."
+            )
+        if agree("standardised", "range"):
+            feedback.wrong(
+                "You divided by each column's range, which is min-max "
+                "scaling: the exercise asks for its standard deviation."
+            )
+    # a row that is right for some seeds and wrong for others: a bad optimum
+    for name, key in found:
+        right = np.isclose(found[name, key], best[name, key], atol=0.08)
+        if 0 < right.sum() < len(right):
+            feedback.wrong(
+                f"On the table {name}, {key}, {len(right) - right.sum()} of "
+                f"{len(right)} seeds end in a worse optimum: keep the best of "
+                "ten starts (n_init=10)."
+            )
+    if agree("raw", "raw"):
         feedback.wrong(
-            f"On the table {name} the standardised scores are off: subtract "
-            "each column's mean and divide by its standard deviation."
+            "The raw scores are right and the standardised ones are off: "
+            "subtract each column's mean and divide by its standard deviation."
         )
     feedback.wrong(
-        f"On the table {name} the scores are not the ARI of k-means with "
-        "restarts. Ids compared with labels entry by entry, or a single "
-        "start, give other numbers."
+        "The scores are not the ARI of k-means with ten restarts. Ids "
+        "compared with labels entry by entry, or one start, give other numbers."
     )
 
 
@@ -542,3 +681,328 @@ def check_1_8(answer):
         f"the first column keeps {ratio:.0%} of its spread. Does your map "
         "also keep far distances?",
     )
+
+
+@feedback.one_sentence
+def check_1_9(answer):
+    """Code: one step of gradient descent for a tied linear autoencoder."""
+    rng = np.random.default_rng(11)
+    x = rng.standard_normal((12, 4)).astype("float32")
+    x -= x.mean(axis=0)
+    w = (0.5 * rng.standard_normal((4, 2))).astype("float32")
+    eta = 0.05
+    residual = x @ w @ w.T - x
+    decoder_part = residual.T @ (x @ w)
+    encoder_part = x.T @ (residual @ w)
+    gradient = 2 / 12 * (decoder_part + encoder_part)
+    new = _array(feedback.call(answer, w.copy(), x.copy(), eta), "The new w")
+    if new.shape != w.shape:
+        feedback.wrong(
+            f"Return the new w, shape {w.shape}; received {new.shape}."
+        )
+    if _close(new, w):
+        feedback.wrong("w did not move: return w − η·gradient.")
+    if _close(new, gradient):
+        feedback.wrong("This is the gradient; return w − η·gradient.")
+    mistakes = {
+        "Ascent: you added the gradient, which makes the loss grow. "
+        "Subtract it.": -1.0,
+        "You summed over the rows; equation (8) takes the mean, so divide "
+        "by n.": 12.0,
+        "You averaged over all n·d entries; equation (8) sums over the d "
+        "entries of a row and averages over rows only.": 1 / 4,
+        "A factor 2 is missing: the derivative of r² is 2r.": 0.5,
+        "The learning rate is missing: multiply the gradient by η.": 1 / eta,
+    }
+    step = w - new
+    if not _close(step, eta * gradient, 1e-5):
+        for message, factor in mistakes.items():
+            if _close(step, factor * eta * gradient, 1e-5):
+                feedback.wrong(message)
+        for part in (decoder_part, encoder_part):
+            if _close(step, eta * 2 / 12 * part, 1e-5):
+                feedback.wrong(
+                    "Half of the gradient: w stands in the encoder *and* in "
+                    "the decoder, so the product rule gives two terms."
+                )
+        feedback.wrong("The step is not −η·∇L of equation (8) with x̂ = x w wᵀ.")
+    feedback.correct(
+        "1.9", "Take 200 steps: do the columns of w span PCA's subspace?"
+    )
+
+
+@feedback.one_sentence
+def check_1_10(answer):
+    """Code: the Kullback-Leibler divergence of two tables."""
+    p = np.array([0.5, 0.25, 0.125, 0.125])
+    q = np.array([0.1, 0.2, 0.3, 0.4])
+
+    def divergence(p, q, what="KL(p‖q)", finite=True):
+        value = feedback.call(answer, p.copy(), q.copy())
+        value = feedback.as_values(value, what, finite)
+        if value.size != 1:
+            feedback.wrong(
+                f"{what} is one number, not an array {value.shape}: sum over "
+                "the entries."
+            )
+        return float(value.reshape(()))
+
+    value, right = divergence(p, q), np.sum(scipy.special.rel_entr(p, q))
+    mistakes = (
+        (
+            np.sum(scipy.special.rel_entr(q, p)),
+            "That is KL(q‖p): the weight "
+            "before the logarithm is p, and p stands above q.",
+        ),
+        (right / np.log(2), "These are bits: nats need the natural logarithm."),
+        (-right, "The sign is turned: log(p/q), not log(q/p)."),
+        (
+            -np.sum(p * np.log(q)),
+            "That is the cross-entropy H(p, q); subtract the entropy H(p).",
+        ),
+        (-np.sum(p * np.log(p)), "That is the entropy of p alone."),
+        (
+            right / 4,
+            "You took the mean over entries; (5) is a sum, weighted "
+            "by p already.",
+        ),
+        (
+            np.sum(np.log(p / q)),
+            "The weight p before the logarithm is missing.",
+        ),
+        (np.sum(np.abs(p - q)), "That is a sum of absolute differences."),
+    )
+    if not _near(value, right, 1e-4):
+        for mistaken, message in mistakes:
+            if _near(value, mistaken, 1e-4):
+                feedback.wrong(message)
+        feedback.wrong(
+            f"For p = {p.tolist()} and q = {q.tolist()} KL is {right:.4f} "
+            f"nats; received {value:.4f}."
+        )
+    lacks = np.array([0.5, 0.5, 0.0, 0.0])
+    uniform = np.full(4, 0.25)
+    for other, target in ((uniform, np.log(2)), (lacks, 0.0)):
+        value = divergence(lacks, other, "KL where p has a 0", finite=False)
+        if np.isnan(value):
+            feedback.wrong(
+                "NaN where p is 0: there 0 · log 0 counts as 0, whatever q is. "
+                "Leave these entries out."
+            )
+        if not _near(value, target, 1e-4):
+            feedback.wrong(
+                f"For p = {lacks.tolist()} and q = {other.tolist()} KL is "
+                f"{target:.4f}; received {value:.4f}. Entries where p is 0 "
+                "add nothing."
+            )
+    value = divergence(uniform, lacks, "KL where q has a 0", finite=False)
+    if not np.isposinf(value):
+        feedback.wrong(
+            f"Where q is 0 and p is not, KL is infinite; received {value:.4g}. "
+            "A small constant under the logarithm, or an entry left out, hides "
+            "that the model excludes what happens."
+        )
+    feedback.correct(
+        "1.10", "Which direction does maximum likelihood make small?"
+    )
+
+
+def _distance_loss(x, x_hat):
+    return np.mean(np.sum((x - x_hat) ** 2, axis=1))
+
+
+def _map_of(model, d):
+    """The affine map of a model: its matrix (d, d) and offset (d,)."""
+    probes = np.vstack([np.zeros((1, d)), np.eye(d)]).astype("float32")
+    values = _array(_predicted(model, probes), "What your model returns")
+    if values.shape != (d + 1, d):
+        feedback.wrong(
+            f"The model should return d = {d} columns for each row; for "
+            f"{d + 1} rows it returned shape {values.shape}."
+        )
+    return values[1:] - values[0], values[0]
+
+
+def _predicted(model, x):
+    return feedback.call(model, ops.convert_to_tensor(x))
+
+
+def _slopes(model, x):
+    """Gradient of equation (8) by each trainable weight, numerically."""
+    slopes = []
+    for variable in model.trainable_variables:
+        start = ops.convert_to_numpy(variable.value).astype("float64")
+        slope = np.zeros_like(start)
+        for place in np.ndindex(start.shape):
+            values = []
+            for sign in (1, -1):
+                moved = start.copy()
+                moved[place] += sign * 0.01
+                variable.assign(moved.astype("float32"))
+                x_hat = ops.convert_to_numpy(_predicted(model, x))
+                values.append(_distance_loss(x, x_hat.astype("float64")))
+            slope[place] = (values[0] - values[1]) / 0.02
+        variable.assign(start.astype("float32"))
+        slopes.append(slope)
+    return slopes
+
+
+@feedback.one_sentence
+def check_1_11(answer):
+    """Keras: a linear autoencoder, compiled for plain gradient descent."""
+    d, k, eta = 6, 2, 0.02
+    model = feedback.call(answer, d, k, eta)
+    if isinstance(model, (tuple, list)) or not isinstance(model, keras.Model):
+        feedback.wrong(
+            "Return the compiled Keras model itself; received "
+            f"{type(model).__name__}."
+        )
+    rng = np.random.default_rng(23)
+    x = rng.standard_normal((16, d)).astype("float32")
+    matrix, offset = _map_of(model, d)
+    x_hat = _array(_predicted(model, x), "What your model returns")
+    if not _close(x_hat, x @ matrix + offset, 1e-3):
+        feedback.wrong(
+            "The model is not linear: an activation bends it, or a layer "
+            "draws at random. Dense without activation is linear."
+        )
+    rank = int((np.linalg.svd(matrix)[1] > 1e-4).sum())
+    if rank != k:
+        feedback.wrong(
+            f"The code should have k = {k} numbers; what comes out has "
+            f"{rank} independent directions. Is there a layer of width k, "
+            "and none narrower?"
+        )
+    if not getattr(model, "compiled", False):
+        feedback.wrong("The model is not compiled: call model.compile(…).")
+    _check_one_fit(model, x, eta)
+    feedback.correct(
+        "1.11", "Fit it to the digits: how near does it come to PCA's residual?"
+    )
+
+
+def _check_one_fit(model, x, eta):
+    """Feedback on the loss and on one step of ``fit``."""
+    x_hat = ops.convert_to_numpy(_predicted(model, x)).astype("float64")
+    right = _distance_loss(x, x_hat)
+    slopes = _slopes(model, x)
+    before = [
+        ops.convert_to_numpy(variable.value).copy()
+        for variable in model.trainable_variables
+    ]
+    history = feedback.call(
+        model.fit, x, x, batch_size=len(x), epochs=1, verbose=0
+    )
+    value = float(history.history["loss"][0])
+    d = x.shape[1]
+    for factor, message in (
+        (
+            1 / d,
+            "Your loss averages over the d entries ('mse'); (8) sums over "
+            "entries and takes the mean over rows only.",
+        ),
+        (
+            len(x),
+            "Your loss sums over the rows as well; (8) takes their mean. "
+            "Return one number a row, and Keras averages.",
+        ),
+    ):
+        if _near(value, factor * right, 1e-3 * right):
+            feedback.wrong(message)
+    if not _near(value, right, 1e-3 * right):
+        feedback.wrong(
+            f"On the rows of the check the loss of (8) is {right:.4f}; your "
+            f"model's is {value:.4f}."
+        )
+    steps = [
+        old - ops.convert_to_numpy(variable.value)
+        for old, variable in zip(before, model.trainable_variables, strict=True)
+    ]
+    if not any(np.abs(step).max() > 1e-7 for step in steps):
+        feedback.wrong("One step of fit changed no weight: is anything frozen?")
+    if all(
+        _close(step, eta * slope, 2e-4)
+        for step, slope in zip(steps, slopes, strict=True)
+    ):
+        return
+    ratio = np.median(
+        np.concatenate(
+            [
+                (step / (eta * slope))[np.abs(slope) > 0.1]
+                for step, slope in zip(steps, slopes, strict=True)
+            ]
+        )
+    )
+    if all(
+        _close(step, ratio * eta * slope, 1e-3)
+        for step, slope in zip(steps, slopes, strict=True)
+    ):
+        feedback.wrong(
+            f"The step is −η∇L with η = {ratio * eta:.3g}; the rate given was "
+            f"{eta}: pass learning_rate to the optimizer."
+        )
+    feedback.wrong(
+        "One step of fit is not θ − η∇L: plain gradient descent is "
+        "keras.optimizers.SGD(learning_rate). Adam and others take other steps."
+    )
+
+
+def _stopped(losses, patience):
+    """Epochs trained and epoch kept, by Keras's rule."""
+    best, kept = np.inf, 0
+    for epoch, value in enumerate(losses, start=1):
+        if value < best:
+            best, kept = value, epoch
+        if epoch - kept == patience:
+            return epoch, kept
+    return len(losses), kept
+
+
+@feedback.one_sentence
+def check_1_12(answer):
+    """Code: when early stopping stops, and what it keeps."""
+    cases = (
+        ([5.0, 4.0, 3.0, 3.5, 3.4, 3.3, 1.0, 0.5], 3),
+        ([5.0, 4.0, 4.0, 4.0, 4.0], 2),
+        ([3.0, 2.0, 1.0], 2),
+        ([2.0, 3.0, 4.0, 5.0], 1),
+        ([5.0, 4.0, 4.5, 3.9, 4.2, 4.1, 4.0, 3.95], 4),
+        ([9.0, 8.0, 8.5, 8.4, 7.0, 7.5, 7.4, 7.3, 6.0], 3),
+    )
+    for losses, patience in cases:
+        given = feedback.call(answer, list(losses), patience)
+        parts = _parts(given, ("epochs trained", "epoch kept"))
+        trained = feedback.as_number(parts[0], "The number of epochs trained")
+        kept = feedback.as_number(parts[1], "The epoch kept")
+        right = _stopped(losses, patience)
+        if (trained, kept) == right:
+            continue
+        told = f"For losses {losses} and patience {patience}: "
+        if (trained, kept) == right[::-1]:
+            feedback.wrong(told + "return (epochs trained, epoch kept).")
+        if (trained + 1, kept + 1) == right:
+            feedback.wrong(told + "you count epochs from 0; count from 1.")
+        if (trained, kept + 1) == right:
+            feedback.wrong(told + "the epoch kept is counted from 0.")
+        if trained == right[0] and kept == 1 + int(np.argmin(losses)):
+            feedback.wrong(
+                told + "the epoch kept lies after the end: a training that "
+                "stopped never saw it."
+            )
+        if trained == right[0] and kept == trained:
+            feedback.wrong(
+                told + "you keep the last epoch; the best one is kept."
+            )
+        if kept == right[1] and trained == right[0] + 1:
+            feedback.wrong(
+                told + "you wait one epoch too long: it ends with the "
+                "patience-th epoch in a row without improvement."
+            )
+        if trained == len(losses) and right[0] < len(losses):
+            feedback.wrong(told + "it should have ended before the list does.")
+        feedback.wrong(
+            told + f"it ends after {right[0]} epochs and keeps epoch "
+            f"{right[1]}; received {trained:g} and {kept:g}. Only a loss below "
+            "*all* before counts as better, and the count begins anew then."
+        )
+    feedback.correct("1.12", "Which patience would have been right for case 1?")
