@@ -80,7 +80,7 @@ def masked_mean(exercise, answer):
             "A row of padding alone gives NaN or something else than zeros. "
             "Divide by the larger of the count and 1."
         )
-    if np.abs(slope(lambda s: answer(s, _ids(ids)), states)).max() == 0:
+    if np.abs(slope(lambda s: call(answer, s, _ids(ids)), states)).max() == 0:
         wrong("Your result has no gradient by the states: use keras.ops.")
     correct(
         exercise,

@@ -6,6 +6,8 @@ from keras import ops
 from utils.baselines.ngrams import NGram
 from utils.checks._feedback import (
     as_array,
+    as_dict,
+    as_number,
     as_values,
     call,
     correct,
@@ -134,8 +136,8 @@ def check_6_2(answer):
             "finite or not right. σ(−100) is 0 in float32: use ops.softplus."
         )
     gradient = slope(
-        lambda x: answer(
-            x, ops.convert_to_tensor(real), ops.convert_to_tensor(drawn)
+        lambda x: call(
+            answer, x, ops.convert_to_tensor(real), ops.convert_to_tensor(drawn)
         ),
         u,
     )
@@ -239,9 +241,8 @@ def check_6_4(answer):
 @one_sentence
 def check_6_5(answer, ids, vocabulary_size, latent_dim):
     """Shares of neighbours of the same kind, by window."""
-    if not isinstance(answer, dict) or set(answer) != {1, 10}:
-        wrong("The check expects a dict {1: share, 10: share}.")
-    shares = {w: float(as_array(answer[w], f"Share {w}")) for w in answer}
+    answer = as_dict(answer, "answer", (1, 10))
+    shares = {w: as_number(answer[w], f"Share {w}") for w in answer}
     for window, share in shares.items():
         if not 0 <= share <= 1:
             wrong(f"The share at window {window} is {share:.3g}: not in 0 … 1.")
