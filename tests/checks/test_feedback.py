@@ -89,7 +89,7 @@ async def _later(x, y):
         (check_9_1, {"a": 0.89}, "should be numbers; received dict"),
         (check_9_2, lambda x, y: "a", "received the text 'a'"),
         (check_9_2, lambda x, y: object(), "should be numbers; received obj"),
-        (check_9_2, lambda x, y: None, "The sum is None: is a `return` miss"),
+        (check_9_2, lambda x, y: None, "The sum is None: did you forget"),
         (check_9_2, lambda x, y: [1, 2], r"have shape \(3,\), not \(2,\)"),
         (check_9_2, lambda x: x, "stopped with TypeError"),
         (check_9_2, lambda x, y: sys.exit(1), "stopped with SystemExit: 1"),
@@ -146,10 +146,9 @@ def test_as_array_of_a_tensor_that_tracks_its_gradient():
     assert feedback.as_array([Tracking()], "x", (1, 2)).all()
 
 
-def test_as_array_of_matrices_sparse_and_masked():
+def test_as_array_of_what_is_sparse_or_masked():
     eye = scipy.sparse.eye_array(2)
     assert np.array_equal(feedback.as_array(eye, "x"), np.eye(2))
-    assert type(feedback.as_array(np.asmatrix(np.eye(2)), "x")) is np.ndarray
     masked = np.ma.masked_array([1.0, 2.0], [True, False])
     rejects(feedback.as_array, masked, "x", match="contains NaN")
 

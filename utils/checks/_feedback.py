@@ -229,7 +229,7 @@ def _numpy(value):
 def _floats(value, what):
     """A float64 array of whatever holds numbers, or feedback."""
     if value is None:
-        wrong(f"{what} is None: is a `return` missing, or not yet filled in?")
+        wrong(f"{what} is None: did you forget the `return`, or to fill it in?")
     try:
         array = _numpy(value)
         # "0.89" and a date could be turned into a float, 1j into its half

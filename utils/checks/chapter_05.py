@@ -198,7 +198,10 @@ def check_5_3(answer):
     before = y.copy()
 
     def drawn(seed):
-        return as_values(call(answer, y, 6, seed), "The row numbers")
+        given = call(answer, y, 6, seed)
+        if "float" in str(getattr(given, "dtype", "")):
+            wrong("Return integer row numbers: a float is no place in a list.")
+        return as_values(given, "The row numbers")
 
     rows = drawn(0)
     if rows.shape == y.shape and np.isin(rows, (0, 1)).all():

@@ -213,8 +213,8 @@ def check_6_4(predict, restore):
             "it is."
         )
     other = np.random.default_rng(1).integers(-50, 50, (5, 7))
-    errors = as_array(call(predict, other), "The prediction errors")
-    again = as_array(call(restore, errors.astype(int)), "restore")
+    sent = as_array(call(predict, other), "The prediction errors")
+    again = as_array(call(restore, sent.astype(int)), "restore")
     if not np.array_equal(again, other):
         wrong("It works for the one picture and not for another shape.")
     before, after = _entropy(grid), _entropy(errors)
