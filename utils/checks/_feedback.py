@@ -164,10 +164,12 @@ def call(answer, *arguments, **keywords):
 
 def slope(function, inputs, what="Your result"):
     """Gradient of a sum; zero where nothing depends on the inputs."""
+
+    def total(x):  # in the type of x, whatever that of the answer
+        return ops.cast(ops.sum(function(x)), x.dtype) + 0.0 * ops.sum(x)
+
     try:
-        gradient = input_gradient(
-            lambda x: ops.sum(function(x)) + 0.0 * ops.sum(x), inputs
-        )
+        gradient = input_gradient(total, inputs)
     except Exception as error:  # NumPy in the answer, on JAX and PyTorch
         told = error if isinstance(error, CheckFailed) else _told(error)
         wrong(
@@ -256,9 +258,11 @@ def _floats(value, what):
     wrong(f"{what} should be numbers; received {received}.")
 
 
-def as_values(value, what, finite=True):
+def as_values(value, what, finite=True, shape=None):
     """Numbers in any container or tensor as a float64 array, or feedback."""
     value = _floats(value, what)
+    if shape is not None and value.shape != tuple(shape):
+        wrong(f"{what} should have shape {tuple(shape)}, not {value.shape}.")
     if finite and not np.isfinite(value).all():
         wrong(f"{what} contains NaN or infinite values.")
     return value
@@ -266,10 +270,7 @@ def as_values(value, what, finite=True):
 
 def as_array(value, what, shape=None):
     """A finite float64 array, of a shape if one is asked, or feedback."""
-    value = _floats(value, what)
-    if shape is not None and value.shape != tuple(shape):
-        wrong(f"{what} should have shape {tuple(shape)}, not {value.shape}.")
-    return as_values(value, what)
+    return as_values(value, what, shape=shape)
 
 
 def as_number(value, what):

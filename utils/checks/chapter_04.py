@@ -272,6 +272,8 @@ def _check_kl_ends(run, answer, mu, lv):
     low = np.float32([[-60.0, -3.0], [-0.5, 0.0]])
     right = 0.5 * (np.exp(low.astype("float64")) - 1 - low).sum(axis=1)
     found = run(np.zeros_like(low), low, finite=False)
+    if found.shape != right.shape:
+        wrong(f"For {len(low)} examples the KL has shape {found.shape}.")
     if not np.allclose(found, right, rtol=1e-4):
         wrong(
             f"For μ = 0 and log_var {low[0].tolist()} the KL is "
@@ -725,7 +727,10 @@ def _check_loss_ends(answer, run, x, logits, mean, log_var):
     wrongly = np.where(black > 0.5, -60.0, 60.0).astype("float32")
     kl = 0.5 * (mean**2 + np.exp(log_var) - 1 - log_var).sum(1).mean()
     right = 60.0 * x[0].size + kl
-    value = run(black, wrongly, mean, log_var).reshape(())
+    value = run(black, wrongly, mean, log_var)
+    if value.size != 1:
+        wrong(f"The loss should be one number, not an array {value.shape}.")
+    value = value.reshape(())
     if not np.isclose(value, right, rtol=1e-3):
         wrong(
             "Black and white pixels, logits of ±60, all of them wrong: each "

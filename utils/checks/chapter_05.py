@@ -201,7 +201,10 @@ def check_5_3(answer):
         given = call(answer, y, 6, seed)
         if "float" in str(getattr(given, "dtype", "")):
             wrong("Return integer row numbers: a float is no place in a list.")
-        return as_values(given, "The row numbers")
+        given = as_values(given, "The row numbers")
+        if given.ndim != 1:
+            wrong(f"Return a vector of row numbers, not {given.shape}.")
+        return given
 
     rows = drawn(0)
     if rows.shape == y.shape and np.isin(rows, (0, 1)).all():

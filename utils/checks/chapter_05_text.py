@@ -69,11 +69,16 @@ def masked_mean(exercise, answer):
         )
     longer = np.pad(ids, ((0, 0), (0, 5)))
     wider = np.pad(states, ((0, 0), (0, 5), (0, 0)), constant_values=9.0)
-    again = as_values(_answer(answer, wider, longer), "The mean", finite=False)
+    again = as_values(
+        _answer(answer, wider, longer), "The mean", False, expected.shape
+    )
     if not np.allclose(again, expected, atol=1e-4):
         wrong("Five more columns of padding change your result.")
     empty = as_values(
-        _answer(answer, states, np.zeros_like(ids)), "The mean", finite=False
+        _answer(answer, states, np.zeros_like(ids)),
+        "The mean",
+        False,
+        expected.shape,
     )
     if not np.isfinite(empty).all() or np.abs(empty).max() > 1e-3:
         wrong(

@@ -190,6 +190,7 @@ def check_6_3(answer):
     other = as_values(
         call(answer, *map(ops.convert_to_tensor, (fitted, counts)), 100.0),
         "The loss",
+        shape=(4,),
     )
     weight = np.minimum(1.0, (counts / 100.0) ** 0.75)
     if not np.allclose(other, weight * error**2, rtol=1e-3, atol=1e-5):
@@ -222,13 +223,13 @@ def check_6_4(answer):
     )
     if not np.allclose(value, half, atol=1e-6):
         wrong("At τ = 0.5 the result should be p² divided by its sum.")
-    value = as_values(call(answer, p.copy(), 2.0), "The result", finite=False)
+    value = as_values(call(answer, p.copy(), 2.0), "The result", False, p.shape)
     if not np.allclose(value, double, atol=1e-6):
         wrong("At τ = 2 the result should be √p divided by its sum.")
     many = np.r_[np.full(200, 0.004), 0.2]
     for cold in (0.01, 0.001):
         value = as_values(
-            call(answer, many.copy(), cold), "The result", finite=False
+            call(answer, many.copy(), cold), "The result", False, many.shape
         )
         if not np.isfinite(value).all() or not np.isclose(value[-1], 1.0):
             wrong(
