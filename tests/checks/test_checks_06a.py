@@ -162,7 +162,7 @@ def _with(**options):
         (_with(shuffle=False), "draw them with"),
         (_wrong_truth, "does not belong"),
         (_twice, "stands in two parts"),
-        (lambda x, t, rng: _split(x, t, rng)[:3], "four arrays"),
+        (lambda x, t, rng: _split(x, t, rng)[:3], "Return 4 things"),
         (
             lambda x, t, rng: (*_split(x, t, rng)[:3], t[:3]),
             "3 truths",

@@ -370,8 +370,13 @@ def test_check_6_6_faulty_experiments_are_named(
 def test_check_6_6_other_containers_are_named(latin_letters):
     models = {10: Drawer(0.0), 50: Drawer(0.2), 208: Drawer(0.4)}
     errors = measured(models, latin_letters)
-    rejects(checks.check_6_6, list(models), errors, match="two dictionaries")
-    rejects(checks.check_6_6, models, {}, match="The models are for")
+    rejects(
+        checks.check_6_6,
+        list(models),
+        errors,
+        match="a dict by the",
+    )
+    rejects(checks.check_6_6, models, {}, match="it lacks 10, 50")
     arrays = dict.fromkeys(models, np.zeros(3))
     rejects(checks.check_6_6, arrays, errors, match="pass the model itself")
 

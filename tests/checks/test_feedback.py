@@ -1,216 +1,201 @@
-"""Checks meet any answer with one sentence, in Jupyter with one line."""
+"""How the shared reader of answers calls, reads, refuses and accepts."""
 
-import importlib
-import inspect
-import pkgutil
+import array
+import collections
+import itertools
+import logging
 import sys
 import traceback
 import warnings
+from fractions import Fraction
 
+import keras
 import numpy as np
 import pytest
+import scipy.sparse
 from IPython.core.interactiveshell import InteractiveShell
+from keras import ops
 
 from tests.answers import rejects, stub
-from utils import checks
 from utils.checks import _feedback as feedback
 
-CHECKS = {
-    f"{module.name}.{name}": function
-    for module in pkgutil.iter_modules(checks.__path__)
-    if module.name.startswith("chapter_")
-    for name, function in vars(
-        importlib.import_module(f"utils.checks.{module.name}")
-    ).items()
-    if name.startswith("check_")
-}
-# what the chapter itself passes on, behind the learner's answer
-GIVEN = {
-    "chapter_06d.check_6_5": (np.ones((30, 12), int), 9, 4),
-    "chapter_06d.check_6_6": (np.arange(600) % 9, np.arange(20) % 9),
-}
+
+@feedback.one_sentence
+def check_9_1(answer):
+    """The number 0.89."""
+    value = feedback.as_number(answer, "Your answer")
+    if value != 0.89:
+        feedback.wrong(f"{value:g} is not 0.89.")
+    feedback.correct("9.1", "Now another.")
 
 
-class Hostile:
-    """Whatever it is asked, it stops."""
-
-    def __array__(self, dtype=None, copy=None):
-        raise RuntimeError("no array here")
-
-    def __getattr__(self, name):
-        raise RuntimeError(f"no {name} here")
-
-    def __len__(self):
-        raise OSError("no length\nhere")
-
-    def __eq__(self, other):
-        raise ArithmeticError("no equality here")
-
-    __hash__ = object.__hash__
+@feedback.one_sentence
+def check_9_2(answer):
+    """A function of two arrays that returns their sum."""
+    x = np.arange(3.0)
+    value = feedback.call(answer, x, x)
+    if not np.array_equal(feedback.as_array(value, "The sum", (3,)), 2 * x):
+        feedback.wrong("That is not the sum.")
+    feedback.correct("9.2", "Now another.")
 
 
-class Ragged:
-    """Claims to be an array of another kind."""
-
-    shape = (3,)
-
-    def __array__(self, dtype=None, copy=None):
-        return np.array([[1, 2], "x"], dtype=object)
-
-
-def warner(*arguments, **keywords):
-    warnings.warn("a harmless warning", stacklevel=1)
-    print("an answer's own words", file=sys.stderr)
-    return np.log(np.zeros(3))
-
-
-def leaver(*arguments, **keywords):
-    sys.exit(1)
-
-
-ODD = {
-    "text": "0.89",
-    "empty text": "",
-    "bytes": b"1",
-    "number": 3,
-    "huge integer": 10**400,
-    "NaN": float("nan"),
-    "complex": 1 + 2j,
-    "boolean": True,
-    "ellipsis": ...,
-    "object": object(),
-    "class": dict,
-    "module": np,
-    "type of array": np.ndarray,
-    "dict": {"a": 1},
-    "dict by number": {1: "a", 10: None},
-    "empty dict": {},
-    "list of text": ["a", "b"],
-    "list with None": [None, 1.0, 2.0],
-    "ragged list": [[1, 2], [3]],
-    "nested empty": [[], []],
-    "set": {1, 2},
-    "pair of arrays": (np.zeros((2, 2)), np.zeros(3)),
-    "arrays of objects": np.array([object(), None]),
-    "empty array": np.zeros((0, 3)),
-    "wide array": np.broadcast_to(0.0, (10**7, 10**7)),
-    "structured array": np.zeros(3, dtype=[("a", int)]),
-    "dates": np.array(["2024-01-01"], dtype="datetime64[D]"),
-    "masked array": np.ma.masked_all((3, 2)),
-    "hostile": Hostile(),
-    "ragged": Ragged(),
-}
-FUNCTIONS = {
-    "no argument": lambda: 1.0,
-    "first argument": lambda *a, **k: a[0],
-    "all arguments": lambda *a, **k: a,
-    "a generator": lambda *a, **k: (part for part in a),
-    "a function": lambda *a, **k: lambda *b: "a",
-    "an endless recursion": lambda *a, **k: FUNCTIONS["an endless recursion"](),
-    "an empty error": lambda *a, **k: exec("raise ValueError"),
-    "an error of many lines": lambda *a, **k: exec(
-        "raise ValueError('a\\n b')"
-    ),
-    "a warning": warner,
-    "an exit": leaver,
-    "a syntax error": lambda *a, **k: exec("1 +"),
-}
-FUNCTIONS |= {
-    f"returns {name}": lambda *a, value=value, **k: value
-    for name, value in ODD.items()
-}
-
-
-@pytest.fixture(params=CHECKS)
-def given(request):
-    """A check, the number of answers it takes, what else it is given."""
-    check, more = CHECKS[request.param], GIVEN.get(request.param, ())
-    return check, len(inspect.signature(check).parameters) - len(more), more
-
-
-def test_there_is_a_check_for_every_exercise_and_each_is_guarded():
-    assert len(CHECKS) >= 75
-    assert all(hasattr(check, "__wrapped__") for check in CHECKS.values())
-
-
-def test_check_any_answer_gets_one_line(given, capsys):
-    check, count, more = given
-    refused = 0
-    for name, answer in {**ODD, **FUNCTIONS}.items():
-        try:
-            check(*[answer] * count, *more)
-        except feedback.CheckFailed as refusal:
-            refused += 1
-            assert "\n" not in str(refusal), name
-            assert len(str(refusal)) < 600, name
-    assert refused >= len(ODD) + len(FUNCTIONS) - 3
-    assert not capsys.readouterr().err
-
-
-def test_check_one_odd_answer_among_others_gets_one_line(given):
-    check, count, more = given
-    for place in range(count if count > 1 else 0):
-        for answer in ODD.values():
-            answers = [{"a": 1.0}] * count
-            answers[place] = answer
-            rejects(check, *answers, *more, match="^.+$")
-
-
-def test_check_without_an_answer_waits(given):
-    check, count, more = given
-    exercise = check.__name__.removeprefix("check_").replace("_", ".")
-    match = f"^Exercise {exercise} waits for your answer"
-    rejects(check, *[None] * count, *more, match=match)
-    if not more:
-        rejects(check, *[[None, None]] * count, match=match)
-        rejects(check, *[{}] * count, match=match)
+@feedback.one_sentence
+def check_9_3(first, second, third):
+    """Three answers that are asked for something they lack."""
+    first.no_such_thing(second, third)
 
 
 def test_check_that_waits_says_for_which_answers():
-    check = CHECKS["chapter_03.check_3_6"]
-    rejects(check, 1, None, None, match="answer: calm and rescued are None.")
-    rejects(check, [], {}, [], match="paired and calm and rescued are empty.")
-    check = CHECKS["chapter_02.check_2_1"]
-    rejects(check, None, match="^Exercise 2.1 .* it is None. Write it in the")
+    rejects(check_9_3, 1, None, None, match="answer: second and third are None")
+    rejects(check_9_3, [], {}, [None], match="second and third are empty.")
+    rejects(check_9_1, None, match="^Exercise 9.1 .* it is None. Write it in")
+    rejects(check_9_2, stub, match="^Exercise 9.2 waits")
 
 
-def test_check_of_the_stub_of_a_function_waits():
-    rejects(CHECKS["chapter_02.check_2_2"], stub, match="^Exercise 2.2 waits")
+def test_check_without_or_with_too_many_answers_says_how_to_write_it():
+    rejects(check_9_3, 1, match=r"Write check_9_3\(first, second, third\): mis")
+    rejects(check_9_1, 1, 2, match=r"Write check_9_1\(answer\): too many")
 
 
-def _with_text(x, x_hat):
+def test_check_that_stops_says_why():
+    match = r"sense of this answer \(int, list of str, None\): AttributeError"
+    with pytest.raises(AssertionError, match=match.replace("None", "float")):
+        check_9_3(1, ["a"], 1.0)
+
+
+def _without_words(x, y):
     raise NotImplementedError("only for squares")
 
 
+async def _later(x, y):
+    return x + y
+
+
 @pytest.mark.parametrize(
-    ("name", "answer", "match"),
+    ("check", "answer", "match"),
     [
-        ("2_1", "0.89", "should be numbers; received the text '0.89'"),
-        ("2_1", ["0.89"], "should be numbers; received list"),
-        ("2_1", np.array(["0.89"], object), "should be numbers"),
-        ("2_1", 0.89 + 0j, "should be numbers; received complex"),
-        ("2_3", lambda x, y: "a", "should be numbers; received the text 'a'"),
-        ("2_3", lambda x, y: object(), "should be numbers; received object"),
-        ("2_3", _with_text, "NotImplementedError: only for squares"),
-        ("2_4", 3.0, "expects the function itself and received float"),
+        (check_9_1, "0.89", "should be numbers; received the text '0.89'"),
+        (check_9_1, ["0.89"], "should be numbers; received list of str"),
+        (check_9_1, np.array(["0.89"]), "received an array of <U4"),
+        (check_9_1, np.array(["0.89"], object), "received array of str"),
+        (check_9_1, [0.89, None], "received list of NoneType and float"),
+        (check_9_1, 0.89 + 0j, "should be numbers; received complex"),
+        (check_9_1, len, "received builtin_function_or_method: call it first"),
+        (check_9_1, dict, "received the class dict: call it first"),
+        (check_9_1, [[1, 2], [3]], "as many in each row; received a list of l"),
+        (check_9_1, [0.89, 1], r"one number, not an array \(2,\)"),
+        (check_9_1, float("nan"), "contains NaN"),
+        (check_9_1, {0.89}, "should be numbers; received set"),
+        (check_9_1, {"a": 0.89}, "should be numbers; received dict"),
+        (check_9_2, lambda x, y: "a", "received the text 'a'"),
+        (check_9_2, lambda x, y: object(), "should be numbers; received obj"),
+        (check_9_2, lambda x, y: None, "The sum is None: did you forget"),
+        (check_9_2, lambda x, y: [1, 2], r"have shape \(3,\), not \(2,\)"),
+        (check_9_2, lambda x: x, "stopped with TypeError"),
+        (check_9_2, lambda x, y: sys.exit(1), "stopped with SystemExit: 1"),
+        (check_9_2, _without_words, "NotImplementedError: only for squares"),
+        (check_9_2, _later, "is `async def`"),
+        (check_9_2, 3.0, "expects the function itself and received float"),
+        (check_9_2, "f", "the text 'f': write .* or quotation marks"),
+        (check_9_2, np.zeros(3), "received an array of float64, shape"),
     ],
 )
-def test_check_names_what_it_received(name, answer, match):
-    rejects(CHECKS[f"chapter_02.check_{name}"], answer, match=match)
+def test_check_names_what_it_received(check, answer, match):
+    rejects(check, answer, match=match)
 
 
-def test_check_warnings_and_errors_stream_of_an_answer_are_kept_off(capsys):
-    def loud(model, x):
+@pytest.mark.parametrize(
+    "value",
+    [
+        [1.0, 2.0],
+        (1, Fraction(2)),
+        collections.deque([1, np.float16(2)]),
+        {"a": 1, "b": 2}.values(),
+        range(1, 3),
+        array.array("d", [1, 2]),
+        np.array([1, 2], "int8"),
+        np.array([1, 2.0], object),
+        ops.convert_to_tensor([1.0, 2.0]),
+        ops.cast(ops.convert_to_tensor([1.0, 2.0]), "bfloat16"),
+        [ops.convert_to_tensor(1.0), keras.Variable(2.0)],
+        keras.Variable([1.0, 2.0]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_as_array_reads_any_container(value):
+    found = feedback.as_array(value, "x", (2,))
+    assert type(found) is np.ndarray and found.dtype == "float64"
+    assert found.tolist() == [1.0, 2.0]
+
+
+def test_as_array_of_a_tensor_that_tracks_its_gradient():
+    class Tracking:
+        """What PyTorch's tensors are like to others."""
+
+        def __array__(self, dtype=None, copy=None):
+            raise RuntimeError(
+                "Can't call numpy() on Tensor that requires grad"
+            )
+
+        def detach(self):
+            return self
+
+        def cpu(self):
+            return np.ones(2, "float32")
+
+    assert feedback.as_array([Tracking()], "x", (1, 2)).all()
+
+
+def test_as_array_of_what_is_sparse_or_masked():
+    eye = scipy.sparse.eye_array(2)
+    assert np.array_equal(feedback.as_array(eye, "x"), np.eye(2))
+    masked = np.ma.masked_array([1.0, 2.0], [True, False])
+    rejects(feedback.as_array, masked, "x", match="contains NaN")
+
+
+class Endless:
+    """A sequence without an end."""
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        return 1.0
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Endless(),
+        [Endless()],
+        itertools.count(),
+        range(10**12),
+        np.broadcast_to(0.0, (10**7, 10**7)),
+        keras.Input((3,)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_as_array_what_has_no_end_or_no_values(value):
+    rejects(feedback.as_array, value, "x", match="^x should be numbers; rec")
+
+
+def test_check_keeps_warnings_and_standard_error_of_an_answer_off(capsys):
+    log = logging.getLogger("loud")
+    log.addHandler(logging.StreamHandler(sys.stderr))
+
+    def loud(x, y):
         warnings.warn("a harmless warning", stacklevel=1)
         print("a bar of progress", file=sys.stderr)
+        log.error("a record")
         np.log(np.zeros(3))
-        return model.encode(x)
+        return x + y
 
-    CHECKS["chapter_02.check_2_2"](loud)
+    check_9_2(loud)
     printed = capsys.readouterr()
-    assert "Exercise 2.2: correct" in printed.out
+    assert "Exercise 9.2: correct" in printed.out
     assert "a bar of progress" in printed.out
     assert not printed.err
+    assert log.isEnabledFor(logging.ERROR)
 
 
 @pytest.mark.parametrize("answer", ["wrong", None])
@@ -219,7 +204,7 @@ def test_check_in_jupyter_is_one_line_and_stops_the_run(
 ):
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     shell = InteractiveShell()
-    shell.user_ns["check"] = CHECKS["chapter_02.check_2_1"]
+    shell.user_ns["check"] = check_9_1
     result = shell.run_cell(f"check({answer!r})\nafter = True")
     printed = capsys.readouterr()
     assert isinstance(result.error_in_exec, AssertionError)
@@ -229,16 +214,48 @@ def test_check_in_jupyter_is_one_line_and_stops_the_run(
 
 def test_check_in_plain_python_is_an_assertion_error_without_a_chain():
     with pytest.raises(AssertionError) as caught:
-        CHECKS["chapter_02.check_2_3"](lambda x, y: 1 / 0)
+        check_9_2(lambda x, y: 1 / 0)
     told = "".join(traceback.format_exception(caught.value))
     assert "Your function stopped with ZeroDivisionError" in told
     assert "During handling" not in told
 
 
+def test_wrong_is_one_line_and_not_too_long():
+    rejects(feedback.wrong, " a\n\n b\r c\u2028d", match="^a b c d$")
+    rejects(feedback.wrong, "a" * 9999, match=f"^a{{{feedback.LONGEST}}}…$")
+
+
+def test_as_parts_of_any_container_with_one_part_for_each_name():
+    two = ([1, 2], (1, 2), np.array([1, 2]), ops.convert_to_tensor([1, 2]))
+    for given in two:
+        assert [int(p) for p in feedback.as_parts(given, "a", "b")] == [1, 2]
+    for given in ([1], 1.0, "ab", {"a": 1, "b": 2}, {1, 2}, None, len):
+        match = r"^Return 2 things, \(a, b\); received "
+        rejects(feedback.as_parts, given, "a", "b", match=match)
+
+
+def test_as_dict_names_keys_that_are_missing_or_too_many():
+    given = {"b": 1, "a": 2}
+    assert feedback.as_dict(given, "x", ("a", "b")) == given
+    many = collections.UserDict(given)
+    assert feedback.as_dict(many, "x", ("a", "b")) == given
+    rejects(feedback.as_dict, given, "x", ("a", "c"), match="it lacks 'c'.")
+    rejects(feedback.as_dict, given, "x", ("a",), match="it has also 'b'.")
+    rejects(feedback.as_dict, [1], "x", ("a",), match="received list of int.")
+
+
 def test_as_names_one_name_or_several_and_nothing_else():
     allowed = ("a", "b")
-    for given in ("a", ["a"], ("a",), {"a"}, frozenset("a")):
+    several = (["a"], ("a",), {"a"}, frozenset("a"), {"a": 1}.keys())
+    for given in ("a", np.array(["a"]), *several):
         assert feedback.as_names(given, "x", allowed) == {"a"}
     assert feedback.as_names([], "x", allowed) == set()
     for given in ("c", ["a", "c"], [["a"]], {"a": 1}, 2, iter("a"), None):
         rejects(feedback.as_names, given, "x", allowed, match="`x` lists names")
+
+
+def test_slope_hands_on_what_the_answer_was_told():
+    def stops(x):
+        return feedback.call(len, x, x)
+
+    rejects(feedback.slope, stops, np.ones(3, "float32"), match="TypeError")

@@ -1,9 +1,12 @@
-"""What all checks share: how to call an answer, reject it, accept it."""
+"""What all checks share: how to call an answer, read, reject, accept it."""
 
+import collections.abc
 import contextlib
 import functools
 import inspect
-import re
+import itertools
+import logging
+import numbers
 import sys
 import warnings
 
@@ -11,6 +14,11 @@ import numpy as np
 from keras import ops
 
 from utils.nn.backend import input_gradient
+
+LONGEST = 600  # characters of feedback
+LARGEST = 10**7  # numbers in an answer
+_TEXTS = (str, bytes, bytearray)
+_LISTS = (collections.abc.Sequence, collections.abc.ValuesView)
 
 
 class CheckFailed(AssertionError):
@@ -23,7 +31,10 @@ class CheckFailed(AssertionError):
 
 def wrong(message):
     """Reject an answer with feedback, a single line."""
-    raise CheckFailed(re.sub(r"\s*\n\s*", " ", message)) from None
+    message = " ".join(message.split())
+    if len(message) > LONGEST:
+        message = f"{message[:LONGEST]}…"
+    raise CheckFailed(message) from None
 
 
 def correct(exercise, message):
@@ -31,36 +42,42 @@ def correct(exercise, message):
     print(f"Exercise {exercise}: correct. {message}")
 
 
+# ------------------------------------------------- around a whole check
+
+
 def one_sentence(check):
     """A check that answers whatever it is given by one sentence.
 
     An answer that is ``None``, as the chapter leaves it, still waits. What
     an answer writes to standard error goes to standard output, and its
-    warnings are not shown: the check tries inputs at the limit on purpose.
-    An answer so odd that the check itself stops is refused with the reason.
+    warnings and log records are not shown: they would cost its points, and
+    the check tries inputs at the limit on purpose. An answer so odd that the
+    check itself stops is refused with the reason.
     """
     exercise = check.__name__.removeprefix("check_").replace("_", ".")
-    names = list(inspect.signature(check).parameters)
+    signature = inspect.signature(check)
 
     @functools.wraps(check)
     def checked(*answers, **named):
-        given = {**dict(zip(names, answers, strict=False)), **named}
-        _refuse_waiting(exercise, given)
-        with contextlib.redirect_stderr(sys.stdout), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        try:
+            given = signature.bind(*answers, **named).arguments
+        except TypeError as error:
+            wrong(f"Write {check.__name__}{signature}: {error}.")
+        with _quiet():
             try:
+                _refuse_waiting(exercise, given)
                 check(*answers, **named)
-            except AssertionError:
+            except (CheckFailed, KeyboardInterrupt):
                 raise
             except NotImplementedError:
                 wrong(
                     f"Exercise {exercise} waits for your answer: replace the "
                     "line `raise NotImplementedError` by your own code."
                 )
-            except Exception as error:  # an answer may be anything at all
-                kinds = ", ".join(type(a).__name__ for a in given.values())
+            except BaseException as error:  # an answer may be anything at all
                 wrong(
-                    f"The check cannot make sense of this answer ({kinds}): "
+                    "The check cannot make sense of this answer "
+                    f"({', '.join(map(kind, given.values()))}): "
                     f"{_told(error)}. Compare it with what the exercise asks "
                     "for: which type, which shape?"
                 )
@@ -68,11 +85,28 @@ def one_sentence(check):
     return checked
 
 
+@contextlib.contextmanager
+def _quiet():
+    """Nothing reaches standard error, where a word costs all points."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with (
+            contextlib.redirect_stderr(sys.stdout),
+            warnings.catch_warnings(),
+            np.errstate(all="ignore"),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+
+
 def _refuse_waiting(exercise, given):
     """Reject answers that are as the chapter leaves them."""
     left = [name for name in given if given[name] is None]
     state = "None"
-    if not left and all(map(_is_empty, given.values())):
+    if not left and given and all(map(_is_empty, given.values())):
         left, state = list(given), "empty"
     if left:
         verb = "is" if len(left) == 1 else "are"
@@ -94,92 +128,208 @@ def _is_empty(answer):
 
 def _told(error):
     """Type and message of an error, at most 300 characters."""
-    text = f"{type(error).__name__}: {error}".strip(" .:\n")
+    text = type(error).__name__
+    with contextlib.suppress(Exception):  # its message may stop as well
+        text = f"{text}: {error}".strip(" .:\n")
     return text if len(text) <= 300 else f"{text[:300]}…"
+
+
+# ------------------------------------------------------ call an answer
 
 
 def call(answer, *arguments, **keywords):
     """Call a learner's function; turn its errors into feedback."""
     if not callable(answer):
         wrong(
-            "The check expects the function itself and received "
-            f"{_kind(answer)}: write check(my_function), without parentheses "
-            "after its name."
+            f"The check expects the function itself and received "
+            f"{kind(answer)}: write check(my_function), its name alone, "
+            "without parentheses or quotation marks."
         )
     try:
-        return answer(*arguments, **keywords)
-    except (Exception, SystemExit) as error:  # it may raise anything
+        result = answer(*arguments, **keywords)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # it may raise anything
         if isinstance(error, NotImplementedError) and not error.args:
             raise  # the stub of the chapter: `one_sentence` says so
         wrong(
             f"Your function stopped with {_told(error)}. Run it on a small "
             "input and read the last line of the traceback."
         )
+    if inspect.iscoroutine(result):
+        result.close()  # or Python warns that nobody awaited it
+        wrong("Your function is `async def`: a plain `def` is asked for.")
+    return result
 
 
-def _kind(value):
-    """An answer in a few words: its type, and a text itself."""
-    if isinstance(value, (str, bytes)):
-        return f"the text {value[:40]!r}"
-    return "None" if value is None else type(value).__name__
+def slope(function, inputs, what="Your result"):
+    """Gradient of a sum; zero where nothing depends on the inputs."""
 
+    def total(x):  # in the type of x, whatever that of the answer
+        return ops.cast(ops.sum(function(x)), x.dtype) + 0.0 * ops.sum(x)
 
-def _floats(value, what, received):
-    """A float64 array of whatever NumPy can read, or feedback."""
     try:
-        value = np.asarray(value)
-        # "0.89" and a date could be turned into a float, 1j into its half
-        parts = value.flat if value.dtype.kind == "O" else ()
-        if value.dtype.kind in "SUmMc" or any(
-            isinstance(part, (str, bytes)) for part in parts
-        ):
-            raise TypeError(value.dtype)
-        return value.astype("float64")
-    except Exception:  # a class's own __array__ may raise anything
-        wrong(f"{what} should be numbers; received {received}.")
+        gradient = input_gradient(total, inputs)
+    except Exception as error:  # NumPy in the answer, on JAX and PyTorch
+        told = error if isinstance(error, CheckFailed) else _told(error)
+        wrong(
+            f"{what} cannot be differentiated ({told}). Stay inside "
+            "`keras.ops`: NumPy cuts the gradient."
+        )
+    return ops.convert_to_numpy(gradient)
 
 
-def as_array(value, what, shape=None):
-    """A finite float64 array from an answer, or feedback."""
+# ------------------------------------------------------ read an answer
+
+
+def kind(value):
+    """An answer in a few words: a text itself, else type and contents."""
     if value is None:
-        wrong(f"{what} is None: did you forget the `return`?")
-    value = _floats(value, what, _kind(value))
+        return "None"
+    if isinstance(value, _TEXTS):
+        return f"the text {value[:40]!r}"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    name = type(value).__name__
+    if isinstance(value, np.ndarray):
+        if value.dtype != object:
+            return f"an array of {value.dtype}, shape {value.shape}"
+        name, value = "array", value.ravel().tolist()
+    if not isinstance(value, _LISTS):
+        return name
+    parts = itertools.islice(value, 1000)
+    parts = sorted({type(part).__name__ for part in parts})
+    return f"{name} of {' and '.join(parts[:3])}" if parts else f"empty {name}"
+
+
+def _numpy(value):
+    """What NumPy, or the library that made a value, makes of it.
+
+    Lists, tensors of any backend, variables, data frames, sparse matrices and
+    numbers of any type are read; what merely can be counted through is not,
+    since it may have no end.
+    """
+    if isinstance(value, _TEXTS):
+        raise TypeError("text")
+    if isinstance(value, _LISTS):
+        if len(value) > LARGEST:
+            raise ValueError("too long")
+        return np.asarray([_numpy(part) for part in value])
+    if hasattr(value, "detach"):  # PyTorch's, which may track its gradient
+        value = value.detach().cpu()
+    if hasattr(value, "toarray"):  # SciPy's sparse ones
+        value = value.toarray()
+    if ops.is_tensor(value):
+        value = ops.convert_to_numpy(value)
+    if isinstance(value, numbers.Number) or any(
+        hasattr(value, name) for name in ("__array__", "__float__")
+    ):
+        return np.asanyarray(value)
+    raise TypeError(type(value))
+
+
+def _floats(value, what):
+    """A float64 array of whatever holds numbers, or feedback."""
+    if value is None:
+        wrong(f"{what} is None: did you forget the `return`, or to fill it in?")
+    try:
+        array = _numpy(value)
+        # "0.89" and a date could be turned into a float, 1j into its half
+        parts = array.flat if array.dtype.kind == "O" else ()
+        if array.dtype.kind in "SUmMc" or any(
+            isinstance(part, (*_TEXTS, np.generic)) for part in parts
+        ):
+            raise TypeError(array.dtype)
+        if array.size > LARGEST:
+            raise ValueError("too many")
+        array = np.ma.filled(array.astype("float64"), np.nan)  # masked ones
+        return np.array(array)  # no class of its own
+    except Exception:  # a class's own __array__ may raise anything
+        received = kind(value)
+    if isinstance(value, (list, tuple)) and all(
+        isinstance(part, (list, tuple, np.ndarray)) for part in value
+    ):
+        wrong(
+            f"{what} should be numbers, as many in each row; received a "
+            f"{received}."
+        )
+    if callable(value):
+        wrong(f"{what} should be numbers; received {received}: call it first.")
+    wrong(f"{what} should be numbers; received {received}.")
+
+
+def as_values(value, what, finite=True, shape=None):
+    """Numbers in any container or tensor as a float64 array, or feedback."""
+    value = _floats(value, what)
     if shape is not None and value.shape != tuple(shape):
         wrong(f"{what} should have shape {tuple(shape)}, not {value.shape}.")
-    if not np.isfinite(value).all():
+    if finite and not np.isfinite(value).all():
         wrong(f"{what} contains NaN or infinite values.")
     return value
 
 
+def as_array(value, what, shape=None):
+    """A finite float64 array, of a shape if one is asked, or feedback."""
+    return as_values(value, what, shape=shape)
+
+
 def as_number(value, what):
     """A finite float from an answer (0-d and 1-element arrays pass)."""
-    array = as_array(value, what)
+    array = as_values(value, what)
     if array.size != 1:
         wrong(f"{what} should be one number, not an array {array.shape}.")
     return float(array.reshape(()))
 
 
-def as_values(value, what, finite=True):
-    """A tensor of any backend as a float64 array, or feedback."""
-    if value is None:
-        wrong(f"{what} is None: did you forget the `return`?")
-    received = _kind(value)
-    # a bare exception of Keras says less than `_floats` below
-    with contextlib.suppress(Exception):
-        value = ops.convert_to_numpy(value)
-    value = _floats(value, what, received)
-    return as_array(value, what) if finite else value
+def as_parts(value, *names):
+    """The parts of a returned tuple, list or stack of arrays, or feedback."""
+    if not isinstance(value, (list, tuple)):
+        with contextlib.suppress(Exception):
+            value = list(_numpy(value))
+    if not isinstance(value, (list, tuple)) or len(value) != len(names):
+        wrong(
+            f"Return {len(names)} things, ({', '.join(names)}); received "
+            f"{kind(value)}."
+        )
+    return tuple(value)
+
+
+def as_dict(value, what, keys):
+    """A dict with exactly these keys, or feedback that names the others."""
+    listed = ", ".join(map(repr, keys))
+    if not isinstance(value, collections.abc.Mapping):
+        wrong(
+            f"`{what}` should be a dict with the keys {listed}; received "
+            f"{kind(value)}."
+        )
+    for word, others in (
+        ("lacks", [key for key in keys if key not in value]),
+        ("has also", [key for key in value if key not in keys]),
+    ):
+        if others:
+            wrong(
+                f"`{what}` should be a dict with the keys {listed}; it {word} "
+                f"{', '.join(map(repr, others[:5]))}."
+            )
+    return {key: value[key] for key in keys}
 
 
 def as_names(value, what, allowed):
     """A set of some of the allowed names, from one name or several."""
     names = [value] if isinstance(value, str) else value
-    if not isinstance(names, (list, tuple, set, frozenset)) or not all(
+    if isinstance(names, np.ndarray):
+        names = names.ravel().tolist()
+    if not isinstance(names, (list, tuple, collections.abc.Set)) or not all(
         isinstance(name, str) and name in allowed for name in names
     ):
         listed = " and ".join(f'"{name}"' for name in allowed)
-        wrong(f"`{what}` lists names: some of {listed}.")
+        wrong(
+            f"`{what}` lists names, some of {listed}; received {kind(value)}."
+        )
     return set(names)
+
+
+# ---------------------------------------------------- judge an answer
 
 
 def name_value(value, named):
@@ -191,20 +341,6 @@ def name_value(value, named):
             same = False
         if same:
             wrong(feedback)
-
-
-def slope(function, inputs, what="Your result"):
-    """Gradient of a sum; zero where nothing depends on the inputs."""
-    try:
-        gradient = input_gradient(
-            lambda x: ops.sum(function(x)) + 0.0 * ops.sum(x), inputs
-        )
-    except Exception as error:  # NumPy in the answer, on JAX and PyTorch
-        wrong(
-            f"{what} cannot be differentiated ({type(error).__name__}). Stay "
-            "inside `keras.ops`: NumPy cuts the gradient."
-        )
-    return ops.convert_to_numpy(gradient)
 
 
 def nearest(points, others):

@@ -7,10 +7,12 @@ from keras import ops
 from utils import data
 from utils.checks._feedback import (
     as_array,
+    as_dict,
     as_names,
     as_values,
     call,
     correct,
+    kind,
     name_value,
     nearest,
     one_sentence,
@@ -270,6 +272,8 @@ def _check_kl_ends(run, answer, mu, lv):
     low = np.float32([[-60.0, -3.0], [-0.5, 0.0]])
     right = 0.5 * (np.exp(low.astype("float64")) - 1 - low).sum(axis=1)
     found = run(np.zeros_like(low), low, finite=False)
+    if found.shape != right.shape:
+        wrong(f"For {len(low)} examples the KL has shape {found.shape}.")
     if not np.allclose(found, right, rtol=1e-4):
         wrong(
             f"For μ = 0 and log_var {low[0].tolist()} the KL is "
@@ -585,7 +589,10 @@ def _check_draw_gradient(model, x):
 
 def _check_compiled_draw(model, x):
     """What is drawn outside keras.random is drawn once, when traced."""
-    codes = [np.asarray(model.predict(x, verbose=0)["code"]) for _ in "ab"]
+    codes = [
+        as_values(call(model.predict, x, verbose=0)["code"], "A code")
+        for _ in "ab"
+    ]
     if np.allclose(*codes, atol=1e-6):
         wrong(
             "Called directly your model draws afresh; inside `predict` and "
@@ -720,7 +727,10 @@ def _check_loss_ends(answer, run, x, logits, mean, log_var):
     wrongly = np.where(black > 0.5, -60.0, 60.0).astype("float32")
     kl = 0.5 * (mean**2 + np.exp(log_var) - 1 - log_var).sum(1).mean()
     right = 60.0 * x[0].size + kl
-    value = run(black, wrongly, mean, log_var).reshape(())
+    value = run(black, wrongly, mean, log_var)
+    if value.size != 1:
+        wrong(f"The loss should be one number, not an array {value.shape}.")
+    value = value.reshape(())
     if not np.isclose(value, right, rtol=1e-3):
         wrong(
             "Black and white pixels, logits of ±60, all of them wrong: each "
@@ -747,7 +757,10 @@ def _check_loss_ends(answer, run, x, logits, mean, log_var):
             answer(ops.convert_to_tensor(bad), *tensors[1:])
         except ValueError:
             continue
-        except Exception as error:  # the learner's code may raise anything
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # the learner's code may raise anything
             wrong(
                 f"For {name} expected a ValueError; received "
                 f"{type(error).__name__}: {error}"
@@ -876,7 +889,7 @@ ACTIVE = 0.01  # variance of a unit's mean over the data (Burda et al. 2016)
 
 def _active(model, x):
     """Fewest and most units that may be called active, by both margins."""
-    variance = np.asarray(call(model.encode, x)).var(axis=0)
+    variance = as_values(call(model.encode, x), "A code").var(axis=0)
     return int((variance > 2 * ACTIVE).sum()), int(
         (variance > ACTIVE / 2).sum()
     )
@@ -930,9 +943,8 @@ def _check_run(name, model):
 @one_sentence
 def check_4_6(models, active, cures):
     """Collapse provoked, two cures tried, counted one by one."""
-    for value, what in ((models, "models"), (active, "active")):
-        if not isinstance(value, dict) or set(value) != set(RUNS):
-            wrong(f"`{what}` should be a dict with the keys {list(RUNS)}.")
+    models = as_dict(models, "models", RUNS)
+    active = as_dict(active, "active", RUNS)
     x = data.load("digits").x_train
     counts = {}
     for name in RUNS:
@@ -1028,14 +1040,13 @@ def _judged(images, digits):
 
 def _decoded(name, model, z):
     """What a model decodes from prior draws: shape and range checked."""
-    images = np.asarray(call(model.decode, z))
+    images = as_values(call(model.decode, z), "A decoded code")
     if images.ndim > 4 or images.size != len(z) * 64:
         wrong(
             f"{len(z)} codes decoded by `{name}` should give {len(z)} images "
             f"of 64 pixels; the shape is {images.shape}."
             f"{_repeated(images, len(z))}"
         )
-    images = as_array(images, "A decoded code")
     if images.min() < -1e-4 or images.max() > 1 + 1e-4:
         wrong(
             f"`{name}` decodes values from {images.min():.2f} to "
@@ -1049,18 +1060,24 @@ def _decoded(name, model, z):
 def check_4_7(autoencoder, vae, numbers, justified):
     """Both decoders fed with N(0, I), measured, and judged in words."""
     models = {"autoencoder": autoencoder, "vae": vae}
+    for name, model in models.items():
+        if not all(hasattr(model, v) for v in ("encode", "decode")):
+            wrong(
+                f"`{name}` should be a trained model with encode and decode; "
+                f"received {kind(model)}."
+            )
     digits = data.load("digits")
     rng = np.random.default_rng(0)
     right, copies = {}, {}
     for name, model in models.items():
-        if not all(hasattr(model, v) for v in ("encode", "decode")):
-            wrong(f"`{name}` should be a trained model with encode and decode.")
-        width = np.asarray(call(model.encode, digits.x_test)).shape[-1]
+        codes = as_values(call(model.encode, digits.x_test), "The codes")
+        if codes.ndim != 2 or len(codes) != len(digits.x_test):
+            wrong(f"`{name}` should give one code a row, not {codes.shape}.")
+        width = codes.shape[1]
         z = rng.standard_normal((1000, width)).astype("float32")
         right[name] = _judged(_decoded(name, model, z), digits)
         copies[name] = _judged(
-            np.asarray(call(model.decode, call(model.encode, digits.x_test))),
-            digits,
+            _decoded(name, model, call(model.encode, digits.x_test)), digits
         )
     if hasattr(autoencoder, "elbo"):
         wrong("`autoencoder` draws its code: that is a VAE.")
@@ -1077,8 +1094,7 @@ def check_4_7(autoencoder, vae, numbers, justified):
             "digits as unseen digits do, the autoencoder's "
             f"{right['autoencoder'][0]:.2f}: train the VAE longer."
         )
-    if not isinstance(numbers, dict) or set(numbers) != set(models):
-        wrong('`numbers` is a dict with the keys "autoencoder" and "vae".')
+    numbers = as_dict(numbers, "numbers", tuple(models))
     for name in models:
         given = as_array(numbers[name], f"numbers[{name!r}]", (2,))
         _check_judgement(name, given, right[name], copies[name])

@@ -7,9 +7,13 @@ from keras import ops
 from utils import data
 from utils.checks._feedback import (
     as_array,
+    as_dict,
+    as_names,
+    as_parts,
     as_values,
     call,
     correct,
+    kind,
     name_value,
     one_sentence,
     slope,
@@ -177,7 +181,7 @@ def check_5_2(answer):
                 f"{value[0]:.4f}. Compare with the four vectors of section 6."
             )
     gradient = slope(
-        lambda z: answer(z, ops.convert_to_tensor(second), 0.2), first
+        lambda z: call(answer, z, ops.convert_to_tensor(second), 0.2), first
     )
     if not np.any(gradient):
         wrong("Your loss has no gradient: stay inside `keras.ops`.")
@@ -192,13 +196,22 @@ def check_5_3(answer):
     """Row numbers of a balanced labelled subset."""
     y = np.random.default_rng(0).permutation(np.repeat(np.arange(4), 30))
     before = y.copy()
-    rows = call(answer, y, 6, 0)
-    as_array(rows, "The row numbers")
-    rows = np.asarray(rows)
-    if rows.dtype == bool:
+
+    def drawn(seed):
+        given = call(answer, y, 6, seed)
+        if "float" in str(getattr(given, "dtype", "")):
+            wrong("Return integer row numbers: a float is no place in a list.")
+        given = as_values(given, "The row numbers")
+        if given.ndim != 1:
+            wrong(f"Return a vector of row numbers, not {given.shape}.")
+        return given
+
+    rows = drawn(0)
+    if rows.shape == y.shape and np.isin(rows, (0, 1)).all():
         wrong("That is a mask. Return row numbers, `np.flatnonzero(mask)`.")
-    if rows.dtype.kind not in "iu" or rows.ndim != 1:
+    if rows.ndim != 1 or (rows % 1).any():
         wrong("Return a vector of integer row numbers.")
+    rows = rows.astype("int64")
     if not np.array_equal(y, before):
         wrong("Your function shuffled `y` itself: work on a copy.")
     if len(rows) != 24:
@@ -218,9 +231,9 @@ def check_5_3(answer):
             f"Classes occur {counts.tolist()} times: draw in each class, not "
             "from all rows together."
         )
-    if not np.array_equal(np.sort(call(answer, y, 6, 0)), np.sort(rows)):
+    if not np.array_equal(np.sort(drawn(0)), np.sort(rows)):
         wrong("The same seed gave other rows: make the generator from `seed`.")
-    others = [np.sort(call(answer, y, 6, seed)) for seed in (1, 2)]
+    others = [np.sort(drawn(seed)) for seed in (1, 2)]
     if any(np.array_equal(other, np.sort(rows)) for other in others):
         wrong(
             "Another seed gave the same rows. The first rows of each class "
@@ -309,10 +322,9 @@ def check_5_5(answer):
     rng = np.random.default_rng(1)
     x = rng.uniform(0.1, 1.0, (40, 8, 12, 2))
     result = call(answer, x.copy(), 2, 0.25, np.random.default_rng(5))
-    if not isinstance(result, tuple) or len(result) != 2:
-        wrong("Return two arrays, (seen, hidden).")
-    seen = as_array(result[0], "seen", x.shape)
-    hidden = as_array(np.asarray(result[1], "float64"), "hidden")
+    seen, hidden = as_parts(result, "seen", "hidden")
+    seen = as_array(seen, "seen", x.shape)
+    hidden = as_array(hidden, "hidden")
     if hidden.shape != (40, 8, 12, 1):
         wrong(
             f"`hidden` should have shape (40, 8, 12, 1), not {hidden.shape}: "
@@ -349,24 +361,34 @@ def check_5_5(answer):
 # ---------------------------------------------------------------- 5.6
 
 
+def _codes(model, x, what):
+    """Codes of images by an encoder or by a model that has one."""
+    encoder = getattr(model, "encoder", model)
+    if not callable(getattr(encoder, "predict", None)):
+        wrong(f"{what} should be a trained encoder; received {kind(encoder)}.")
+    codes = as_values(call(encoder.predict, x, verbose=0), f"Codes of {what}")
+    if codes.ndim < 2 or len(codes) != len(x):
+        wrong(f"{what} should give one code a row, not {codes.shape}.")
+    return codes.reshape(len(x), -1)
+
+
 @one_sentence
 def check_5_6(encoders, best):
     """Which single kind of view is worth most."""
-    names = {"noise", "shift", "warp"}
-    if not isinstance(encoders, dict) or set(encoders) != names:
-        wrong(f"`encoders` should be a dict with keys {sorted(names)}.")
-    if not isinstance(best, str) or best not in names:
-        wrong(f"`best` should be one of {sorted(names)}, not {best!r}.")
+    names = ("noise", "shift", "warp")
+    encoders = as_dict(encoders, "encoders", names)
+    best = as_names(best, "best", names)
+    if len(best) != 1:
+        wrong("`best` is one name: which single kind of view is worth most?")
+    best = best.pop()
     digits = data.load("digits")
     rows = draw_labelled(digits.y_train, (5,), draws=5, seed=7)[0]
     found = {}
     for name, encoder in encoders.items():
-        encoder = getattr(encoder, "encoder", encoder)
-        try:
-            z = encoder.predict(digits.x_train, verbose=0)
-            z_val = encoder.predict(digits.x_val, verbose=0)
-        except Exception as error:
-            wrong(f"encoders[{name!r}] does not encode digits: {error}.")
+        z, z_val = (
+            _codes(encoder, x, f"encoders[{name!r}]")
+            for x in (digits.x_train, digits.x_val)
+        )
         found[name] = np.mean(
             [
                 linear_probe(z[r], digits.y_train[r], z_val, digits.y_val)
@@ -413,13 +435,13 @@ def check_5_9(my_label, encoder):
     parts = {}
     for part in ("train", "val"):
         x = getattr(digits, f"x_{part}")
-        given = np.asarray(call(my_label, x.copy()))
+        given = as_values(call(my_label, x.copy()), "The labels")
         if given.shape != (len(x),):
             wrong(
                 f"Return one label for each of the {len(x)} images, not an "
                 f"array {given.shape}."
             )
-        if given.dtype.kind not in "biu" or not np.isin(given, (0, 1)).all():
+        if not np.isin(given, (0, 1)).all():
             wrong("Labels are the integers 0 and 1.")
         if not 0.2 <= given.mean() <= 0.8:
             wrong(
@@ -427,26 +449,26 @@ def check_5_9(my_label, encoder):
                 "answer should occur in at least a fifth."
             )
         parts[part] = x, given.astype("int64")
-    if np.any(np.asarray(call(my_label, x[7:96].copy())) != given[7:96]):
+    again = as_values(call(my_label, x[7:96].copy()), "The labels")
+    if not np.array_equal(again, given[7:96]):
         wrong(
             "The label of an image changes with the images around it, or by "
             "chance: it should be a property of the image. (A threshold taken "
             "from the rows at hand depends on them: write a fixed number.)"
         )
-    encoder = getattr(encoder, "encoder", encoder)
     pca = PCA(32, random_state=0).fit(digits.x_train.reshape(-1, 64))
 
-    def features(kind, x):
-        if kind == "PCA":
+    def features(code, x):
+        if code == "PCA":
             return pca.transform(x.reshape(-1, 64))
-        return encoder.predict(x, verbose=0)
+        return _codes(encoder, x, "`encoder`")
 
     score = {}
-    for kind in ("PCA", "encoder"):
+    for code in ("PCA", "encoder"):
         x, y = parts["train"]
-        z, z_val = features(kind, x), features(kind, parts["val"][0])
+        z, z_val = features(code, x), features(code, parts["val"][0])
         rows = draw_labelled(y, (40,), draws=5, seed=3)[0]
-        score[kind] = np.mean(
+        score[code] = np.mean(
             [linear_probe(z[r], y[r], z_val, parts["val"][1]) for r in rows]
         )
     listed = ", ".join(f"{k} {100 * v:.1f} %" for k, v in score.items())

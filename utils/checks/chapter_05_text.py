@@ -69,18 +69,23 @@ def masked_mean(exercise, answer):
         )
     longer = np.pad(ids, ((0, 0), (0, 5)))
     wider = np.pad(states, ((0, 0), (0, 5), (0, 0)), constant_values=9.0)
-    again = as_values(_answer(answer, wider, longer), "The mean", finite=False)
+    again = as_values(
+        _answer(answer, wider, longer), "The mean", False, expected.shape
+    )
     if not np.allclose(again, expected, atol=1e-4):
         wrong("Five more columns of padding change your result.")
     empty = as_values(
-        _answer(answer, states, np.zeros_like(ids)), "The mean", finite=False
+        _answer(answer, states, np.zeros_like(ids)),
+        "The mean",
+        False,
+        expected.shape,
     )
     if not np.isfinite(empty).all() or np.abs(empty).max() > 1e-3:
         wrong(
             "A row of padding alone gives NaN or something else than zeros. "
             "Divide by the larger of the count and 1."
         )
-    if np.abs(slope(lambda s: answer(s, _ids(ids)), states)).max() == 0:
+    if np.abs(slope(lambda s: call(answer, s, _ids(ids)), states)).max() == 0:
         wrong("Your result has no gradient by the states: use keras.ops.")
     correct(
         exercise,

@@ -6,7 +6,9 @@ from sklearn.metrics import roc_auc_score
 from utils import data
 from utils.checks._feedback import (
     as_array,
+    as_dict,
     as_number,
+    as_parts,
     call,
     correct,
     name_value,
@@ -138,15 +140,14 @@ def _table():
 
 def _rows_of(part, x, mean, deviation):
     """Index in x of each standardised row, or −1."""
-    back = np.asarray(part, "float64") * deviation + mean
+    back = part * deviation + mean
     distance = np.abs(back[:, None] - x[None]).max(axis=2)
     return np.where(distance.min(1) < 1e-4, distance.argmin(1), -1)
 
 
 def _scaling(part, x):
     """Mean and deviation that the training part itself implies."""
-    raw = np.asarray(part, "float64")
-    return raw.mean(axis=0), raw.std(axis=0)
+    return part.mean(axis=0), part.std(axis=0)
 
 
 @one_sentence
@@ -157,15 +158,15 @@ def check_6_3(answer):
     result = call(answer, x, truth, np.random.default_rng(1))
     if not np.array_equal(x, given):
         wrong("Your function changed the table it was given.")
-    if not isinstance(result, (tuple, list)) or len(result) != 4:
-        wrong("Return four arrays: (x_train, x_val, x_test, test_truth).")
-    train, val, test = (
+    names = ("x_train", "x_val", "x_test", "test_truth")
+    train, val, test, test_truth = (
         as_array(part, name)
-        for part, name in zip(
-            result[:3], ("x_train", "x_val", "x_test"), strict=True
-        )
+        for part, name in zip(as_parts(result, *names), names, strict=True)
     )
-    test_truth = np.asarray(result[3]).astype(bool).ravel()
+    for part, name in zip((train, val, test), names, strict=False):
+        if part.ndim != 2 or part.shape[1] != 3:
+            wrong(f"{name} should be rows of 3 columns, not {part.shape}.")
+    test_truth = test_truth.astype(bool).ravel()
     _check_sizes(train, val, test, test_truth)
     _check_scale(train, val, test, x, truth)
     # find the rows again by the scaling that their normal rows imply
@@ -192,7 +193,8 @@ def check_6_3(answer):
     if not np.array_equal(truth[where[2]], test_truth):
         wrong("test_truth does not belong to the rows of x_test, in order.")
     again = call(answer, x, truth, np.random.default_rng(2))
-    if np.allclose(again[0], train):
+    again = as_array(as_parts(again, *names)[0], "x_train")
+    if np.array_equal(again.shape, train.shape) and np.allclose(again, train):
         wrong(
             "Another generator gave the same training rows: draw them with "
             "the `rng` that is passed in."
@@ -298,11 +300,10 @@ def check_6_4(answer):
 @one_sentence
 def check_6_5(answer):
     """Three seeds each: a few zeros among the training rows hide zeros."""
-    if not isinstance(answer, dict) or set(answer) != {"clean", "dirty"}:
-        wrong('Give a dict with the two keys "clean" and "dirty".')
+    answer = as_dict(answer, "answer", ("clean", "dirty"))
     clean, dirty = (
-        as_array(answer[name], f'answer["{name}"]').ravel()
-        for name in ("clean", "dirty")
+        as_array(value, f'answer["{name}"]').ravel()
+        for name, value in answer.items()
     )
     if len(clean) < 3 or len(dirty) < 3:
         wrong("Give at least three seeds each: one run proves little.")

@@ -6,10 +6,12 @@ from keras import ops
 from utils import metrics
 from utils.checks._feedback import (
     as_array,
+    as_dict,
     as_number,
     as_values,
     call,
     correct,
+    kind,
     name_value,
     one_sentence,
     slope,
@@ -211,8 +213,9 @@ def check_6_4(predict, restore):
             "it is."
         )
     other = np.random.default_rng(1).integers(-50, 50, (5, 7))
-    again = call(restore, np.asarray(call(predict, other)).astype(int))
-    if not np.array_equal(np.asarray(again), other):
+    sent = as_array(call(predict, other), "The prediction errors")
+    again = as_array(call(restore, sent.astype(int)), "restore")
+    if not np.array_equal(again, other):
         wrong("It works for the one picture and not for another shape.")
     before, after = _entropy(grid), _entropy(errors)
     if after > before - 1:
@@ -295,13 +298,15 @@ def check_6_5(answer):
 @one_sentence
 def check_6_6(models, errors):
     """Translators to serif from few and many letters, and their errors."""
-    if not isinstance(models, dict) or not isinstance(errors, dict):
-        wrong("Give two dictionaries, by the number of letters used.")
-    if set(models) != set(errors):
-        wrong(
-            f"The models are for {sorted(models)} letters, the errors for "
-            f"{sorted(errors)}."
-        )
+    for given, what in ((models, "models"), (errors, "errors")):
+        if not isinstance(given, dict) or not all(
+            isinstance(count, (int, np.integer)) for count in given
+        ):
+            wrong(
+                f"`{what}` should be a dict by the number of letters used, "
+                f"such as {{20: …, 60: …, 200: …}}; received {kind(given)}."
+            )
+    errors = as_dict(errors, "errors", tuple(models))
     if len(models) < 3 or min(models) > 20 or max(models) < 150:
         wrong("Take three numbers of letters at least, from ≤ 20 to ≥ 150.")
     letters, styles = images.load_glyphs()
@@ -312,7 +317,10 @@ def check_6_6(models, errors):
     for count, model in models.items():
         if not hasattr(model, "translate"):
             wrong(f"models[{count}] has no `translate`: pass the model itself.")
-        measured[count] = metrics.mse(y, model.translate(x))
+        made = as_array(
+            call(model.translate, x), f"models[{count}].translate", y.shape
+        )
+        measured[count] = metrics.mse(y, made)
         claimed = as_number(errors[count], f"errors[{count}]")
         if abs(claimed - measured[count]) > 0.02 * copy:
             wrong(
@@ -380,17 +388,18 @@ def check_6_7(answer):
     """Where the target of each task comes from."""
     if not isinstance(answer, dict):
         wrong(
-            "Give a dictionary from each task to where its target comes from."
+            "Give a dictionary from each task to where its target comes from; "
+            f"received {kind(answer)}."
         )
     missing = set(_TASKS) - set(answer)
     if missing:
         wrong(f"No answer for: {'; '.join(sorted(missing))}.")
     for task, (source, reason) in _TASKS.items():
         given = answer[task]
-        if given not in _SOURCES:
+        if not isinstance(given, str) or given not in _SOURCES:
             wrong(
                 f"“{task}”: choose one of {', '.join(_SOURCES)}; "
-                f"you wrote {given!r}."
+                f"received {kind(given)}."
             )
         if given != source:
             wrong(f"“{task}”: not “{given}”. {reason}")

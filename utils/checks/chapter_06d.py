@@ -6,6 +6,8 @@ from keras import ops
 from utils.baselines.ngrams import NGram
 from utils.checks._feedback import (
     as_array,
+    as_dict,
+    as_number,
     as_values,
     call,
     correct,
@@ -134,8 +136,8 @@ def check_6_2(answer):
             "finite or not right. σ(−100) is 0 in float32: use ops.softplus."
         )
     gradient = slope(
-        lambda x: answer(
-            x, ops.convert_to_tensor(real), ops.convert_to_tensor(drawn)
+        lambda x: call(
+            answer, x, ops.convert_to_tensor(real), ops.convert_to_tensor(drawn)
         ),
         u,
     )
@@ -188,6 +190,7 @@ def check_6_3(answer):
     other = as_values(
         call(answer, *map(ops.convert_to_tensor, (fitted, counts)), 100.0),
         "The loss",
+        shape=(4,),
     )
     weight = np.minimum(1.0, (counts / 100.0) ** 0.75)
     if not np.allclose(other, weight * error**2, rtol=1e-3, atol=1e-5):
@@ -220,13 +223,13 @@ def check_6_4(answer):
     )
     if not np.allclose(value, half, atol=1e-6):
         wrong("At τ = 0.5 the result should be p² divided by its sum.")
-    value = as_values(call(answer, p.copy(), 2.0), "The result", finite=False)
+    value = as_values(call(answer, p.copy(), 2.0), "The result", False, p.shape)
     if not np.allclose(value, double, atol=1e-6):
         wrong("At τ = 2 the result should be √p divided by its sum.")
     many = np.r_[np.full(200, 0.004), 0.2]
     for cold in (0.01, 0.001):
         value = as_values(
-            call(answer, many.copy(), cold), "The result", finite=False
+            call(answer, many.copy(), cold), "The result", False, many.shape
         )
         if not np.isfinite(value).all() or not np.isclose(value[-1], 1.0):
             wrong(
@@ -239,9 +242,8 @@ def check_6_4(answer):
 @one_sentence
 def check_6_5(answer, ids, vocabulary_size, latent_dim):
     """Shares of neighbours of the same kind, by window."""
-    if not isinstance(answer, dict) or set(answer) != {1, 10}:
-        wrong("The check expects a dict {1: share, 10: share}.")
-    shares = {w: float(as_array(answer[w], f"Share {w}")) for w in answer}
+    answer = as_dict(answer, "answer", (1, 10))
+    shares = {w: as_number(answer[w], f"Share {w}") for w in answer}
     for window, share in shares.items():
         if not 0 <= share <= 1:
             wrong(f"The share at window {window} is {share:.3g}: not in 0 … 1.")
