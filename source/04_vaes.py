@@ -37,7 +37,7 @@
 #
 # | | |
 # |---|---|
-# | Prerequisites | [Chapter 1a](01a_without_labels.ipynb): Gaussians; [Chapter 1b](01b_gradient_descent.ipynb): cross-entropy, KL; [Chapter 2](02_autoencoders.ipynb); for section 7 [Chapter 3](03_gans.ipynb), section 6 |
+# | Prerequisites | [Chapter 1a](01a_without_labels.ipynb): Gaussians; [Chapter 1b](01b_gradient_descent.ipynb): cross-entropy, KL; [Chapter 2](02a_autoencoders.ipynb); for section 7 [Chapter 3](03a_the_game.ipynb), section 6 |
 # | Data | scikit-learn's digits (full profile: MNIST); small images made of known factors |
 # | Time | about a minute on two CPU cores; three hours of reading and exercises |
 
@@ -128,7 +128,7 @@ def train(model, x=x_train, y=None, *, epochs=EPOCHS, rate=RATE, **fit):
 # %% [markdown]
 # ## 1. From random codes to a prior
 #
-# [Chapter 2](02_autoencoders.ipynb) ended with a disappointment. A plain
+# [Chapter 2](02c_constrained_autoencoders.ipynb) ended with a disappointment. A plain
 # autoencoder's decoder turns codes into digits, so one would like to draw codes
 # at random and get new digits. Train one and try
 # $z\sim\mathcal N(0,I)$ again.

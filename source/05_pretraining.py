@@ -35,7 +35,7 @@
 #
 # | | |
 # |---|---|
-# | Prerequisites | [Chapter 2](02_autoencoders.ipynb): encoder, decoder, corruption; softmax and cross-entropy from [Chapter 1b](01b_gradient_descent.ipynb) |
+# | Prerequisites | [Chapter 2](02a_autoencoders.ipynb): encoder, decoder, corruption; softmax and cross-entropy from [Chapter 1b](01b_gradient_descent.ipynb) |
 # | Data | scikit-learn's digits, dictionary definitions (full profile: MNIST and CIFAR-10) |
 # | Time | about two minutes of one CPU core; three hours of reading and exercises |
 
@@ -337,7 +337,7 @@ assert modern < greedy
 # A plain autoencoder's task is to copy, and a wide code copies without
 # learning anything. So damage the input and ask for the original.
 #
-# - **Denoising** ([Chapter 2](02_autoencoders.ipynb), section 9) adds noise
+# - **Denoising** ([Chapter 2c](02c_constrained_autoencoders.ipynb), section 1) adds noise
 #   to every pixel. To undo it the encoder must know how pixels of real rows
 #   hang together: strokes continue, corners are dark. Averaging over
 #   neighbours gets far, so *local* knowledge suffices.

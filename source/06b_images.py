@@ -34,7 +34,7 @@
 #
 # | | |
 # |---|---|
-# | Prerequisites | [Chapter 2](02_autoencoders.ipynb): autoencoders and PCA; for section 7 [Chapter 3](03_gans.ipynb), sections 3 and 4 |
+# | Prerequisites | [Chapter 2](02a_autoencoders.ipynb): autoencoders and PCA; for section 7 [Chapter 3](03_gans.ipynb), sections 3 and 4 |
 # | Data | scikit-learn's two photographs and digits; letters of the DejaVu fonts (full profile: MNIST for the digits) |
 # | Time | about a minute on two CPU cores; two hours of reading and exercises |
 

@@ -36,7 +36,7 @@
 #
 # | | |
 # |---|---|
-# | Prerequisites | [Chapter 1a](01a_without_labels.ipynb): k-means, mixtures; [Chapter 2](02_autoencoders.ipynb): autoencoders |
+# | Prerequisites | [Chapter 1a](01a_without_labels.ipynb): k-means, mixtures; [Chapter 2](02a_autoencoders.ipynb): autoencoders |
 # | Data | scikit-learn's digits (full profile: 20 000 rows of MNIST) |
 # | Time | under a minute on two CPU cores (full profile: under ten); two hours of reading and exercises |
 
@@ -323,7 +323,7 @@ print(f"{'k-means, pixels':28s} ARI {BASE['ari']:.2f}")
 # On the digits it is not: k-means on the codes falls behind k-means on
 # pixels, and neither of the other two gains. (MNIST is another matter: run the
 # full profile and compare.) The reason was visible in
-# [chapter 2](02_autoencoders.ipynb): reconstruction rewards *everything* that
+# [chapter 2](02b_losses_and_codes.ipynb): reconstruction rewards *everything* that
 # changes pixels, slant and thickness as much as the class. Nothing in the
 # objective asks for clusters.
 

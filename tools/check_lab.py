@@ -1,4 +1,4 @@
-"""Chapter 02 in a real browser, as ``make lab`` opens it.
+"""Chapter 02a in a real browser, as ``make lab`` opens it.
 
     .venv/bin/python -m pip install selenium      # and Debian's packages
     .venv/bin/python tools/check_lab.py           # chromium, chromium-driver
@@ -21,7 +21,7 @@ import lab
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
-CHAPTER = "02_autoencoders.ipynb"
+CHAPTER = "02a_autoencoders.ipynb"
 PICTURES = lab.ROOT / "build" / "lab"
 START = time.perf_counter()
 
@@ -142,14 +142,15 @@ def check_progress(page):
 
 def check_exercises(page):
     """A stub, a wrong and a right answer: one line each."""
-    (answer,) = page.execute_script(WITH, "answer_2_1 = None")
-    (check,) = page.execute_script(WITH, "check_2_1(answer_2_1)")
-    (function,) = page.execute_script(WITH, "check_2_2(reduce_dimension)")
+    (answer,) = page.execute_script(WITH, "def reduce_dimension")
+    (check,) = page.execute_script(WITH, "check_2_2(reduce_dimension)")
+    (model,) = page.execute_script(WITH, "check_2_5(model_2_5)")
+    head = "def reduce_dimension(model, x):\n    return model."
     for source, cell, words in (
-        (None, check, "Exercise 2.1 waits for your answer"),
-        (None, function, "Exercise 2.2 waits for your answer"),
-        ("answer_2_1 = 3.56", check, "3.56 is the sum over the four pixels"),
-        ("answer_2_1 = 0.89", check, "Exercise 2.1: correct."),
+        (None, model, "Exercise 2.5 waits for your answer"),
+        (None, check, "Exercise 2.2 waits for your answer"),
+        (f"{head}reconstruct(x)", check, "Your rows are as wide as the input"),
+        (f"{head}encode(x)", check, "Exercise 2.2: correct."),
     ):
         if source:
             page.execute_script(WRITE, answer, source)
@@ -173,7 +174,7 @@ def check_all(page, address):
     seen("the lab opens on the chapters, clean")
     chapter = {"path": f"chapters/{CHAPTER}"}
     page.execute_script(COMMAND, "docmanager:open", chapter)
-    until(lambda: page.execute_script(WITH, "answer_2_1"), CHAPTER)
+    until(lambda: page.execute_script(WITH, "model_2_5"), CHAPTER)
     until(lambda: "Idle" in page.page_source, "a kernel that is ready")
     check_clean(page)
     check_link(page)

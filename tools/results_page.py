@@ -82,7 +82,7 @@ def write(profile, stem, seconds, tables):
 
     Args:
         profile: ``"quick"`` or ``"full"``.
-        stem: The chapter, ``"02_autoencoders"``.
+        stem: The chapter, ``"02a_autoencoders"``.
         seconds: Time of the whole chapter.
         tables: What ``runtime.record`` collected, in order.
     """

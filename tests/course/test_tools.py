@@ -507,20 +507,20 @@ def test_results_page_keeps_what_was_not_run(tmp_path, monkeypatch):
     page = tmp_path / "results.md"
     monkeypatch.setattr(results_page, "PAGE", page)
     table = {"title": "T", "header": ["a", "b"], "rows": [["1", "2"]]}
-    results_page.write("full", "02_autoencoders", 7.4, [table])
-    results_page.write("quick", "02_autoencoders", 3.0, [table])
+    results_page.write("full", "02a_autoencoders", 7.4, [table])
+    results_page.write("quick", "02a_autoencoders", 3.0, [table])
     results_page.write("full", "01a_without_labels", 66.0, [table, table])
     first = page.read_text("utf-8")
     assert re.findall("^##+ (.*)$", first, flags=re.M) == [
         "01a_without_labels",
         "Full profile: 66 s",
-        "02_autoencoders",
+        "02a_autoencoders",
         "Full profile: 7 s",
         "Quick profile: 3 s",
     ]
     assert first.count("| 1 | 2 |") == 4
     assert first.count("keras ") == 3, "each part says where it was run"
-    results_page.write("full", "02_autoencoders", 9.0, [])
+    results_page.write("full", "02a_autoencoders", 9.0, [])
     again = page.read_text("utf-8")
     assert "Full profile: 9 s" in again and "Quick profile: 3 s" in again
     assert again.count("| 1 | 2 |") == 3

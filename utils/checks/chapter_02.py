@@ -1,6 +1,10 @@
-"""Checks of chapter 2, autoencoders."""
+"""Checks of chapter 2, autoencoders: sittings 2a, 2b and 2c."""
 
+import re
+
+import keras
 import numpy as np
+from keras import ops
 
 from utils import data, metrics
 from utils.checks._feedback import (
@@ -9,110 +13,126 @@ from utils.checks._feedback import (
     as_values,
     call,
     correct,
+    name_value,
     nearest,
     one_sentence,
+    slope,
     wrong,
 )
+from utils.models import Autoencoder
+
+# ---------------------------------------------------------------- 2a
+
+
+def _both(answer, what):
+    """Encoder and decoder of a pair, a dict or a model that holds them."""
+    if isinstance(answer, dict):
+        answer = answer.get("encoder"), answer.get("decoder")
+    elif hasattr(answer, "encoder") and hasattr(answer, "decoder"):
+        answer = answer.encoder, answer.decoder
+    pair = isinstance(answer, (tuple, list)) and len(answer) == 2
+    if not pair or not all(map(callable, answer)):
+        wrong(f"{what}: two networks, (encoder, decoder).")
+    return answer
+
+
+def _run(network, x, what):
+    """What a network makes of rows: a float64 array, or feedback."""
+    return as_values(call(network, x), what)
+
+
+def _bends(network, size, what):
+    """Reject a map that is affine: f(a) + f(b) = f(a + b) + f(0)."""
+    rng = np.random.default_rng(1)
+    a, b = 3 * rng.standard_normal((2, 8, *size)).astype("float32")
+    values = [_run(network, x, what) for x in (a, b, a + b, 0 * a)]
+    gap = np.abs(values[0] + values[1] - values[2] - values[3]).max()
+    if gap < 1e-3 * max(np.abs(value).max() for value in values):
+        wrong(
+            f"{what} is linear: without an activation between them, layers "
+            "in a row are one matrix, and the best they can do is PCA. Give "
+            'it a hidden layer with activation="relu".'
+        )
 
 
 @one_sentence
 def check_2_1(answer):
-    """Floor of a sigmoid under four standardised pixels: 0.89."""
-    value = as_number(answer, "Your answer")
-    mistakes = {
-        3.56: "3.56 is the sum over the four pixels; the mean divides by 4.",
-        0.0: (
-            "A sigmoid never leaves (0, 1), so pixels at −0.4 and 2.8 cannot "
-            "be reached: each costs at least its squared distance to that "
-            "interval."
-        ),
-        0.81: "You counted only the pixel above 1; two lie below 0.",
-        0.08: "You counted only the pixels below 0; one lies above 1.",
-        2.1025: (
-            "That is the squared size of the pixels themselves, the error of "
-            "predicting 0. A sigmoid can come closer: to 0.5, and to 1 for "
-            "the pixel at 2.8."
-        ),
-    }
-    if abs(value - 0.89) < 0.005:
-        correct(
-            "2.1",
-            "Now compute the floor for MNIST, whose standardised "
-            "pixels run from −0.42 to 2.82.",
+    """Two networks whose shapes meet, bent inside, with a linear code."""
+    rng = np.random.default_rng(0)
+    images = rng.random((40, 8, 8, 1)).astype("float32")
+    for width in (5, 9):
+        pair = _both(call(answer, width), "Return the two of them")
+        encoder, decoder = pair
+        codes = _run(encoder, images, "The code")
+        if codes.shape != (40, width):
+            hint = (
+                "Is `latent_dim` used?"
+                if codes.shape == (40, 5)
+                else "Did you forget to `Flatten`, or pass them the wrong way?"
+            )
+            wrong(
+                f"For latent_dim = {width}, 40 images should become codes "
+                f"{(40, width)}, not {codes.shape}. {hint}"
+            )
+        rebuilt = _run(decoder, codes.astype("float32"), "The decoder's output")
+        if rebuilt.shape != images.shape:
+            wrong(
+                f"The decoder should return images {images.shape}, not "
+                f"{rebuilt.shape}: subtracted from images, another shape is "
+                "refused or broadcast. End with `Reshape((8, 8, 1))`."
+            )
+    weights = [{id(w) for w in getattr(part, "weights", ())} for part in pair]
+    if weights[0] & weights[1]:
+        wrong(
+            "The two share weights. The decoder is a network of its own: "
+            "build its layers anew."
         )
-        return
-    for mistaken, feedback in mistakes.items():
-        if abs(value - mistaken) < 0.005:
-            wrong(feedback)
-    wrong(
-        f"{value:g} is not the floor. Write the distance of each pixel to the "
-        "interval (0, 1), square it, and average over the four pixels."
+    _bends(encoder, (8, 8, 1), "The encoder")
+    _bends(decoder, (width,), "The decoder")
+    far = _run(encoder, 1000 * (images - 0.5), "The code")
+    if codes.min() >= 0 and far.min() >= 0:
+        wrong(
+            "Your codes are never negative: an activation on the code closes "
+            "half of its space. Leave the last layer of the encoder linear."
+        )
+    if np.abs(far).max() <= 1.001:
+        wrong(
+            "Your codes stay within −1 and 1: there is an activation on the "
+            "code. Leave the last layer of the encoder linear."
+        )
+    others = _run(decoder, 5 * codes.astype("float32"), "The decoder's output")
+    if np.allclose(others, others[:1], atol=1e-6):
+        wrong("The decoder returns the same image whatever the code.")
+    correct(
+        "2.1",
+        "Train it by `fit(x, x)`, or hand it to `Autoencoder(encoder, "
+        "decoder)`. Then one with `Conv2D` and `Conv2DTranspose`?",
     )
-
-
-class _TinyModel:
-    """A fitted PCA that answers like a trained autoencoder."""
-
-    latent_dim = 3
-
-    def __init__(self, x):
-        self.mean = x.mean(axis=0)
-        self.w = np.linalg.svd(x - self.mean, full_matrices=False)[2][:3].T
-        self.event_shape = x.shape[1:]
-        self.encoder = _Network(self.encode)
-        self.decoder = _Network(self.decode)
-
-    def encode(self, x):
-        return (np.asarray(x) - self.mean) @ self.w
-
-    def encoded(self, x, training=False):
-        return self.encode(x)
-
-    def decode(self, z):
-        return self.mean + np.asarray(z) @ self.w.T
-
-    def reconstruct(self, x):
-        return self.decode(self.encode(x))
-
-    def __call__(self, x, training=False):
-        return {"code": self.encode(x), "reconstruction": self.reconstruct(x)}
-
-    def predict(self, x, batch_size=None, verbose="auto", steps=None):
-        return self(x)
-
-
-class _Network:
-    """The encoder or decoder of a :class:`_TinyModel`."""
-
-    def __init__(self, function):
-        self.function = function
-
-    def __call__(self, x, training=False):
-        return self.function(x)
-
-    def predict(self, x, batch_size=None, verbose="auto", steps=None):
-        return self.function(x)
 
 
 @one_sentence
 def check_2_2(answer):
     """Codes, not reconstructions."""
-    x = np.random.default_rng(0).standard_normal((20, 6))
-    model = _TinyModel(x)
+    x = np.random.default_rng(0).standard_normal((20, 6)).astype("float32")
+    model = Autoencoder.dense((6,), latent_dim=3, widths=(4,), seed=0)
     result = call(answer, model, x)
     if isinstance(result, dict):
         wrong(
             "You returned the whole dictionary of `predict`. It names two "
             "products; pick the one that is the reduced form."
         )
-    result = as_array(result, "The reduced data")
+    result = as_values(result, "The reduced data")
     if result.shape == x.shape:
         wrong(
             "Your rows are as wide as the input: that is the reconstruction. "
             "Nothing has been reduced. The reduced form is the code."
         )
-    result = as_array(result, "The reduced data", (20, 3))
-    if not np.allclose(result, model.encode(x), atol=1e-5):
+    if result.shape != (20, 3):
+        wrong(
+            f"The reduced data should have shape (20, 3), one row each, not "
+            f"{result.shape}."
+        )
+    if not np.allclose(result, model.encode(x), atol=1e-4):
         wrong("The shape is right, but these are not the model's codes of x.")
     correct("2.2", "Try k-means on codes and on pixels of the digits.")
 
@@ -151,83 +171,35 @@ def check_2_3(answer):
         wrong(
             f"On a test batch the loss should be {right:.4f}, not {value:.4f}."
         )
+    for shape in ((1, 4, 4, 1), (6, 1, 1, 1), (6, 4, 4), (6, 4, 4, 3)):
+        _refuses_shape(answer, x, np.resize(x_hat, shape))
+    correct(
+        "2.3",
+        "Which of the two axes would you average if the loss had a second "
+        "term?",
+    )
+
+
+def _refuses_shape(answer, x, x_hat):
+    """Reject a loss that gives a number for arrays of two shapes."""
     try:
-        answer(x, x_hat[:1])
+        answer(x, x_hat)
     except ValueError:
-        correct(
-            "2.3",
-            "Which of the two axes would you average if the "
-            "loss had a second term?",
-        )
         return
     except Exception as error:
         wrong(
             "Arrays of different shape should raise a ValueError; yours "
-            f"raises {type(error).__name__}."
+            f"raises {type(error).__name__} for {x.shape} and {x_hat.shape}."
         )
     wrong(
-        "x of shape (6, 4, 4, 1) with x_hat of shape (1, 4, 4, 1) gave a "
-        "number: the one reconstruction was broadcast to six rows. Compare "
-        "the shapes first and raise a ValueError."
+        f"x of shape {x.shape} with x_hat of shape {x_hat.shape} gave a "
+        "number: one was broadcast to the other. Compare the whole shapes, "
+        "not only the lengths, and raise a ValueError."
     )
 
 
 @one_sentence
 def check_2_4(answer):
-    """Noisy input, clean target, fresh noise for every row."""
-    rng = np.random.default_rng(0)
-    clean = rng.uniform(0.4, 0.6, size=(400, 5, 5, 1))
-    x = clean.copy()
-    result = call(answer, x, 0.1, np.random.default_rng(1))
-    if not isinstance(result, (tuple, list)) or len(result) != 2:
-        wrong("Return two arrays, (input, target).")
-    if not np.array_equal(x, clean):
-        wrong(
-            "Your function changed the array it was given (`x += …` works in "
-            "place). Build a new array: the caller's clean images are gone."
-        )
-    noisy = as_array(result[0], "The input", clean.shape)
-    target = as_array(result[1], "The target", clean.shape)
-    if np.allclose(noisy, clean):
-        if np.allclose(target, clean):
-            wrong("Neither of the two arrays is noisy.")
-        wrong(
-            "You swapped the two: the network *sees* the noisy image and is "
-            "*scored against* the clean one."
-        )
-    if not np.allclose(target, clean, atol=1e-6):
-        wrong(
-            "The target is noisy. Scored against noise, the network learns to "
-            "reproduce noise; the target is the clean image."
-        )
-    noise = noisy - clean
-    if np.allclose(noise[0], noise[1]):
-        wrong(
-            "Every row got the same noise, a constant that a bias removes. "
-            "Draw noise of the full shape of x."
-        )
-    if abs(noise.mean()) > 0.02:
-        wrong(
-            f"The noise has mean {noise.mean():.2f}: use a Gaussian, centred "
-            "on 0, not uniform numbers."
-        )
-    if not 0.09 < noise.std() < 0.11:
-        wrong(
-            f"With sigma = 0.1 the noise has standard deviation "
-            f"{noise.std():.3f}. Multiply a standard normal by sigma (not by "
-            "its square or its root)."
-        )
-    again = call(answer, clean.copy(), 0.1, np.random.default_rng(2))
-    if np.allclose(again[0], noisy):
-        wrong(
-            "Another generator gave the same noise: draw from the `rng` that "
-            "is passed in, not from one with a fixed seed inside."
-        )
-    correct("2.4", "How would you write masking noise instead?")
-
-
-@one_sentence
-def check_2_5(answer):
     """PCA error on test rows, fitted on training rows."""
     rng = np.random.default_rng(0)
     mix = rng.standard_normal((6, 6)) * np.array([3, 2, 1, 0.5, 0.4, 0.3])
@@ -258,7 +230,7 @@ def check_2_5(answer):
         wider = as_number(call(answer, x_train, x_test, 4), "The error")
         if not np.isclose(wider, error(x_train, k=4), rtol=1e-4):
             wrong("Right for k = 2, wrong for k = 4: is k used everywhere?")
-        correct("2.5", "How small can this error get, and at which k?")
+        correct("2.4", "How small can this error get, and at which k?")
         return
     for mistaken, feedback in named.items():
         if np.isclose(value, mistaken, rtol=1e-3):
@@ -271,39 +243,128 @@ def check_2_5(answer):
     wrong(f"On a test table the error should be {right:.4f}, not {value:.4f}.")
 
 
-@one_sentence
-def check_2_6(answer):
-    """A trained autoencoder with eight code units that beats PCA clearly."""
-    verbs = ("encode", "reconstruct")
-    if not all(hasattr(answer, verb) for verb in verbs):
+def _takes(function, what):
+    """The shape of digits that a network takes."""
+    tried = data.load("digits").x_test[:2]
+    known = getattr(function, "event_shape", None)
+    if known is None:
+        known = (getattr(function, "input_shape", None) or (0,))[1:]
+    told = ""
+    for shape in ((8, 8, 1), (64,), (8, 8)):
+        if tuple(known) == shape:
+            return shape
+    for shape in ((8, 8, 1), (64,), (8, 8)):
+        try:
+            function(tried.reshape(2, *shape))
+            return shape
+        except Exception as error:
+            told = told or f"{type(error).__name__}: {error}"
+    told = " ".join(re.sub(r"\x1b\[\d+m", "", told).split())[:200]
+    wrong(
+        f"The digits are 8 × 8; {what} takes neither images (8, 8, 1) nor rows "
+        f"of 64: {told}"
+    )
+
+
+def _opened(answer):
+    """Shape of the rows, reconstruct, and the code's width where it shows."""
+    if all(hasattr(answer, verb) for verb in ("encode", "reconstruct")):
+        shape = _takes(answer, "your model")
+        probe = data.load("digits").x_test[:1].reshape(1, *shape)
+        width = as_values(call(answer.encode, probe), "The code").size
+        return shape, answer.reconstruct, width
+    pair = isinstance(answer, (tuple, list, dict))
+    if pair or (hasattr(answer, "encoder") and hasattr(answer, "decoder")):
+        encoder, decoder = _both(answer, "Pass the trained model")
+        shape = _takes(encoder, "your encoder")
+        probe = data.load("digits").x_test[:1].reshape(1, *shape)
+        codes = call(encoder, probe)
+        width = as_values(codes, "The code").size
+        if not isinstance(answer, keras.Model):
+            return shape, lambda x: decoder(encoder(x)), width
+    elif not callable(answer):
         wrong(
-            "Pass the trained model itself, with `encode` and `reconstruct`; "
+            "Pass the trained model itself, or the pair (encoder, decoder); "
             f"received {type(answer).__name__}."
         )
+    else:
+        shape, width = _takes(answer, "your model"), None
+    return shape, answer, width
+
+
+def _rank(reconstruct, rows):
+    """Along how many directions x̂ can move with x: at most the code's width."""
+    rng, ranks = np.random.default_rng(0), []
+    for row in rows:
+        row = row[None].astype("float32")
+        pulls = [
+            slope(
+                lambda x, v=v: ops.reshape(_image(reconstruct(x)), (-1,)) * v,
+                row,
+                "Your model",
+            ).ravel()
+            for v in rng.standard_normal((14, 64)).astype("float32")
+        ]
+        sizes = np.linalg.svd(np.array(pulls, "float64"), compute_uv=False)
+        ranks.append(int(np.sum(sizes > 1e-4 * max(sizes[0], 1e-12))))
+    return max(ranks)
+
+
+def _image(result):
+    """The reconstruction, of a model that names its products too."""
+    if isinstance(result, dict):
+        if "reconstruction" not in result:
+            wrong(
+                "Your model returns a dictionary without the key "
+                '"reconstruction".'
+            )
+        return result["reconstruction"]
+    return result
+
+
+@one_sentence
+def check_2_5(answer):
+    """A trained autoencoder with eight code units that beats PCA clearly."""
     digits = data.load("digits")
     flat = digits.flat()
-    shape = tuple(getattr(answer, "event_shape", digits.event_shape))
-    if shape not in (digits.event_shape, flat.event_shape):
-        wrong(f"The digits are 8 × 8; your model takes rows of shape {shape}.")
+    shape, reconstruct, width = _opened(answer)
     x_train = digits.x_train.reshape(-1, *shape)
     x_test = digits.x_test.reshape(-1, *shape)
-    width = np.asarray(call(answer.encode, x_test[:1])).size
-    if width != 8:
+    if width is None:
+        width = _rank(reconstruct, x_test[:3])
+    if width > 8:
+        least = "at least " if width > 13 else ""
         wrong(
-            f"Your code has {width} units. A wider code makes any "
+            f"Your code has {least}{width} units. A wider code makes any "
             "model better, PCA included: the comparison is at 8."
         )
+
+    def rebuilt(x):
+        images = as_values(_image(call(reconstruct, x)), "The reconstruction")
+        if images.size != x.size:
+            wrong(
+                f"{len(x)} digits of shape {shape} became an array "
+                f"{images.shape}: return a reconstruction of each."
+            )
+        return images.reshape(len(x), 64)
+
     mean = flat.x_train.mean(axis=0)
     w = np.linalg.svd(flat.x_train - mean, full_matrices=False)[2][:8].T
     x_hat = mean + (flat.x_test - mean) @ w @ w.T
     pca = metrics.mse(flat.x_test, x_hat)
-    reconstruction = answer.reconstruct(x_test)
-    error = metrics.mse(x_test, reconstruction)
-    on_train = metrics.mse(x_train, answer.reconstruct(x_train))
+    reconstruction = rebuilt(x_test)
+    error = metrics.mse(flat.x_test, reconstruction)
+    on_train = metrics.mse(flat.x_train, rebuilt(x_train))
     constant = metrics.mse(
-        x_test, np.broadcast_to(mean.reshape(shape), x_test.shape)
+        flat.x_test, np.broadcast_to(mean, flat.x_test.shape)
     )
     if error > 0.98 * constant:
+        logits = 1 / (1 + np.exp(-np.clip(reconstruction, -50, 50)))
+        if metrics.mse(flat.x_test, logits) < 0.9 * constant:
+            wrong(
+                "Your model returns logits, numbers before the sigmoid: with "
+                "a sigmoid behind them they would be reconstructions."
+            )
         wrong(
             f"Test error {error:.4f} is no better than the mean image's "
             f"{constant:.4f}. Was the model trained? On rows in [0, 1]?"
@@ -320,14 +381,214 @@ def check_2_6(answer):
             "smaller network, or a denoising autoencoder"
             if on_train < pca / 3
             else "the training error is high too: train longer, with a higher "
-            "learning rate or a wider hidden layer, or use "
-            "likelihood=Bernoulli()"
+            "learning rate or a wider hidden layer, or with a sigmoid at the "
+            "end"
         )
         wrong(
             f"Test error {error:.4f} is {error / pca:.2f} of PCA's {pca:.4f}; "
             f"{hint}."
         )
-    correct("2.6", "How far down can you go? Half of PCA's error is possible.")
+    correct("2.5", "How far down can you go? Half of PCA's error is possible.")
+
+
+# ---------------------------------------------------------------- 2b
+
+
+@one_sentence
+def check_2_6(answer):
+    """Floor of a sigmoid under four standardised pixels: 0.89."""
+    value = as_number(answer, "Your answer")
+    mistakes = {
+        3.56: "3.56 is the sum over the four pixels; the mean divides by 4.",
+        0.0: (
+            "A sigmoid never leaves (0, 1), so pixels at −0.4 and 2.8 cannot "
+            "be reached: each costs at least its squared distance to that "
+            "interval."
+        ),
+        0.81: "You counted only the pixel above 1; two lie below 0.",
+        0.08: "You counted only the pixels below 0; one lies above 1.",
+        2.1025: (
+            "That is the squared size of the pixels themselves, the error of "
+            "predicting 0. A sigmoid can come closer: to 0.5, and to 1 for "
+            "the pixel at 2.8."
+        ),
+    }
+    if abs(value - 0.89) < 0.005:
+        correct(
+            "2.6",
+            "Now compute the floor for MNIST, whose standardised "
+            "pixels run from −0.42 to 2.82.",
+        )
+        return
+    for mistaken, feedback in mistakes.items():
+        if abs(value - mistaken) < 0.005:
+            wrong(feedback)
+    wrong(
+        f"{value:g} is not the floor. Write the distance of each pixel to the "
+        "interval (0, 1), square it, and average over the four pixels."
+    )
+
+
+@one_sentence
+def check_2_7(answer):
+    """The grey levels' own entropy, in nats an image."""
+    rng = np.random.default_rng(0)
+    x = np.clip(rng.uniform(-0.5, 1.5, (12, 4, 4, 1)), 0, 1).astype("float32")
+    value = as_values(call(answer, x.copy()), "The floor", finite=False)
+    if value.size != 1:
+        wrong(
+            f"The floor is one number; yours has shape {value.shape}. Sum over "
+            "the entries of an example, average over the examples."
+        )
+    value = float(value.reshape(()))
+    if not np.isfinite(value):
+        wrong(
+            f"The floor came out as {value}: 0 · log 0 is 0 in the limit and "
+            "NaN in NumPy. Leave pixels that are exactly 0 or 1 out."
+        )
+    grey = x[(x > 0) & (x < 1)].astype("float64")
+    on, off = (
+        -np.sum(grey * np.log(grey)),
+        -np.sum((1 - grey) * np.log1p(-grey)),
+    )
+    right, mean = (on + off) / 12, x.mean(axis=0).astype("float64")
+    if not np.isclose(value, right, rtol=1e-3):
+        crossed = -(mean * np.log(mean) + (1 - mean) * np.log1p(-mean)).sum()
+        named = {
+            right / 16: "This is a mean over pixels. Sum over the entries of "
+            "an example.",
+            right * 12: "You summed over the examples too: average them.",
+            right * 12 / len(grey): "You averaged over the grey pixels. Sum "
+            "over the entries of an example, average over the examples.",
+            right / np.log(2): "These are bits; nats use the natural "
+            "logarithm.",
+            -right: "The sign is wrong: an entropy is not negative.",
+            on / 12: "The second half of each coin is missing: (1 − x) log(1 "
+            "− x).",
+            off / 12: "The first half of each coin is missing: x log x.",
+            float(crossed): "That is the entropy of the mean image. Take the "
+            "entropy of each image, then the mean.",
+            0.0: "0 is the floor of images that are only black and white. A "
+            "grey pixel costs something even where x̂ = x.",
+        }
+        name_value(value, named.items())
+        wrong(
+            f"On test images the floor should be {right:.4f}, not {value:.4f}."
+        )
+    flat = as_number(call(answer, x.reshape(12, 16)), "The floor")
+    black = as_number(call(answer, np.zeros((3, 5), "float32")), "The floor")
+    if not np.isclose(flat, right, rtol=1e-3) or abs(black) > 1e-3:
+        wrong(
+            "Right for images (n, 4, 4, 1), not for rows (n, 16) or for "
+            "black images: does your function know the shape by heart?"
+        )
+    correct(
+        "2.7",
+        "Take the floor of the digits from the losses of section 1: by how "
+        "much is the convolutional model better now?",
+    )
+
+
+# ---------------------------------------------------------------- 2c
+
+
+def _one_draw(answer, x, sigma, seed):
+    """(input, target) of an answer as arrays; x itself stays as it is."""
+    given = x.copy()
+    result = call(answer, given, sigma, np.random.default_rng(seed))
+    if not isinstance(result, (tuple, list)) or len(result) != 2:
+        wrong("Return two arrays, (input, target).")
+    if not np.array_equal(given, x):
+        wrong(
+            "Your function changed the array it was given (`x += …` works in "
+            "place). Build a new array: the caller's clean images are gone."
+        )
+    names = ("The input", "The target")
+    return [
+        as_array(as_values(part, name), name, x.shape)
+        for part, name in zip(result, names, strict=True)
+    ]
+
+
+@one_sentence
+def check_2_8(answer):
+    """Noisy input, clean target, Gaussian noise for every pixel."""
+    rng = np.random.default_rng(0)
+    clean = rng.uniform(0.4, 0.6, size=(400, 5, 6, 1))
+    noisy, target = _one_draw(answer, clean, 0.1, 1)
+    if np.allclose(noisy, clean, atol=1e-6):
+        if np.allclose(target, clean, atol=1e-6):
+            wrong("Neither of the two arrays is noisy.")
+        wrong(
+            "You swapped the two: the network *sees* the noisy image and is "
+            "*scored against* the clean one."
+        )
+    if not np.allclose(target, clean, atol=1e-3):
+        wrong(
+            "The target is noisy. Scored against noise, the network learns to "
+            "reproduce noise; the target is the clean image."
+        )
+    noise = noisy - clean
+    _fresh_everywhere(noise)
+    if abs(noise.mean()) > 0.01:
+        wrong(
+            f"The noise has mean {noise.mean():.2f}: use a Gaussian, centred "
+            "on 0, not uniform numbers."
+        )
+    if not 0.095 < noise.std() < 0.105:
+        wrong(
+            f"With sigma = 0.1 the noise has standard deviation "
+            f"{noise.std():.3f}. Multiply a standard normal by sigma (not by "
+            "its square or its root)."
+        )
+    tails = np.mean((noise / noise.std()) ** 4)  # 3 for a Gaussian
+    if not 2.6 < tails < 3.5:
+        kind = "±σ has 1, a uniform distribution 1.8"
+        wrong(
+            "Mean and standard deviation are right, the shape is not: the "
+            f"fourth moment is {tails:.1f} σ⁴, a Gaussian's is 3 ({kind})."
+        )
+    if not np.allclose(_one_draw(answer, clean, 0.1, 1)[0], noisy):
+        wrong(
+            "The same generator, started again, gave other noise: draw from "
+            "the `rng` that is passed in, not from `np.random`."
+        )
+    if np.allclose(_one_draw(answer, clean, 0.1, 2)[0], noisy):
+        wrong(
+            "Another generator gave the same noise: draw from the `rng` that "
+            "is passed in, not from one with a fixed seed inside."
+        )
+    rows = rng.uniform(0.4, 0.6, size=(500, 12))
+    wider = (_one_draw(answer, rows, 0.05, 3)[0] - rows).std()
+    if not 0.045 < wider < 0.055:
+        wrong(
+            f"For rows (500, 12) and sigma = 0.05 the noise has standard "
+            f"deviation {wider:.3f}: are shape and sigma taken from the "
+            "arguments?"
+        )
+    correct("2.8", "How would you write masking noise instead?")
+
+
+def _fresh_everywhere(noise):
+    """Reject noise that repeats along an axis."""
+    feedback = (
+        "Every row got the same noise, a constant that a bias removes. "
+        "Draw noise of the full shape of x.",
+        "All pixels of an image's column got the same noise.",
+        "All pixels of an image's row got the same noise.",
+    )
+    repeats = [
+        np.abs(np.diff(noise, axis=axis)).mean() < 0.3 * noise.std()
+        for axis in range(3)
+    ]
+    if repeats[1] and repeats[2]:
+        wrong(
+            "Every pixel of an image got the same number: that makes it "
+            "brighter or darker, not noisy. Draw one for each pixel."
+        )
+    for repeated, message in zip(repeats, feedback, strict=True):
+        if repeated:
+            wrong(message)
 
 
 def _digit_codes():
@@ -339,22 +600,33 @@ def _digit_codes():
     return (flat.x_train - mean) @ w + shift, (flat.x_test - mean) @ w + shift
 
 
+def _drawn(answer, codes, count, seed):
+    """New codes of an answer as an array, or feedback."""
+    given = codes.copy()
+    drawn = call(answer, given, count, np.random.default_rng(seed))
+    if not np.array_equal(given, codes):
+        wrong(
+            "Your function changed the codes it was given. Build a new array."
+        )
+    drawn = as_values(drawn, "The codes")
+    return as_array(drawn, "The codes", (count, codes.shape[1]))
+
+
 @one_sentence
-def check_2_7(answer):
-    """New codes that lie where real codes lie."""
+def check_2_9(answer):
+    """New codes that lie where real codes lie, all over."""
     codes, unseen = _digit_codes()
     count = 300
-    drawn = call(answer, codes.copy(), count, np.random.default_rng(0))
-    drawn = as_array(drawn, "The codes", (count, codes.shape[1]))
-    again = call(answer, codes.copy(), count, np.random.default_rng(1))
-    if np.allclose(drawn, as_array(again, "The codes", drawn.shape)):
+    drawn = _drawn(answer, codes, count, 0)
+    if np.allclose(drawn, _drawn(answer, codes, count, 1)):
         wrong("Two generators gave the same codes: draw from the `rng` given.")
-    distance = nearest(drawn, codes)[1]
-    if np.mean(distance < 1e-6) > 0.02:
+    if not np.allclose(drawn, _drawn(answer, codes, count, 0)):
         wrong(
-            "Some of your codes are copies of training codes. They decode to "
-            "reconstructions of training digits, not to new ones."
+            "The same generator, started again, gave other codes: draw from "
+            "the `rng` given, and from nothing else."
         )
+    friend, distance = nearest(drawn, codes)
+    real = nearest(unseen, codes)[1].mean()
     spread = drawn.std(axis=0) / codes.std(axis=0)
     if spread.min() < 0.5:
         wrong(
@@ -362,7 +634,14 @@ def check_2_7(answer):
             f"{spread.min():.2f} of the real codes' in some direction. Codes "
             "near the mean decode to a blur of all digits."
         )
-    real = nearest(unseen, codes)[1].mean()
+    close = np.mean(distance < 0.1 * real)
+    if close > 0.1:
+        wrong(
+            f"{close:.0%} of your codes are copies of training codes, or lie "
+            "next to one, less than a tenth as far as unseen real codes do. "
+            "They decode to reconstructions of training digits, not to new "
+            "ones."
+        )
     ratio = distance.mean() / real
     if ratio > 1.3:
         independent = codes.mean(0) + codes.std(0) * np.random.default_rng(
@@ -379,8 +658,42 @@ def check_2_7(answer):
             f"Your codes lie {ratio:.2f} times as far from the nearest real "
             f"code as unseen real codes do; at most 1.3 passes. {hint}"
         )
+    _all_over(drawn, friend, codes, unseen)
     correct(
-        "2.7",
+        "2.9",
         f"Yours lie {ratio:.2f} times as far from real codes as unseen real "
         "ones do. Decode some with a trained model and look at them.",
     )
+
+
+def _all_over(drawn, friend, codes, unseen):
+    """Reject codes that leave out some of the rows, or some of the space."""
+    different = len(np.unique(friend))
+    if different < len(drawn) / 3:
+        wrong(
+            f"The {len(drawn)} codes gather round only {different} training "
+            f"codes of {len(codes)}. Draw from all over the data."
+        )
+    half = len(codes) // 2
+    rows = np.arange(len(codes))
+    for name, chosen in (
+        ("first half", rows < half),
+        ("second half", rows >= half),
+        ("rows with an even index", rows % 2 == 0),
+        ("rows with an odd index", rows % 2 == 1),
+    ):
+        share = chosen[friend].mean()
+        if share > 0.75:
+            wrong(
+                f"{share:.0%} of your codes lie next to training codes of the "
+                f"{name}. Use all the rows."
+            )
+    reach = nearest(unseen, drawn)[1]
+    as_many = codes[:: len(codes) // len(drawn)][: len(drawn)]
+    expected = nearest(unseen, as_many)[1]
+    if reach.mean() > 1.3 * expected.mean():
+        wrong(
+            "Your codes leave part of the data out: unseen real codes lie "
+            f"{reach.mean() / expected.mean():.2f} times as far from the "
+            "nearest of yours as from the nearest of as many training codes."
+        )

@@ -1,0 +1,784 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Chapter 2c · Constrained autoencoders, and what none of them can do
+#
+# So far a narrow code kept an autoencoder from copying. Here the code may be
+# wide, even wider than the image, and something else stands in the way: noise
+# in the input, a price on active units, a price on steep codes. Each comes as
+# a layer or a term of a few lines, and is measured against PCA tuned for the
+# same task. At the end we decode random numbers, and are disappointed.
+#
+# **We will show**
+#
+# - how noise in the input, and not a narrow code, makes a network learn what
+#   digits look like, and what that robustness costs;
+# - that PCA is a stronger denoiser than it is usually credited for, and still
+#   loses;
+# - what sparsity and contraction do to a code, and what they do not;
+# - what an autoencoder *cannot* do: invent new digits.
+#
+# | | |
+# |---|---|
+# | Prerequisites | Sittings [2a](02a_autoencoders.ipynb) and [2b](02b_losses_and_codes.ipynb); KL from [chapter 1](01_concepts.ipynb) |
+# | Data | scikit-learn's digits, 1 797 images of 8 × 8 (full profile: MNIST) |
+# | Time | under a minute on two CPU cores; 35 minutes of reading, exercises apart |
+
+# %% tags=["setup"]
+from utils import runtime
+
+profile = runtime.start(seed=0)
+
+# %% tags=["setup", "hide-input"]
+import pathlib
+import tempfile
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+from keras import ops
+from sklearn.decomposition import PCA
+from sklearn.neighbors import NearestNeighbors
+
+from utils import data, metrics, plotting
+from utils.checks import chapter_02 as checks
+from utils.models import (
+    Autoencoder,
+    ContractiveAutoencoder,
+    DenoisingAutoencoder,
+    SparseAutoencoder,
+)
+from utils.nn import networks
+from utils.nn.likelihoods import Bernoulli, SquaredError
+from utils.training import recipes, repeats
+
+plotting.use_style()
+
+# %% [markdown]
+# **Parameters.** All that differs between the quick and the full profile.
+
+# %% tags=["setup"]
+DATA = profile.pick(quick="digits", full="mnist")
+ROWS = profile.pick(quick=None, full=20_000)  # training rows in use
+WIDTH = profile.pick(quick=256, full=512)  # of the hidden layers
+EPOCHS = profile.pick(quick=16, full=4)
+BATCH = profile.pick(quick=16, full=64)
+LEARNING_RATE = profile.pick(quick=6e-3, full=3e-3)
+RANKS = profile.pick(quick=range(2, 33), full=range(5, 101, 5))
+NARROW, CODE = 8, 32  # two widths of the code
+NOISE = 0.4  # standard deviation of the damage
+SEEDS = (0, 1, 2)
+
+# %% tags=["setup"]
+digits = data.load(DATA)
+flat = digits.flat()  # the same rows as vectors, for scikit-learn
+x_train, flat_train = digits.x_train[:ROWS], flat.x_train[:ROWS]
+SHAPE = digits.event_shape
+PIXELS = int(np.prod(SHAPE))
+WIDE = PIXELS + PIXELS // 2  # an overcomplete code
+noisy_val = data.corrupt(digits.x_val, "gaussian", NOISE, seed=1)
+noisy_test = data.corrupt(digits.x_test, "gaussian", NOISE, seed=2)
+print("one image", SHAPE, "| pixels", PIXELS, "| overcomplete code", WIDE)
+
+
+# %% tags=["setup", "hide-input"]
+def train(model):
+    """Fit a model to its own input by the course's recipe; return it."""
+    updates = EPOCHS * -(-len(x_train) // BATCH)
+    recipes.compile(model, LEARNING_RATE, updates=updates)
+    model.fit(x_train, epochs=EPOCHS, batch_size=BATCH, verbose=0)
+    return model
+
+
+def from_seeds(model):
+    """Train one model from each seed in turn; yield it each time."""
+    updates = EPOCHS * -(-len(x_train) // BATCH)
+    recipes.compile(model, LEARNING_RATE, updates=updates)
+    for seed in SEEDS:
+        repeats.restart(model, seed)  # first weights, no moments
+        model.fit(x_train, epochs=EPOCHS, batch_size=BATCH, verbose=0)
+        yield model
+
+
+def deep(kind, latent_dim, seed, **options):
+    """A model with one hidden layer in encoder and decoder, trained."""
+    options = {"widths": (WIDTH,), "likelihood": Bernoulli(), **options}
+    return train(kind.dense(SHAPE, latent_dim, seed=seed, **options))
+
+
+def clean_error(model, given=digits.x_test):
+    """MSE per pixel of what a model makes of rows, against the clean ones."""
+    return metrics.mse(digits.x_test, model.reconstruct(given))
+
+
+# %% [markdown]
+# Six plain autoencoders, two widths from three seeds each, are the opponents
+# of sections 1, 4, 5 and 6: `plain`.
+
+# %%
+plain = {
+    k: [deep(Autoencoder, k, seed) for seed in SEEDS] for k in (NARROW, CODE)
+}
+
+# %% [markdown]
+# ## 1. Denoising
+#
+# Damage the input, and ask for the *undamaged* original (Vincent et al. 2008):
+#
+# $$\min_{\phi,\theta}\;\mathbb E_{x}\,\mathbb E_{\tilde x\sim C(\tilde x\mid x)}
+# \lVert x-g_\theta(f_\phi(\tilde x))\rVert^2 .\tag{2}$$
+#
+# Copying is no longer a solution, however wide the code. To remove noise the
+# network has to know what digits look like. The target is the clean $x$;
+# with the noisy $\tilde x$ as target, (2) would teach it to reproduce noise.
+# The damage $C$ is a layer that draws anew at every step and is active only
+# while training. Any loss of sitting 2b can stand in the place of the squared
+# error.
+
+
+# %%
+class Damage(keras.layers.Layer):
+    """Adds Gaussian noise while training."""
+
+    def __init__(self, amount, seed):
+        super().__init__()
+        self.amount = amount
+        self.random = keras.random.SeedGenerator(seed)  # new draws each call
+
+    def call(self, x, training=False):
+        if not training:
+            return x
+        return x + self.amount * keras.random.normal(
+            ops.shape(x), seed=self.random
+        )
+
+
+# %%
+class SmallDenoiser(keras.Model):
+    """Equation (2), with the Bernoulli loss."""
+
+    def __init__(self, encoder, decoder, amount, seed):
+        super().__init__()
+        self.damage = Damage(amount, seed)
+        self.encoder, self.decoder = encoder, decoder
+
+    def call(self, x, training=False):
+        return self.decoder(self.encoder(self.damage(x, training=training)))
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        nats = ops.binary_crossentropy(x, y_pred, from_logits=True)
+        return ops.mean(ops.sum(nats, axis=(1, 2, 3)))  # x is clean
+
+
+# %% [markdown]
+# The library's `DenoisingAutoencoder` from the same weights and with the same
+# noise:
+
+# %%
+runs = []
+for kind in (SmallDenoiser, DenoisingAutoencoder):
+    pair = networks.dense_pair(SHAPE, CODE, (WIDTH,), seed=0)
+    options = {} if kind is SmallDenoiser else {"likelihood": Bernoulli()}
+    model = kind(*pair, amount=NOISE, seed=0, **options)
+    recipes.compile(model, 1e-3)
+    keras.utils.set_random_seed(0)  # the order of the rows
+    fit = model.fit(x_train, epochs=2, batch_size=BATCH, verbose=0)
+    runs.append(fit.history["loss"])
+same = np.allclose(*runs, rtol=1e-4)
+print("same losses:", same)
+
+# %% tags=["hide-input"]
+assert same
+damage = Damage(NOISE, seed=0)
+damaged = ops.convert_to_numpy(damage(digits.x_test, training=True))
+assert abs((damaged - digits.x_test).std() - NOISE) < 0.01
+assert np.array_equal(damage(digits.x_test), digits.x_test)
+
+# %% [markdown]
+# ### The opponent
+#
+# PCA can denoise too: project onto a few components, and whatever noise lies
+# outside them is gone. With too few components the digits go with it, so
+# its rank has to be chosen, on *validation* rows. And whoever denoises by PCA
+# knows that pixels lie in $[0,1]$ and may clip what comes out, or what goes in
+# as well. For each way the rank is chosen again.
+
+
+# %%
+def pca_denoised(k, given, clip_input=False, clip_output=False):
+    """What PCA of k components, fitted on clean training rows, makes of rows."""
+    pca = PCA(k, random_state=0).fit(flat_train)
+    rows = np.reshape(given, (len(given), -1))
+    rows = np.clip(rows, 0, 1) if clip_input else rows
+    rebuilt = pca.inverse_transform(pca.transform(rows)).reshape(given.shape)
+    return np.clip(rebuilt, 0, 1) if clip_output else rebuilt
+
+
+ways = {
+    "PCA": {},
+    "PCA, output clipped": {"clip_output": True},
+    "PCA, both clipped": {"clip_input": True, "clip_output": True},
+}
+ranks, by_pca = {}, {}
+for name, way in ways.items():
+    on_val = [
+        metrics.mse(digits.x_val, pca_denoised(k, noisy_val, **way))
+        for k in RANKS
+    ]
+    ranks[name] = RANKS[int(np.argmin(on_val))]
+    by_pca[name] = pca_denoised(ranks[name], noisy_test, **way)
+print("ranks chosen on validation rows:", list(ranks.values()))
+
+# %% [markdown]
+# Against them two denoisers from three seeds: one with a code of 32 numbers,
+# one **overcomplete**, with a code half as wide again as the image.
+
+# %%
+denoisers = {
+    k: [deep(DenoisingAutoencoder, k, seed, amount=NOISE) for seed in SEEDS]
+    for k in (CODE, WIDE)
+}
+
+# %% tags=["nbval-ignore-output"]
+denoised = {
+    "noisy input": [metrics.mse(digits.x_test, noisy_test)],
+    "noisy, clipped": [metrics.mse(digits.x_test, np.clip(noisy_test, 0, 1))],
+    **{
+        f"{name}, rank {ranks[name]}": [metrics.mse(digits.x_test, images)]
+        for name, images in by_pca.items()
+    },
+    **{
+        f"denoising autoencoder, code {k}": [
+            clean_error(model, noisy_test) for model in denoisers[k]
+        ]
+        for k in denoisers
+    },
+}
+runtime.record(
+    f"{DATA}, Gaussian noise of {NOISE} removed, test MSE against the clean image",
+    ("model", "test MSE"),
+    [(k, repeats.with_spread(v, 4)) for k, v in denoised.items()],
+)
+
+# %% tags=["nbval-ignore-output"]
+best_pca = min(np.mean(v) for k, v in denoised.items() if k.startswith("PCA"))
+at_code, at_wide = list(denoised.values())[-2:]
+short = {
+    name.replace("denoising autoencoder, ", "denoiser,\n").replace(
+        ", ", ",\n", 1
+    ): values
+    for name, values in denoised.items()
+}
+plotting.bars(
+    short,
+    f"The denoiser leaves {np.mean(at_code) / best_pca:.0%} of the best PCA's error",
+    ylabel="test MSE against the clean image",
+).set_size_inches(8.6, 3.8)
+plt.show()
+
+# %% tags=["hide-input"]
+assert max(at_code) < 0.8 * best_pca, "below PCA's best, every seed"
+assert abs(np.mean(at_wide) / np.mean(at_code) - 1) < 0.25, (
+    "no narrow code needed"
+)
+
+# %% [markdown]
+# **Figure 2.11.** Error against the clean image; dots are single seeds. Look
+# at the bars of PCA first: clipping lowers its error by a fifth. The
+# autoencoder still wins, by about a third on the digits. The
+# overcomplete one at the right does as well as the one with 32 numbers: the
+# damage, and not the width, kept it from copying.
+
+# %% tags=["nbval-ignore-output", "gallery-denoising"]
+shown_pca = by_pca["PCA, both clipped"][:10]
+cleaned = denoisers[CODE][0].reconstruct(noisy_test[:10])
+plotting.image_rows(
+    {
+        "clean": digits.x_test[:10],
+        "given": noisy_test[:10],
+        "PCA, clipped": shown_pca,
+        "autoencoder": cleaned,
+    },
+    f"PSNR {metrics.psnr(digits.x_test[:10], shown_pca):.1f} dB for PCA, "
+    f"{metrics.psnr(digits.x_test[:10], cleaned):.1f} dB for the autoencoder",
+)
+plt.show()
+
+# %% [markdown]
+# **Figure 2.12.** The second row is all that the models see. Where the noise
+# has hidden a stroke completely the autoencoder decides for the digit it
+# finds most likely, and is sometimes wrong: it fills in what *usually*
+# stands there. That is no retrieval of lost information, and worth
+# remembering before denoising a medical image.
+#
+# ### What robustness costs
+#
+# A model knows the damage that it was trained on. We give noise of several
+# strengths to the denoiser and to a plain autoencoder *of the same width*; the
+# plain one of 8 numbers shows what a narrow code does by itself.
+
+# %% tags=["nbval-ignore-output"]
+levels = np.array([0.0, 0.1, 0.2, 0.4, 0.6, 0.8])
+given = [data.corrupt(digits.x_test, amount=level, seed=3) for level in levels]
+tested = {
+    f"plain, code {CODE}": plain[CODE],
+    f"plain, code {NARROW}": plain[NARROW],
+    f"denoising, code {CODE}": denoisers[CODE],
+}
+robustness = {
+    name: np.array([[clean_error(m, x) for x in given] for m in models])
+    for name, models in tested.items()
+}
+plotting.curves(
+    robustness,
+    "Robustness is bought in training, and paid for on clean images",
+    x=levels,
+    xlabel="standard deviation of the noise in the input",
+    ylabel="test MSE against clean",
+)
+plt.show()
+
+# %% tags=["nbval-ignore-output"]
+print(f"{'':<20}{'clean':>16}{f'noise {NOISE}':>16}")
+for name, errors in robustness.items():
+    cells = (repeats.with_spread(errors[:, level], 4) for level in (0, 3))
+    print(f"{name:<20}" + "{:>16}{:>16}".format(*cells))
+
+# %% tags=["hide-input"]
+same_width, narrower, denoising = robustness.values()
+assert denoising[:, 3].max() < 0.6 * same_width[:, 3].min()
+assert denoising[:, 3].max() < 0.8 * narrower[:, 3].min()
+assert denoising[:, 0].min() > 1.5 * same_width[:, 0].max(), "the price"
+
+# %% [markdown]
+# **Figure 2.13.** Bands span three seeds. At the trained level the denoiser
+# makes well under half the error of the plain model of its width. On clean
+# images it pays: its error there is several times the plain one's. The narrow
+# plain code lies between: what has no room for noise passes less of it on.
+#
+# ## 2. Sparse
+#
+# Now a price on the code instead of damage. **Sparse** (Ng 2011): units may be
+# on only rarely. With sigmoid codes and mean activation $\hat\rho_j$ of unit
+# $j$ over a batch, add $\lambda\sum_j \mathrm{KL}(\rho\,\Vert\,\hat\rho_j)$ for
+# a small wanted rate $\rho$. A layer that hands the code on unchanged can add
+# such a term to whatever loss the model has, by `add_loss`:
+
+
+# %%
+class SparseRate(keras.layers.Layer):
+    """Adds weight · Σ_j KL(target ‖ mean of code unit j over the batch)."""
+
+    def __init__(self, weight, target):
+        super().__init__()
+        self.weight, self.target = weight, target
+
+    def call(self, code):
+        rate, wanted = ops.mean(code, axis=0), self.target
+        kl = wanted * ops.log(wanted / rate)
+        kl += (1 - wanted) * ops.log((1 - wanted) / (1 - rate))
+        self.add_loss(self.weight * ops.sum(kl))
+        return code
+
+
+sparse_chain = keras.Sequential(
+    [
+        keras.Input(SHAPE),
+        keras.layers.Flatten(),
+        keras.layers.Dense(WIDE, activation="sigmoid"),
+        SparseRate(weight=0.3, target=0.05),
+        keras.layers.Dense(PIXELS, activation="sigmoid"),
+        keras.layers.Reshape(SHAPE),
+    ]
+)
+
+# %% [markdown]
+# That chain could be trained by `fit(x, x)`. The library's
+# `SparseAutoencoder` adds the same number to its summed loss:
+
+# %%
+common = {"widths": (), "likelihood": SquaredError("sigmoid")}
+sparsity = {"weight": 0.3, "target": 0.05}
+sparse = SparseAutoencoder.dense(SHAPE, WIDE, seed=0, **sparsity, **common)
+sparse.set_weights(sparse_chain.get_weights())
+batch = x_train[:32]
+sparse_chain(batch)
+added = float(ops.convert_to_numpy(sparse_chain.losses[0]))
+penalty = float(ops.convert_to_numpy(sparse.penalty(sparse(batch))))
+print("same penalty:", np.isclose(added, penalty, rtol=1e-4))
+
+# %% tags=["hide-input"]
+assert np.isclose(added, penalty, rtol=1e-4)
+
+# %% [markdown]
+# With ReLU codes the usual price is $\lambda\sum_j|z_j|$
+# (`keras.layers.Dense(…, activity_regularizer="l1")`, or `sparsity="l1"`).
+#
+# ## 3. Contractive
+#
+# **Contractive** (Rifai et al. 2011): the code may move only slowly when the
+# input moves, $\lambda\,\lVert\partial z/\partial x\rVert_F^2$. For one sigmoid
+# layer the norm is exact: $\sum_j \big(z_j(1-z_j)\big)^2\sum_i W_{ij}^2$. We
+# check that formula by moving each pixel a little:
+
+
+# %%
+def squared_slope(code, kernel):
+    """‖∂z/∂x‖² of each row, for z = sigmoid(x W + b)."""
+    return ((code * (1 - code)) ** 2) @ (kernel**2).sum(axis=0)
+
+
+rng = np.random.default_rng(0)
+kernel = rng.standard_normal((5, 3))
+
+
+def sigmoid_code(x):
+    """Three sigmoid units on five pixels."""
+    return 1 / (1 + np.exp(-x @ kernel))
+
+
+point, step = rng.standard_normal(5), 1e-5
+moved = (sigmoid_code(point + step * np.eye(5)) - sigmoid_code(point)) / step
+formula = squared_slope(sigmoid_code(point)[None], kernel)[0]
+print(f"formula {formula:.4f} | by differences {np.sum(moved**2):.4f}")
+
+# %% tags=["hide-input"]
+assert np.isclose(formula, np.sum(moved**2), rtol=1e-3)
+
+# %% [markdown]
+# ## 4. Sparse, contractive, overcomplete
+#
+# All in one frame: a code half as wide again as the image, one sigmoid layer
+# each way, no hidden layer, three seeds. The first has no constraint at all, the
+# last the damage of section 1. Which will copy best, and which will clean best?
+
+# %%
+kinds = {
+    "none": (Autoencoder, {"overcomplete": True, "code_activation": "sigmoid"}),
+    "sparse": (SparseAutoencoder, sparsity),
+    "contractive": (ContractiveAutoencoder, {"weight": 0.1}),
+    "noise": (
+        DenoisingAutoencoder,
+        {"amount": NOISE, "code_activation": "sigmoid"},
+    ),
+}
+
+
+def columns(model):
+    """Errors on clean and noisy rows, mean of the code, its squared slope."""
+    code = model.encode(digits.x_test)
+    kernel = model.encoder.get_layer("code").get_weights()[0]
+    slope = squared_slope(code, kernel).mean()
+    errors = clean_error(model), clean_error(model, noisy_test)
+    return (*errors, code.mean(), slope)
+
+
+def filters(model, count=10):
+    """Incoming weights of the units that vary most, as images."""
+    kernel = model.encoder.get_layer("code").get_weights()[0]  # (pixels, k)
+    order = np.argsort(-model.encode(digits.x_test).std(axis=0))[:count]
+    return kernel[:, order].T.reshape(count, *SHAPE)
+
+
+# %%
+summary, kernels = {}, {}
+for name, (kind, options) in kinds.items():
+    options = {"likelihood": SquaredError("sigmoid"), **options}
+    if kind is not ContractiveAutoencoder:  # which has no hidden layers
+        options["widths"] = ()
+    rows = []
+    for model in from_seeds(kind.dense(SHAPE, WIDE, seed=0, **options)):
+        rows.append(columns(model))
+        kernels[name] = filters(model)
+    summary[name] = np.array(rows)
+
+# %% tags=["nbval-ignore-output"]
+runtime.record(
+    f"{DATA}, sigmoid codes of {WIDE} units, no hidden layer, test rows",
+    ("constraint", "test MSE", "from noisy", "mean code", "|dz/dx|²"),
+    [
+        (name, *map(repeats.with_spread, values.T, (4, 4, 3, 1)))
+        for name, values in summary.items()
+    ],
+)
+deep_clean = [clean_error(model) for model in plain[CODE]]
+print(
+    f"for comparison: deep, code {CODE}: {np.mean(deep_clean):.4f} clean; "
+    f"best PCA {best_pca:.4f} from noisy"
+)
+
+# %% tags=["hide-input"]
+average = {name: values.mean(axis=0) for name, values in summary.items()}
+clean = {name: values[0] for name, values in average.items()}
+assert clean["none"] == min(clean.values()), "closest to a copy"
+assert clean["none"] > np.mean(deep_clean), "yet no copy"
+assert average["sparse"][2] < 0.5 * average["none"][2], "fewer active units"
+assert average["contractive"][3] < 0.3 * average["none"][3], "a flatter code"
+from_noisy = {name: values[1] for name, values in average.items()}
+assert from_noisy["noise"] == min(from_noisy.values())
+assert from_noisy["noise"] > np.mean(at_code), "depth helps"
+
+# %% [markdown]
+# Read the table by columns. *Test MSE*: without a constraint the model comes
+# closest to a copy, yet it is none: 96 units without a hidden layer do worse
+# than 32 numbers with one. *Mean code* and *slope*: each penalty moves the
+# quantity that it names, and pays with a larger clean error. *From noisy*: the
+# column that one would buy. Trained noise does best, contraction
+# second; sparsity gains nothing here. And the unconstrained model is not
+# worthless: on the digits it cleans about as well as the best PCA. None
+# reaches the deep denoiser of section 1.
+#
+# What do single units look for? The weights into a unit, as an image:
+
+
+# %% tags=["nbval-ignore-output"]
+reach = float(np.quantile(np.abs(kernels["none"]), 0.98))
+plotting.image_rows(
+    kernels, "What ten code units respond to", low=-reach, high=reach
+)
+plt.show()
+
+# %% [markdown]
+# **Figure 2.14.** Bright pixels switch a unit on, dark ones off; grey is
+# zero; all rows share one scale. The contractive row is flat and smooth:
+# that is its penalty at work. The sparse row is *not* the gallery of clean
+# strokes that textbooks show; those come from larger images and far more of
+# them. A picture of weights is a place to look for ideas, not a proof.
+
+# %% [markdown]
+# ## 5. What an autoencoder cannot do
+#
+# The decoder turns numbers into digits. So draw numbers at random, decode
+# them, and get new digits? We try it with the plain codes of 8 numbers. First
+# $z\sim\mathcal N(0, I)$, the natural guess. Then with mean and spread of each
+# unit as in real codes. Then a Gaussian with their covariances too.
+
+
+# %%
+def random_codes(model, count, rng):
+    """Codes of three kinds: standard, matched in each unit, matched in all."""
+    z = model.encode(x_train)
+    normal = rng.standard_normal((count, NARROW))
+    return {
+        "z ~ N(0, I)": normal,
+        "mean and spread\nof real codes": z.mean(axis=0)
+        + z.std(axis=0) * normal,
+        "covariances too": rng.multivariate_normal(
+            z.mean(axis=0), np.cov(z.T), size=count
+        ),
+    }
+
+
+# %% tags=["nbval-ignore-output"]
+model = plain[NARROW][0]
+drawn = random_codes(model, 12, np.random.default_rng(0))
+plotting.image_rows(
+    {
+        "real": digits.x_test[:12],
+        **{name: model.decode(codes) for name, codes in drawn.items()},
+    },
+    "Decoding random codes: strokes, but few digits",
+)
+plt.show()
+
+# %% [markdown]
+# **Figure 2.15.** A few could pass, most are blots between digits; the lower
+# rows, which know more of the real codes, are little better. Put a number on
+# it: the distance from a picture to the nearest real training digit, in units
+# of what a real test digit has. (It forgives blur: reconstructions come out
+# below 1.)
+
+# %% tags=["nbval-ignore-output"]
+nearest = NearestNeighbors(n_neighbors=1).fit(flat_train)
+
+
+def distance_to_real(images):
+    """Mean distance of images to their nearest training image."""
+    rows = np.reshape(images, (len(images), PIXELS))
+    return nearest.kneighbors(rows)[0].mean()
+
+
+count = 300
+unit = distance_to_real(digits.x_test[:count])
+far = {}
+for seed, model in zip(SEEDS, plain[NARROW], strict=True):
+    drawn = random_codes(model, count, np.random.default_rng(seed))
+    images = {
+        "reconstructed\ntest digits": model.reconstruct(digits.x_test[:count]),
+        **{name: model.decode(codes) for name, codes in drawn.items()},
+    }
+    for name, values in images.items():
+        far.setdefault(name, []).append(distance_to_real(values) / unit)
+plotting.bars(
+    far,
+    "Random codes decode to something farther from real digits",
+    ylabel="distance to nearest training digit\n(real test digit = 1)",
+    reference=("real test digits", 1.0),
+)
+plt.show()
+
+# %% tags=["hide-input"]
+reconstructed, standard, matched, gaussian = map(np.array, far.values())
+assert min(matched.min(), gaussian.min()) > 1.15 * reconstructed.max()
+assert matched.mean() < standard.mean(), "knowing the spread helps"
+assert min(matched.min(), gaussian.min()) > 1.05, "not enough"
+
+# %% [markdown]
+# **Figure 2.16.** Dots are three seeds. Reconstructions of real digits stay
+# close to the data. Decoded random codes do not; knowing the spread of each
+# unit helps, knowing the covariances helps a little more, and both stay far
+# off: they say nothing about which *combinations* occur. The reason is in
+# equation (1): the decoder was trained on the codes of real digits and
+# nowhere else, and nothing was asked of the code's *distribution*. A plain
+# autoencoder is no generative model: it has no prior over codes to sample
+# from.
+#
+# One can fit a richer distribution to the codes afterwards, and exercise 2.9
+# asks you to: it works better than this figure makes you expect. Or one can
+# *make* the codes follow a distribution while training. That is **chapter 4**.
+
+# %% [markdown]
+# ## 6. Judging a model
+#
+# Every number of this chapter followed the same four rules. They are short
+# enough to remember.
+#
+# 1. **Held-out rows.** Fit on training rows, choose on validation rows,
+#    report test rows.
+# 2. **A baseline**, classical and tuned, that may use what the model uses:
+#    the mean image, PCA at the same width, PCA at its best rank, clipped.
+# 3. **The whole split, weighted.** The loss of the last batch is not the
+#    loss of the epoch, and a mean of batch means is wrong when the last batch
+#    is smaller. `evaluate` must not depend on the batch size.
+# 4. **Several seeds.** And keep what you trained: a `.keras` file holds
+#    architecture, weights and hyperparameters, and gives the same outputs
+#    after loading.
+
+# %%
+model = plain[NARROW][0]
+by_batch = [
+    model.evaluate(digits.x_test, batch_size=n, verbose=0, return_dict=True)
+    for n in (50, 64, 512)
+]
+agree = np.ptp([result["mse"] for result in by_batch]) < 1e-5
+print("the same for each batch size:", agree)
+
+with tempfile.TemporaryDirectory() as folder:
+    path = pathlib.Path(folder) / "autoencoder.keras"
+    model.save(path)
+    loaded = keras.saving.load_model(path)
+sample = digits.x_test[:10]
+kept = np.array_equal(loaded.reconstruct(sample), model.reconstruct(sample))
+print("the same after loading:", kept)
+
+# %% tags=["hide-input"]
+assert agree and kept
+assert np.isclose(by_batch[0]["mse"], clean_error(model), rtol=1e-4)
+assert loaded.latent_dim == NARROW
+
+# %% [markdown]
+# ## What we showed
+#
+# - A network that saw damaged digits learned to clean them, with a code wider
+#   than the image as well as with 32 numbers. It paid on clean images.
+# - PCA with clipped output and its rank chosen again was the best classical
+#   denoiser, and still left half as much error again.
+# - Sparsity and contraction each moved the quantity they name. Contraction made
+#   the code more robust, sparsity did not.
+# - Decoded random codes were no digits: a plain autoencoder has no
+#   distribution over its codes.
+#
+# **Limits.** The images are tiny and the models small. Each penalty had one
+# weight, not tuned. A low error does not make a code useful for clustering or
+# classification, as sitting 2b measured.
+#
+# **References.** Vincent et al. (2008), *ICML*,
+# [doi:10.1145/1390156.1390294](https://doi.org/10.1145/1390156.1390294) ·
+# Rifai et al. (2011), *ICML*, Contractive auto-encoders ·
+# Ng (2011), Sparse autoencoder, CS294A lecture notes ·
+# Goodfellow, Bengio and Courville (2016), *Deep Learning*, chapter 14.
+#
+# Which claims about autoencoders one meets elsewhere are wrong, and which
+# test proves it: [errata](../docs/errata.md).
+#
+# **Next:** the exercises below
+# ([solved](../solutions/02c_constrained_autoencoders.ipynb)), then chapter 3:
+# two networks that play against each other.
+
+# %% [markdown]
+# ## Exercises
+#
+# Each needs only the imports at the top. Write your answer where it says
+# `# your answer here`, run the cell, then run the check below it.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 2.8 · A batch for a denoiser
+#
+# *You will learn what is input and what is target.* Return the pair
+# (input, target) with which a denoising autoencoder is trained: Gaussian
+# noise of standard deviation `sigma`, drawn from `rng`, the NumPy generator
+# that is passed in, for each pixel of each image anew.
+
+
+# %% tags=["exercise"]
+def denoising_pair(x, sigma, rng):
+    """Return (input, target), both of the shape of x."""
+    ### BEGIN SOLUTION
+    noise = sigma * rng.standard_normal(x.shape)
+    return x + noise, x
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+checks.check_2_8(denoising_pair)
+
+# %% [markdown] tags=["discussion"]
+# The noise has the shape of the whole array: `rng.standard_normal(x.shape[1:])`
+# would add the *same* pattern to every image, a constant that a bias removes.
+# And `x += noise` would damage the caller's clean images, and with them the
+# target.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 2.9 · Better random codes (open)
+#
+# *You will meet the question of chapter 4.* Section 5 drew codes from three
+# Gaussians and got blots. Write a sampler that, given the codes of
+# the training rows, draws `count` **new** codes that lie where real codes
+# lie, all over where they lie. Any method is welcome: a mixture of
+# distributions, a density estimate, interpolation. Copies of training codes,
+# or codes hardly moved from them, do not count as new.
+
+
+# %% tags=["exercise"]
+def draw_codes(codes, count, rng):
+    """Return new codes, shape (count, latent_dim), from rng alone."""
+    ### BEGIN SOLUTION
+    chosen = codes[rng.integers(len(codes), size=count)]
+    distances = np.linalg.norm(chosen[:, None] - codes[None], axis=2)
+    friends = np.argsort(distances, axis=1)[:, 1:6]  # five nearest others
+    friend = codes[friends[np.arange(count), rng.integers(5, size=count)]]
+    return chosen + rng.uniform(0.2, 0.8, size=(count, 1)) * (friend - chosen)
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+checks.check_2_9(draw_codes)
+
+# %% [markdown] tags=["discussion"]
+# This answer walks part of the way from one code to a close neighbour. A
+# Gaussian mixture fitted to the codes passes too. Both repair the sampling
+# *after* training. A variational autoencoder instead trains the code to
+# follow a distribution that is easy to sample, and can then state a
+# likelihood as well.
