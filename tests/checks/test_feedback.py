@@ -167,7 +167,7 @@ def test_check_without_an_answer_waits(given):
 
 
 def test_check_that_waits_says_for_which_answers():
-    check = CHECKS["chapter_03.check_3_6"]
+    check = CHECKS["chapter_03.check_3_4"]
     rejects(check, 1, None, None, match="answer: calm and rescued are None.")
     rejects(check, [], {}, [], match="paired and calm and rescued are empty.")
     check = CHECKS["chapter_02.check_2_1"]

@@ -20,7 +20,6 @@ MAX_WORDS, MAX_CELLS, MAX_CODE = 3_000, 80, 450
 NOT_YET = {
     "01_concepts",
     "02_autoencoders",
-    "03_gans",
     "04_vaes",
     "05_pretraining",
     "06a_anomaly_detection",
