@@ -33,7 +33,7 @@
 # |---|---|
 # | Prerequisites | [Chapter 1](01_concepts.ipynb): cross-entropy, KL divergence, gradient descent, first steps in Keras |
 # | Data | eight Gaussians on a ring |
-# | Time | 40 minutes of reading, an hour with the exercises; a minute to run |
+# | Time | 45 minutes of reading, another hour for the exercises; a minute to run |
 
 # %% tags=["setup"]
 from utils import runtime
@@ -532,7 +532,7 @@ for beta in (0.0, 0.5, 0.9):
 # There is another way. Write *one* loss, the sum of both, and cut the paths
 # along which one player's loss would reach the other player's weights.
 # `ops.stop_gradient` is the pair of scissors: the value passes, the gradient
-# does not.
+# does not. (This section uses the functions of section 1.)
 
 
 # %%
@@ -580,7 +580,7 @@ def together(generator, discriminator, d_adam, g_adam, noise):
     g_weights = generator.trainable_variables
     d_weights = discriminator.trainable_variables
 
-    def step(x):
+    def step_at_once(x):
         z = keras.random.normal((256, 2), seed=noise)
         made = generator(z)
         d_slopes = weight_gradients(
@@ -592,16 +592,16 @@ def together(generator, discriminator, d_adam, g_adam, noise):
         d_adam.apply(d_slopes, d_weights)
         g_adam.apply(g_slopes, g_weights)
 
-    return step
+    return step_at_once
 
 
 # %%
 rows = ring[: 20 * 256]
 looped, one_pass, library = (build_players(seed=4) for _ in range(3))
 seed_of_noise = keras.random.SeedGenerator(9)
-step = together(*looped, calm_adam(), calm_adam(), seed_of_noise)
+step_at_once = together(*looped, calm_adam(), calm_adam(), seed_of_noise)
 for batch in rows.reshape(20, 256, 2):
-    step(ops.convert_to_tensor(batch))
+    step_at_once(ops.convert_to_tensor(batch))
 for model in (OnePassGAN(*one_pass, seed=9), GAN(*library, seed=9)):
     model.compile(calm_adam(), run_eagerly=True)
     model.fit(rows, batch_size=256, shuffle=False, verbose=0)
@@ -753,7 +753,7 @@ def follow(rate, beta_1, falling, pairs):
     return paths
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 QUOTED = [
     (1e-3, 0.9, False, False),  # Adam's defaults
     (1e-3, 0.0, False, False),  # momentum alone
@@ -768,10 +768,11 @@ EVERY = list(
         (1e-3, 8e-3), (0.9, 0.5, 0.0), (False, True), (False, True)
     )
 )
-runs = {
-    settings: follow(*settings)
-    for settings in profile.pick(quick=QUOTED, full=EVERY)
-}
+played = profile.pick(quick=QUOTED, full=EVERY)
+runs = {settings: follow(*settings) for settings in played if not settings[3]}
+
+# %%
+runs |= {settings: follow(*settings) for settings in played if settings[3]}
 found = {
     settings: [quality(path[-1]) for path in paths]
     for settings, paths in runs.items()
@@ -810,31 +811,23 @@ runtime.record(
 assert max(modes(1e-3, 0.9, False, False)) <= 3
 assert max(modes(8e-3, 0.9, False, False)) <= 4
 assert np.mean(modes(1e-3, 0.0, False, False)) >= 6
-calm_constant, calm_falling = (
-    shares(rate, 0.0, falling, False)
-    for rate, falling in ((1e-3, False), (1e-3, True))
-)
-assert np.mean(calm_falling) < np.mean(calm_constant) - 0.1
-assert min(modes(8e-3, 0.0, True, False)) >= 7
-assert np.mean(shares(8e-3, 0.0, True, False)) > 0.7
-assert np.mean(shares(8e-3, 0.0, False, False)) > 0.5
-assert min(modes(8e-3, 0.0, True, True)) >= 7
-if profile.full:
-    with_momentum = [modes(*s) for s in runs if s[1] == 0.9]
-    assert np.max(with_momentum) <= 5
-    assert np.mean([max(m) <= 2 for m in with_momentum]) >= 0.75
+slow = [np.mean(shares(1e-3, 0.0, falls, False)) for falls in (False, True)]
+quick = [np.mean(shares(8e-3, 0.0, falls, False)) for falls in (False, True)]
+assert slow[1] < slow[0] - 0.1 and min(quick) > 0.6
+assert min(modes(8e-3, 0.0, True, False) + modes(8e-3, 0.0, True, True)) >= 7
+with_momentum = [np.mean(modes(*s)) for s in runs if s[1] == 0.9]
+assert max(with_momentum) <= 3, "whatever else is changed"
 
 # %% [markdown]
 # Read it one step at a time; pairs of rows differ in one column.
 #
 # - **Momentum decides.** Adam's defaults reach 0 or 1 mode. Take momentum away,
 #   nothing else, and 8 modes are covered. In the full table no row with
-#   $\beta_1=0.9$ gets beyond two modes: no rate, schedule or pairing repairs it.
+#   $\beta_1=0.9$ covers more than two: no rate, schedule or pairing repairs it.
 # - **The rate comes second.** At $\beta_1=0$ the larger rate puts about a fifth
 #   more of the samples in place.
 # - **A falling rate is no good by itself.** At 1e-3 it *hurts*: training stops
-#   before it has arrived. At 8e-3 it changes the mean little, and the seeds
-#   agree better.
+#   before it has arrived. At 8e-3 it changes little at the end.
 # - **Pairs change little here.** They cost nothing either; sitting 3b uses
 #   them on images.
 #
@@ -873,7 +866,7 @@ for seed in range(20):
     if largest_mode(collapsed) >= 0.8:
         break
 
-# %% tags=["nbval-ignore-output", "gallery-gan_collapse"]
+# %% tags=["nbval-ignore-output", "gallery-gan_ring"]
 figure, axes = plt.subplots(1, 4, figsize=(11.2, 3.1))
 drifting = runs[1e-3, 0.9, False, False][0]
 for axis, epoch in zip(axes, (6, 12), strict=False):
@@ -899,7 +892,7 @@ assert largest_mode(calm_end) < 0.5
 # continuous generator maps connected noise to a connected set; it cannot jump,
 # only hurry across the gaps.
 
-# %% tags=["nbval-ignore-output", "gallery-gan_ring"]
+# %% tags=["nbval-ignore-output"]
 lines = {
     "Adam's defaults": runs[1e-3, 0.9, False, False],
     "no momentum": runs[1e-3, 0.0, False, False],
@@ -911,7 +904,7 @@ plotting.curves(
         name: [[quality(x).share_within for x in path] for path in paths]
         for name, paths in lines.items()
     },
-    "First no momentum, then a larger rate that falls",
+    "No momentum is what matters, then the rate",
     x=100 * np.arange(13),
     xlabel="step",
     ylabel="share of samples within 3 σ of a mode",
@@ -920,9 +913,9 @@ plt.show()
 
 # %% [markdown]
 # **Figure 3.6.** Mean of three seeds, the band from worst to best. Each line
-# differs from the one above it in one setting. The lowest never settles; the
-# constant large rate keeps shaking (its band is wide), and the falling one closes
-# its band.
+# differs from the one above it in the legend in one setting. The lowest never
+# settles; the larger rate arrives in half the steps; letting it fall spares a few
+# dips on the way.
 #
 # ## What we have shown
 #

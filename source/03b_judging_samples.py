@@ -30,7 +30,7 @@
 # |---|---|
 # | Prerequisites | [Chapter 3a](03a_the_game.ipynb); [Chapter 1](01_concepts.ipynb): PCA, Gaussian mixtures |
 # | Data | scikit-learn's digits (full profile: MNIST) |
-# | Time | 35 minutes of reading, an hour with the exercises; a minute to run |
+# | Time | 35 minutes of reading, half an hour for the exercises; a minute to run |
 
 # %% tags=["setup"]
 from utils import runtime
@@ -73,7 +73,7 @@ WIDTHS = profile.pick(quick=(128, 128), full=(256, 256))
 LABEL_WIDTHS = profile.pick(quick=(128, 128), full=(64, 32))
 PENALTY = profile.pick(quick=0.1, full=1.0)  # γ of R1 and R2
 REPEATS = profile.pick(quick=8, full=1)  # copies of the rows in an epoch
-EPOCHS = profile.pick(quick=8, full=8)
+EPOCHS = profile.pick(quick=8, full=5)
 CONV_ROWS = profile.pick(quick=None, full=20_000)  # rows for the DCGAN
 CONV_EPOCHS = profile.pick(quick=8, full=3)
 FILTERS = profile.pick(quick=16, full=32)
@@ -109,7 +109,8 @@ print("images", digits.x_train.shape)
 # A common program for "a GAN" contains no game. It compiles the generator
 # with a loss of its own and fits noise to images. There is no pairing between
 # this noise vector and that digit, so the best answer to *any* noise is the
-# same: the mean image. See whether that is so.
+# same: the mean image. See whether that is so. (Sections 1 to 4 build on each
+# other; section 5 needs the cells of 3 and 4.)
 
 # %% tags=["nbval-ignore-output"]
 keras.utils.set_random_seed(0)
@@ -204,6 +205,8 @@ stages = callbacks.Snapshots(
 watch = [stages, callbacks.ProgressLine("GAN")]
 train(painter, x_train, callbacks=watch)
 painted = [painter.sample(2000, seed=1)]
+
+# %%
 for seed in SEEDS[1:]:
     restart(painter, seed)
     painter.fit(x_train, batch_size=BATCH, epochs=EPOCHS, verbose=0)
@@ -219,7 +222,7 @@ plotting.image_rows(rows, "A game draws digits, a regression their average")
 plt.show()
 
 # %% tags=["hide-input"]
-assert min(map(generation.sample_spread, painted)) >= 0.15
+assert min(map(generation.sample_spread, painted)) > 0.6 * spread_data
 
 # %% [markdown]
 # **Figure 3.7.** The same twelve noise vectors in each GAN row. The second row is
@@ -303,7 +306,7 @@ for seed in SEEDS[1:]:
 
 # %% tags=["hide-input"]
 assert dcgan_generator().output_shape == dcgan_discriminator().input_shape
-assert min(map(generation.sample_spread, by_dcgan)) >= 0.15
+assert min(map(generation.sample_spread, by_dcgan)) > 0.6 * spread_data
 
 # %% [markdown]
 # ## 3. Putting a number on it
@@ -485,6 +488,7 @@ for game in games:
 assert by_mixture[:, 0].mean() < games[0][:, 0].min(), "Fréchet"
 assert copies[0, 4] < 0.05 and by_mixture[:, 4].min() > 0.6
 assert floor[0, 0] < min(by_mixture[:, 0].min(), games[1][:, 0].min())
+assert min(game[:, 4].min() for game in games) > 1.1
 
 # %% [markdown]
 # Read the columns, not one number.
