@@ -503,16 +503,15 @@ assert min(game[:, 4].min() for game in games) > 1.1
 #   samples are blends. It is this opponent that GANs are usually shown against.
 # - **The games** have a newness well above 1: their samples lie farther from
 #   all training digits than real ones do. That is not originality, it is error.
-# - **Copies** are perfect in every column but the last. No other number here
-#   would have told.
+# - **Copies** do as well as real rows in every column but the last. No other number
+#   here would have told.
 # - **The regression** has a high density: a blot in the middle of everything is
 #   inside many balls around real digits and covers nothing.
 #
 # Compare several numbers, and only those with the same judge, the same rows and
 # equally many of them. Why play at all, then? A mixture needs features in which
-# clusters are round. Eight by eight pixels have them; for larger images one
-# must learn them first. A game needs none, and its samples are sharp because $D$
-# sees a blur at once.
+# clusters are round. Small images have them in their pixels; for larger ones they
+# must be learned first, as chapter 2's codes do for MNIST. A game learns its own.
 
 # %% tags=["nbval-ignore-output"]
 rows = {
