@@ -710,7 +710,7 @@ runtime.record(
 # Lipton, Li and Smola, *Dive into Deep Learning*, d2l.ai. Common mistakes and where
 # the course answers them: [errata](../docs/errata.md).
 #
-# **Next:** the exercises, then [chapter 02, autoencoders](02_autoencoders.ipynb).
+# **Next:** the exercises, then [chapter 02, autoencoders](02a_autoencoders.ipynb).
 #
 # ## Exercises
 #

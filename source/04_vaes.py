@@ -37,7 +37,7 @@
 #
 # | | |
 # |---|---|
-# | Prerequisites | [Chapter 1a](01a_without_labels.ipynb): Gaussians; [Chapter 1b](01b_gradient_descent.ipynb): cross-entropy, KL; [Chapter 2](02a_autoencoders.ipynb); for section 7 [Chapter 3](03a_the_game.ipynb), section 6 |
+# | Prerequisites | [Chapter 1a](01a_without_labels.ipynb): Gaussians; [Chapter 1b](01b_gradient_descent.ipynb): cross-entropy, KL; [Chapter 2](02a_autoencoders.ipynb); for section 7 [Chapter 3b](03b_judging_samples.ipynb), section 3 |
 # | Data | scikit-learn's digits (full profile: MNIST); small images made of known factors |
 # | Time | about a minute on two CPU cores; three hours of reading and exercises |
 
@@ -502,7 +502,7 @@ assert np.allclose(sure, mean)
 # Second: are the gradients right? Take $f(z)=z^2$, whose average is known,
 # $\mathbb E z^2=\mu^2+\sigma^2$, so that the gradient by $\mu$ is $2\mu$ and by
 # $\log\sigma^2$ is $\sigma^2$. Beside it the older way, the score function
-# (chapter 3, section 10), which needs no derivative of $f$ at all:
+# (chapter 3c, section 4), which needs no derivative of $f$ at all:
 # $\nabla_\mu\,\mathbb E f=\mathbb E\big[f(z)\,(z-\mu)/\sigma^2\big]$.
 
 # %%
@@ -538,7 +538,7 @@ assert by_score.std() > 3 * slopes[:, 0].std(), "right as well, but noisier"
 # Both are right on average; (8) is several times calmer, with one number. In
 # thousands of dimensions the factor grows, and it is why VAEs train with a
 # single code a row and step. The trick needs a *differentiable* path from the
-# parameters to the draw. For words or classes there is none, which chapter 3
+# parameters to the draw. For words or classes there is none, which chapter 3c
 # met from the generator's side, and section 12 meets again.
 
 # %% [markdown]
@@ -820,7 +820,7 @@ assert off_vae < 0.3 * off_plain
 # as the prior.
 
 # %% [markdown]
-# Judge by numbers, with the ruler of [chapter 3](03_gans.ipynb), section 6: the
+# Judge by numbers, with the ruler of [chapter 3b](03b_judging_samples.ipynb), section 3: the
 # last hidden layer of a classifier that never sees a generated row. Beside the
 # two decoders stand three baselines. The remedy of section 1 is among them: look
 # *afterwards* where the plain autoencoder's codes lie, and fit a Gaussian.
@@ -899,7 +899,7 @@ assert floor[0, 0] < ours[:, 0].min(), "and real rows are still better"
 # other. That is a known result (Ghosh et al. 2020), not an accident of ours. If
 # samples are all you want, a prior fitted afterwards does; what it does not give
 # is a likelihood, or a bound. And a GAN draws sharper digits than both
-# ([chapter 3](03_gans.ipynb)): a VAE spreads its samples over everything the data
+# ([chapter 3b](03b_judging_samples.ipynb)): a VAE spreads its samples over everything the data
 # do, and blurs where it cannot tell.
 #
 # ### Walks

@@ -524,7 +524,7 @@ assert spreads["agreement only"] < 0.2 * spreads["guarded"]
 
 # %% [markdown]
 # Its loss went nearly to zero, the best of all losses in this chapter, and
-# its projections are nearly one point: **collapse**. As in Chapter 3, the
+# its projections are nearly one point: **collapse**. As in Chapter 3c, the
 # loss does not say so and one number that nobody optimises does.
 
 # %%

@@ -34,7 +34,7 @@
 #
 # | | |
 # |---|---|
-# | Prerequisites | [Chapter 2](02a_autoencoders.ipynb): autoencoders and PCA; for section 7 [Chapter 3](03_gans.ipynb), sections 3 and 4 |
+# | Prerequisites | [Chapter 2](02a_autoencoders.ipynb): autoencoders and PCA; for section 7 [Chapter 3a](03a_the_game.ipynb), sections 1 and 5 |
 # | Data | scikit-learn's two photographs and digits; letters of the DejaVu fonts (full profile: MNIST for the digits) |
 # | Time | about a minute on two CPU cores; two hours of reading and exercises |
 
@@ -836,7 +836,7 @@ plt.show()
 # several digits fit what is left, the squared error asks for their *mean*, and
 # the filling is grey: not a flaw of the network but what was asked for. A model
 # that draws one of the possibilities needs a generator
-# ([Chapter 3](03_gans.ipynb), [Chapter 4](04_vaes.ipynb)).
+# ([Chapter 3b](03b_judging_samples.ipynb), [Chapter 4](04_vaes.ipynb)).
 
 # %% [markdown]
 # ## 7. Pairs that somebody made: letters in another style
@@ -928,7 +928,7 @@ plt.show()
 # one's own: a $G$ that turned every A into a bold B and an $F$ that undoes it
 # would pay nothing. What speaks against that is only that the networks start as
 # copies and change little. The cuts that let one backward pass serve four
-# networks are those of [Chapter 3](03_gans.ipynb), section 3.
+# networks are those of [Chapter 3a](03a_the_game.ipynb), section 5.
 
 # %%
 print(inspect.getsource(UnpairedTranslator.call))

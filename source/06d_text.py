@@ -182,7 +182,7 @@ assert np.all(information >= 0) and np.array_equal(counts, counts.T)
 #
 # Every word has two vectors, $u$ as itself and $v$ as somebody's neighbour.
 # This is a classifier of pairs with made-up negatives, a relative of the
-# critic of [Chapter 3](03_gans.ipynb). What does its optimum look like? For a
+# critic of [Chapter 3c](03c_critics_and_failures.ipynb). What does its optimum look like? For a
 # pair with probability $p(w,c)$, drawn as noise with $K\,p(w)p(c)$, the best
 # logit is the logarithm of the ratio:
 #

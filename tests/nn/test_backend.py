@@ -1,5 +1,6 @@
-"""Gradients by the input, on whichever backend runs."""
+"""Gradients by inputs and by weights, on whichever backend runs."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -63,3 +64,61 @@ def test_input_gradient_constant_function_zero_or_refused():
         assert "no gradient" in str(error)
     else:
         np.testing.assert_array_equal(value, np.zeros_like(X))
+
+
+# ------------------------------------------------------------ by the weights
+
+
+def test_weight_gradients_equal_closed_form():
+    w = keras.Variable(np.array([1.0, 3.0], "float32"))
+    b = keras.Variable(np.array(2.0, "float32"))
+    of_w, of_b = backend.weight_gradients(
+        lambda: ops.sum(w**2) * b.value, [w, b]
+    )
+    np.testing.assert_allclose(ops.convert_to_numpy(of_w), [4.0, 12.0])
+    np.testing.assert_allclose(ops.convert_to_numpy(of_b), 10.0)
+
+
+def test_weight_gradients_of_a_network_move_it_downhill():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    weights = model.trainable_variables
+
+    def loss():
+        return ops.mean(model(X) ** 2)
+
+    before = float(ops.convert_to_numpy(loss()))
+    slopes = backend.weight_gradients(loss, weights)
+    by_bias = 2 * np.mean(ops.convert_to_numpy(model(X)))
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(slopes[1]), [by_bias], rtol=1e-5
+    )
+    keras.optimizers.SGD(0.01).apply(slopes, weights)
+    assert float(ops.convert_to_numpy(loss())) < before
+
+
+def test_weight_gradients_zero_where_nothing_depends():
+    used = keras.Variable(np.float32(2.0))
+    unused = keras.Variable(np.float32(2.0))
+    _, zero = backend.weight_gradients(lambda: used.value**2, [used, unused])
+    assert float(ops.convert_to_numpy(zero)) == 0.0
+
+
+def test_weight_gradients_more_than_a_scalar_refused():
+    w = keras.Variable(np.array([1.0, 3.0], "float32"))
+    with pytest.raises(ValueError, match=r"scalar; received .* \(2,\)"):
+        backend.weight_gradients(lambda: w.value**2, [w])
+
+
+def test_traced_function_gives_the_same_and_moves_weights_each_call():
+    w = keras.Variable(np.float32(1.0))
+
+    def step(x):
+        (slope,) = backend.weight_gradients(lambda: w.value * x, [w])
+        w.assign(w.value - slope)
+        return slope
+
+    quick = backend.traced(step)
+    for _ in range(3):
+        slope = quick(ops.convert_to_tensor(np.float32(0.5)))
+    assert float(ops.convert_to_numpy(slope)) == 0.5
+    assert float(ops.convert_to_numpy(w.value)) == -0.5

@@ -388,6 +388,8 @@ class GAN(CourseModel):
 class ConditionalGAN(GAN):
     """Both players see the class (Mirza and Osindero 2014).
 
+    The course's own critic takes it by projection (Miyato and Koyama 2018).
+
     ``fit(x, y)`` takes integer labels, ``call`` and ``predict`` a dict
     ``{"x", "labels"}``. Each batch's labels go to G with fresh noise, and to
     D with the real and with the generated rows, so that D learns to refuse a
@@ -638,10 +640,11 @@ class RelativisticGAN(GAN):
     """Real and generated rows scored in pairs, with R1 and R2.
 
     D minimises the mean of −log σ(s − s̃) over pairs of a real and a
-    generated row, G that of −log σ(s̃ − s). Each generated row is held
-    against a real one, so no mode of the data can be given up; with both
-    gradient penalties the game converges near its solution (Huang et al.
-    2024, "The GAN is dead; long live the GAN!").
+    generated row, G that of −log σ(s̃ − s) (Jolicoeur-Martineau 2018). Each
+    generated row is held against a real one, whichever mode that is of.
+    Both gradient penalties, which make the game converge near its solution,
+    are the addition of Huang et al. (2024, "The GAN is dead; long live the
+    GAN!").
 
     Example:
 

@@ -9,7 +9,13 @@ import contextlib
 import keras
 from keras import ops
 
-__all__ = ["BATCHES_AT_ONCE", "input_gradient", "values_kept"]
+__all__ = [
+    "BATCHES_AT_ONCE",
+    "input_gradient",
+    "traced",
+    "values_kept",
+    "weight_gradients",
+]
 
 # batches between two returns to Python, `steps_per_execution` of `compile`;
 # Keras refuses more than one on PyTorch
@@ -109,3 +115,102 @@ def _torch(function, inputs):
 
 
 _GRADIENTS = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
+
+
+def weight_gradients(loss, variables):
+    """Gradients of a loss by the weights of a model, on any backend.
+
+    What ``GradientTape`` does on TensorFlow and ``backward`` on PyTorch. On
+    JAX states that ``loss`` changes, such as a seed's, stay as they were:
+    draw noise before.
+
+    Args:
+        loss: Function of nothing that returns a scalar tensor, computed with
+            Keras models and ``keras.ops``.
+        variables: List of ``keras.Variable``, such as
+            ``model.trainable_variables``.
+
+    Returns:
+        List of tensors, one a variable, as ``optimizer.apply`` takes them.
+        Zeros where the loss does not depend on a variable.
+
+    Raises:
+        ValueError: no scalar.
+
+    Example:
+
+    >>> weight = keras.Variable([1.0, 3.0])
+    >>> (gradient,) = weight_gradients(lambda: ops.sum(weight**2), [weight])
+    >>> ops.convert_to_numpy(gradient).tolist()
+    [2.0, 6.0]
+    """
+
+    def scalar():
+        value = ops.convert_to_tensor(loss())
+        if len(value.shape):
+            raise ValueError(
+                "loss: expected a function that returns a scalar; received "
+                f"a tensor of shape {tuple(value.shape)}."
+            )
+        return value
+
+    variables = list(variables)
+    found = _BY_WEIGHTS[keras.backend.backend()](scalar, variables)
+    return [
+        ops.zeros_like(variable) if gradient is None else gradient
+        for gradient, variable in zip(found, variables, strict=True)
+    ]
+
+
+def _tensorflow_by_weights(loss, variables):
+    import tensorflow as tf
+
+    values = [variable.value for variable in variables]
+    with tf.GradientTape() as tape:
+        total = loss()
+    return tape.gradient(total, values)
+
+
+def _jax_by_weights(loss, variables):
+    import jax
+
+    def of_values(values):
+        mapping = list(zip(variables, values, strict=True))
+        with keras.StatelessScope(state_mapping=mapping):
+            return loss()
+
+    return jax.grad(of_values)([variable.value for variable in variables])
+
+
+def _torch_by_weights(loss, variables):
+    import torch
+
+    values = [variable.value for variable in variables]
+    with torch.enable_grad():
+        total = loss()
+    if not total.requires_grad:
+        return [None] * len(values)
+    return torch.autograd.grad(total, values, allow_unused=True)
+
+
+_BY_WEIGHTS = {
+    "tensorflow": _tensorflow_by_weights,
+    "jax": _jax_by_weights,
+    "torch": _torch_by_weights,
+}
+
+
+def traced(function):
+    """The same function, quicker where the backend can record its steps.
+
+    TensorFlow runs the function once, records what it does with tensors and
+    plays that back for further calls: what Keras does with a training step.
+    JAX records functions without side effects only, and PyTorch needs no
+    recording: there the function comes back as it is. Build optimizers
+    first: a recorded function makes no variables.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return function
+    import tensorflow as tf
+
+    return tf.function(function)
