@@ -395,7 +395,7 @@ FUNCTIONS = {
 
 
 def in_time(cases, seconds=0.2):
-    """As many cases as a moment allows, three at least: slow checks get fewer."""
+    """As many cases as a moment allows, three at least."""
     start = time.process_time()
     for index, case in enumerate(cases):
         if index >= 3 and time.process_time() - start > seconds:
