@@ -236,7 +236,7 @@ def test_check_6_5_plausible_results_pass(answer):
     "answer, match",
     [
         ("clean", "dict"),
-        ({"clean": [0.9] * 3}, "two keys"),
+        ({"clean": [0.9] * 3}, "it lacks 'dirty'"),
         ({"clean": [0.99, 0.98], "dirty": [0.7, 0.7]}, "three seeds"),
         ({"clean": [0.99] * 3, "dirty": [0.7, 0.8, 0.7]}, "seed reach"),
         ({"clean": [0.01, 0.02, 0.03], "dirty": [0.2] * 3}, "below chance"),

@@ -214,6 +214,8 @@ def _numpy(value):
     if isinstance(value, _LISTS):
         if len(value) > LARGEST:
             raise ValueError("too long")
+        if all(type(part) in (float, int, bool) for part in value):
+            return np.asarray(list(value))
         return np.asarray([_numpy(part) for part in value])
     if hasattr(value, "detach"):  # PyTorch's, which may track its gradient
         value = value.detach().cpu()

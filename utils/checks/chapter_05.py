@@ -259,7 +259,9 @@ def check_5_4(answer):
     y = rng.integers(0, 4, 40)
     model = call(answer, encoder, 4)
     if not isinstance(model, keras.Model):
-        wrong("Return the compiled `keras.Model`.")
+        wrong(f"Return the compiled `keras.Model`; received {kind(model)}.")
+    if not model.built:
+        wrong("Your model is not built: begin it with `keras.Input`.")
     if model is encoder or tuple(model.output_shape) != (None, 4):
         wrong(
             f"The classifier should map to (None, 4), one score a class, not "
