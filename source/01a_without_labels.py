@@ -816,8 +816,8 @@ for name in ("roll", image_set):
     assert trust["t-SNE"] > trust["PCA"] + 0.01
     assert trust["t-SNE"] > trust["MDS"] + 0.01
     assert max(rank, key=rank.get) == "MDS"
-    assert rank["PCA"] > rank["Isomap"] + 0.05
 assert score_of["roll", "Isomap"][0] > score_of["roll", "PCA"][0] + 0.01
+assert score_of["roll", "PCA"][1] > score_of["roll", "Isomap"][1] + 0.1
 roll, stretch, codes = of_roll[0]
 height = np.corrcoef(roll[:, 1], codes["PCA"].T)[0, 1:]
 assert np.abs(height).max() < 0.3  # PCA has dropped this direction

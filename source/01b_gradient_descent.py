@@ -129,7 +129,9 @@ of_right_class = -np.log(q[[0, 1], y]).mean()
 by_keras = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(
     y, logits
 )
-print("probabilities", q.round(2).tolist(), f"| loss {of_right_class:.3f}")
+for row in q:
+    print("probabilities", " ".join(f"{value:.2f}" for value in row))
+print(f"mean surprise at the right class {of_right_class:.3f} nats")
 assert np.isclose(of_right_class, float(by_keras))
 
 # %% [markdown]
@@ -218,8 +220,8 @@ plt.show()
 # **Figure 1.8.** Look at x = 0. Solid: with KL(p‖q), that is with maximum
 # likelihood, q may call nothing rare that p brings forth; so it is largest where
 # p is almost 0. Dashed: KL(q‖p) asks that q go only where p is, and forgets
-# a peak. Samples between the kinds and kinds without samples are two ways to be
-# wrong, and chapters 03 and 04 meet both.
+# a peak. Samples that lie between the groups, and groups without samples, are two
+# ways to be wrong; chapters 03 and 04 meet both.
 #
 # ## 2. Gradient descent, done right
 #
@@ -334,8 +336,8 @@ plt.show()
 
 # %% [markdown]
 # **Figure 1.9.** Look at the end: three starts, one value, the dashed line,
-# from above. The minimum is PCA's *subspace*; the three code axes are
-# some basis of it, not the principal directions.
+# from above. The minimum is PCA's *subspace* (Baldi and Hornik 1989); the three
+# code axes are some basis of it, not the principal directions.
 #
 # ## 3. Keras from its parts
 #
@@ -488,12 +490,15 @@ assert "no gradient" in caught_message
 # %% [markdown]
 # **An output that cannot reach the target.** A ReLU output, max(0, a), is never
 # negative. Wherever the target is negative, the best it can do is 0, and the loss
-# has a floor that no training lowers. Our centred images are negative half of the time.
+# has a floor that no training lowers. Of our centred grey levels more than half are
+# negative.
 
 # %%
 lowest = np.mean(np.sum(np.minimum(x, 0) ** 2, axis=1))
 total = np.mean(np.sum(x**2, axis=1))
+print(f"{np.mean(x < 0):.0%} of the targets are negative", end="; ")
 print(f"ReLU output: floor {lowest:.2f} of a total variance of {total:.2f}")
+assert np.mean(x < 0) > 0.5
 output = keras.layers.Dense(d, activation="relu")
 assert float(ops.mean(squared_distance(x, output(x)))) >= lowest > 0.3 * total
 
@@ -653,10 +658,11 @@ plt.show()
 # ### From 60 images PCA is better
 #
 # Eight straight directions carry more to new images than the bent code does, with
-# every seed: 1.84 against 2.15 on the digits. Early stopping saved a few per cent
-# against 15 epochs later, and us from the illusion of the training curve; it did not
-# make the network better than the classical method. Chapter 02 asks again with
-# all training images. For the results table (uses sections 2 and 5):
+# every seed: 1.84 against 2.15 on the digits. What early stopping saved is small
+# here, a few per cent against 15 epochs later; what it corrects is the promise of
+# the training curve. It did not make the network better than the classical
+# method. Chapter 02 asks again with all training images. For the results table
+# (uses sections 2 and 5):
 
 # %% tags=["nbval-ignore-output"]
 runtime.record(
@@ -696,15 +702,15 @@ runtime.record(
 #   three starts.
 # * The hand-written step, the optimizer and **`fit`** agreed, for one batch and for
 #   three epochs of many.
-# * Four spoiled trainings gave no error of their own; **early stopping** kept the best of
-#   epochs, and PCA was still better from 60 images.
+# * Four mistakes gave no error of their own; **early stopping** kept the best
+#   epoch, and PCA was still better from 60 images.
 #
 # **Limits.** Plain descent needs a step that fits the steepest direction; nothing here says that a
 # deep loss has one minimum. Early stopping spends rows on validation, and its choice is
 # slightly optimistic about *them*: hence the test rows.
 #
 # **References.** Shannon 1948, *Bell Syst. Tech. J.* 27, doi 10.1002/j.1538-7305.1948.tb01338.x ·
-# Kullback and Leibler 1951, *Ann. Math. Stat.* 22 · Glorot and Bengio 2010, *AISTATS* ·
+# Kullback and Leibler 1951, *Ann. Math. Stat.* 22 · Baldi and Hornik 1989, *Neural Networks* 2 · Glorot and Bengio 2010, *AISTATS* ·
 # He, Zhang, Ren and Sun 2015, *ICCV* · Kingma and Ba 2015, *ICLR*.
 # Books: Goodfellow, Bengio and Courville, *Deep Learning*, MIT Press 2016; Zhang,
 # Lipton, Li and Smola, *Dive into Deep Learning*, d2l.ai. Common mistakes and where
