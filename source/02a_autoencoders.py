@@ -56,7 +56,8 @@ from utils.training import callbacks, recipes, repeats
 plotting.use_style()
 
 # %% [markdown]
-# **Parameters.** All that differs between the quick and the full profile.
+# **Parameters.** All that differs between the quick and the full profile:
+# `profile.pick` takes the value of the one that runs.
 
 # %% tags=["setup"]
 DATA = profile.pick(quick="digits", full="mnist")
@@ -445,7 +446,8 @@ print(
 # minimises. A single run proves little: initial weights and the order of rows
 # are random. So we train from three seeds; one line a fit shows the final
 # losses. For the first seed we also follow the validation rows, which are
-# never trained on.
+# never trained on. (`runtime.record`, below, prints a table; `make full` collects
+# these tables on a [page of results](../docs/results.md).)
 
 # %% tags=["nbval-ignore-output"]
 deep = []
@@ -547,10 +549,9 @@ assert history["val_mse"][-1] < 1.1 * min(history["val_mse"]), "no turn upwards"
 # measures validation at the epoch's end.) While the validation curve does not
 # turn upwards, more training costs only time; if it does, stop there
 # (`keras.callbacks.EarlyStopping` with `restore_best_weights=True`). The loss
-# on training rows alone hides the gap, and on structureless data everything:
-# give a linear autoencoder pure noise, and its training loss falls below what
-# any model can reach on new rows. Exercise 2.4 asks which rows a baseline may
-# see.
+# on training rows alone hides the gap, and on structureless data everything
+# ([errata](../docs/errata.md), E41, trains on noise). Exercise 2.4 asks which rows a
+# baseline may see.
 
 # %% [markdown]
 # ## 4. Width against error

@@ -59,7 +59,8 @@ from utils.training import callbacks, recipes, repeats
 plotting.use_style()
 
 # %% [markdown]
-# **Parameters.** All that differs between the quick and the full profile.
+# **Parameters.** All that differs between the quick and the full profile:
+# `profile.pick` takes the value of the one that runs.
 
 # %% tags=["setup"]
 DATA = profile.pick(quick="digits", full="mnist")
@@ -136,13 +137,14 @@ dense = [
 # cross-entropy. Both are negative log-likelihoods, of different assumptions
 # about a pixel:
 #
-# | `likelihood=` | values of $\hat x$ | loss per example | assumption | data |
-# |---|---|---|---|---|
-# | `SquaredError()` | any real number | $\lVert x-\hat x\rVert^2$ | Gaussian noise | any, e.g. standardised |
-# | `SquaredError("sigmoid")` | $(0,1)$ | $\lVert x-\hat x\rVert^2$ | Gaussian noise | in $[0,1]$ |
-# | `Bernoulli()` | $(0,1)$ | $-\sum_j [x_j\log\hat x_j+(1-x_j)\log(1-\hat x_j)]$ | coin flips | in $[0,1]$ |
+# | `likelihood=` | values of $\hat x$ | assumption | data |
+# |---|---|---|---|
+# | `SquaredError()` | any real number | Gaussian noise | any, e.g. standardised |
+# | `SquaredError("sigmoid")` | $(0,1)$ | Gaussian noise | in $[0,1]$ |
+# | `Bernoulli()` | $(0,1)$ | coin flips | in $[0,1]$ |
 #
-# The last loss is in **nats** and is computed from logits, the values before
+# The first two cost $\lVert x-\hat x\rVert^2$ an example, the last
+# $-\sum_j [x_j\log\hat x_j+(1-x_j)\log(1-\hat x_j)]$. That is in **nats** and is computed from logits, the values before
 # the sigmoid, which stays exact where $\hat x$ rounds to 0 or 1. Note the
 # sum over pixels. Keras's built-in losses take the *mean* over pixels; for
 # 784 pixels the two differ by a factor of 784. In a plain autoencoder that

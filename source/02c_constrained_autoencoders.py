@@ -65,7 +65,8 @@ from utils.training import recipes, repeats
 plotting.use_style()
 
 # %% [markdown]
-# **Parameters.** All that differs between the quick and the full profile.
+# **Parameters.** All that differs between the quick and the full profile:
+# `profile.pick` takes the value of the one that runs.
 
 # %% tags=["setup"]
 DATA = profile.pick(quick="digits", full="mnist")
@@ -473,7 +474,8 @@ assert np.isclose(formula, np.sum(moved**2), rtol=1e-3)
 #
 # All in one frame: a code half as wide again as the image, one sigmoid layer
 # each way, no hidden layer, three seeds. The first has no constraint at all, the
-# last the damage of section 1. Which will copy best, and which will clean best?
+# last the damage of section 1. (This section uses what sections 1 to 3 made.)
+# Which will copy best, and which will clean best?
 
 # %%
 kinds = {
