@@ -20,11 +20,11 @@
 #
 # **We will show**
 #
-# - how an autoencoder is built: two stacks of layers, then a class of ten
-#   lines, then the course's own, with equal numbers;
+# - how an autoencoder is built: two stacks of layers, then a short
+#   class, then the course's own, with equal numbers;
 # - that a linear autoencoder finds the PCA subspace, with and without tied
 #   weights;
-# - that a deep one halves PCA's error at the same code width;
+# - that a deep one leaves about half of PCA's error at the same code width;
 # - where PCA wins all the same, and which of two suspects is to blame.
 #
 # | | |
@@ -56,7 +56,8 @@ from utils.training import callbacks, recipes, repeats
 plotting.use_style()
 
 # %% [markdown]
-# **Parameters.** All that differs between the quick and the full profile.
+# **Parameters.** All that differs between the quick and the full profile:
+# `profile.pick` takes the value of the one that runs.
 
 # %% tags=["setup"]
 DATA = profile.pick(quick="digits", full="mnist")
@@ -68,6 +69,7 @@ LEARNING_RATE = profile.pick(quick=6e-3, full=3e-3)
 SWEEP = profile.pick(quick=(2, 8, 16, 32), full=(2, 8, 32, 64))
 SWEEP_ROWS = profile.pick(quick=None, full=20_000)
 SEEDS = (0, 1, 2)
+THIRD_PAIR = profile.pick(quick=False, full=True)  # a control in section 4
 
 # %% tags=["setup"]
 digits = data.load(DATA)  # images, values in [0, 1]
@@ -79,6 +81,37 @@ print(
     "train, validation, test:",
     *(len(x) for x in (flat.x_train, flat.x_val, flat.x_test)),
 )
+
+
+# %% tags=["setup", "hide-input"]
+def pca_error(k, clip, images=digits, count=None):
+    """Test error of PCA with k components, fitted on (count) training rows."""
+    rows = images.flat()
+    pca = PCA(k, random_state=0).fit(rows.x_train[:count])
+    rebuilt = pca.inverse_transform(pca.transform(rows.x_test))
+    return metrics.mse(rows.x_test, np.clip(rebuilt, 0, 1) if clip else rebuilt)
+
+
+def test_error(model):
+    """Mean squared error per pixel on the test rows."""
+    return metrics.mse(digits.x_test, model.reconstruct(digits.x_test))
+
+
+def deep_autoencoder(latent_dim, seed):
+    """Encoder and decoder with one hidden layer each, untrained."""
+    return Autoencoder.dense(
+        SHAPE, latent_dim, widths=(WIDTH,), seed=seed, likelihood=Bernoulli()
+    )
+
+
+def train(model, x=digits.x_train, epochs=EPOCHS, **fit):
+    """Fit a model to its own input by the course's recipe; return it."""
+    recipes.compile(model, LEARNING_RATE, updates=epochs * -(-len(x) // BATCH))
+    model.history = model.fit(
+        x, epochs=epochs, batch_size=BATCH, verbose=0, **fit
+    )
+    return model
+
 
 # %% [markdown]
 # ## 1. The idea and its objective
@@ -204,7 +237,7 @@ loss_small = trained(small)
 # %%
 library = Autoencoder(*two_networks())
 loss_library = trained(library)
-same = np.allclose(loss_library, loss_small, rtol=1e-4)
+same = np.allclose(loss_library, loss_small, rtol=1e-3)
 print("same losses:", same)
 
 # %% tags=["hide-input"]
@@ -395,21 +428,6 @@ assert len(tied.trainable_weights) == 3
 # a sigmoid knows that. Whoever uses PCA may know it too, and **clip** its
 # output to that range.
 
-
-# %% tags=["setup"]
-def pca_error(k, clip, images=digits):
-    """Test error of PCA with k components, fitted on the training rows."""
-    rows = images.flat()
-    pca = PCA(k, random_state=0).fit(rows.x_train)
-    rebuilt = pca.inverse_transform(pca.transform(rows.x_test))
-    return metrics.mse(rows.x_test, np.clip(rebuilt, 0, 1) if clip else rebuilt)
-
-
-def test_error(model, images=digits):
-    """Mean squared error per pixel on the test rows."""
-    return metrics.mse(images.x_test, model.reconstruct(images.x_test))
-
-
 # %%
 mean_image = np.broadcast_to(digits.x_train.mean(axis=0), digits.x_test.shape)
 mean_error = metrics.mse(digits.x_test, mean_image)
@@ -420,32 +438,16 @@ print(
 )
 
 # %% [markdown]
-# `likelihood=Bernoulli()` puts a sigmoid behind the decoder and trains by the
-# cross-entropy of chapter 1; sitting [2b](02b_losses_and_codes.ipynb) says why.
+# `deep_autoencoder` of the set-up cells is `Autoencoder.dense` with one hidden
+# layer each way and `likelihood=Bernoulli()`, which puts a sigmoid behind the
+# decoder and trains by the cross-entropy of chapter 1; sitting
+# [2b](02b_losses_and_codes.ipynb) says why. `train` fits it by the recipe.
 # We *judge* by mean squared error all the same, the measure that PCA
 # minimises. A single run proves little: initial weights and the order of rows
 # are random. So we train from three seeds; one line a fit shows the final
 # losses. For the first seed we also follow the validation rows, which are
-# never trained on.
-
-
-# %% tags=["setup"]
-def deep_autoencoder(latent_dim, seed, **options):
-    """Encoder and decoder with one hidden layer each, untrained."""
-    options = {"likelihood": Bernoulli(), **options}
-    return Autoencoder.dense(
-        SHAPE, latent_dim, widths=(WIDTH,), seed=seed, **options
-    )
-
-
-def train(model, x=digits.x_train, epochs=EPOCHS, **fit):
-    """Fit a model to its own input by the course's recipe; return it."""
-    recipes.compile(model, LEARNING_RATE, updates=epochs * -(-len(x) // BATCH))
-    model.history = model.fit(
-        x, epochs=epochs, batch_size=BATCH, verbose=0, **fit
-    )
-    return model
-
+# never trained on. (`runtime.record`, below, prints a table; `make full` collects
+# these tables on a [page of results](../docs/results.md).)
 
 # %% tags=["nbval-ignore-output"]
 deep = []
@@ -547,10 +549,9 @@ assert history["val_mse"][-1] < 1.1 * min(history["val_mse"]), "no turn upwards"
 # measures validation at the epoch's end.) While the validation curve does not
 # turn upwards, more training costs only time; if it does, stop there
 # (`keras.callbacks.EarlyStopping` with `restore_best_weights=True`). The loss
-# on training rows alone hides the gap, and on structureless data everything:
-# give a linear autoencoder pure noise, and its training loss falls below what
-# any model can reach on new rows. Exercise 2.4 asks which rows a baseline may
-# see.
+# on training rows alone hides the gap, and on structureless data everything
+# ([errata](../docs/errata.md), E41, trains on noise). Exercise 2.4 asks which rows a
+# baseline may see.
 
 # %% [markdown]
 # ## 4. Width against error
@@ -564,10 +565,10 @@ sweep = {k: train(deep_autoencoder(k, seed=0), small_set) for k in SWEEP}
 
 # %% tags=["nbval-ignore-output", "gallery-width_against_error"]
 curve = {
-    "PCA": [pca_error(k, clip=False) for k in SWEEP],
-    "PCA, clipped": [pca_error(k, clip=True) for k in SWEEP],
-    "autoencoder": [test_error(sweep[k]) for k in SWEEP],
+    name: [pca_error(k, clip, count=SWEEP_ROWS) for k in SWEEP]
+    for name, clip in (("PCA", False), ("PCA, clipped", True))
 }
+curve["autoencoder"] = [test_error(sweep[k]) for k in SWEEP]
 figure = plotting.curves(
     curve,
     "The lead over PCA shrinks where the code is wide",
@@ -606,9 +607,9 @@ assert profile.full or gain[-1] > 1.2, "on the small digits PCA wins at 32"
 # Two suspects. *Too little training*: the network approaches by steps what PCA
 # computes at once. *Too much model*: it fits the thousand training images
 # better than the digits. Longer training would help against the first and
-# harm with the second. And a third thing differs from PCA: the output. So we
-# change one at a time, on the small digits whatever the profile, from three
-# seeds.
+# do nothing, or harm, with the second. And PCA has a linear output and a squared
+# error, our network neither. So we change one thing at a time, on the small digits
+# whatever the profile, from three seeds.
 
 
 # %%
@@ -616,64 +617,76 @@ eight = data.load("digits")
 
 
 def short_and_long(likelihood):
-    """Errors on training and test rows after 16 and 48 epochs, three seeds."""
+    """Errors after 16 and 48 epochs, three seeds: training, test, clipped."""
     model = Autoencoder.dense(
         (8, 8, 1), 32, widths=(256,), seed=0, likelihood=likelihood
     )
-    found = {}
+    found, steps = {}, -(-len(eight.x_train) // 16)
     for epochs in (16, 48):
-        recipes.compile(model, 6e-3, updates=epochs * 74)
+        recipes.compile(model, 6e-3, updates=epochs * steps)
         for seed in SEEDS:
             repeats.restart(model, seed)  # first weights, no moments
             model.fit(eight.x_train, epochs=epochs, batch_size=16, verbose=0)
             on_train = model.reconstruct(eight.x_train)
-            found.setdefault(epochs, []).append(
-                (metrics.mse(eight.x_train, on_train), test_error(model, eight))
+            on_test = model.reconstruct(eight.x_test)
+            errors = (
+                metrics.mse(eight.x_train, on_train),
+                metrics.mse(eight.x_test, on_test),
+                metrics.mse(eight.x_test, np.clip(on_test, 0, 1)),
             )
+            found.setdefault(epochs, []).append(errors)
     return {epochs: np.transpose(errors) for epochs, errors in found.items()}
 
 
-bernoulli_output = short_and_long(Bernoulli())
+control = {"sigmoid, cross-entropy": short_and_long(Bernoulli())}
 
 # %%
-linear_output = short_and_long(SquaredError())
+control["linear, squared error"] = short_and_long(SquaredError())
+if THIRD_PAIR:
+    between = short_and_long(SquaredError("sigmoid"))
+    control["sigmoid, squared error"] = between
 
 # %% tags=["nbval-ignore-output"]
 pca_32 = {clip: pca_error(32, clip, eight) for clip in (False, True)}
 runtime.record(
     "digits, 32-dimensional code, MSE per pixel, in thousandths",
-    ("output", "epochs", "training", "test"),
+    ("output, loss", "epochs", "training", "test", "test, clipped"),
     [
         (name, epochs, *(repeats.with_spread(1000 * e, 2) for e in errors))
-        for name, found in (
-            ("Bernoulli", bernoulli_output),
-            ("linear", linear_output),
-        )
+        for name, found in control.items()
         for epochs, errors in found.items()
     ]
-    + [
-        ("PCA", "-", "-", f"{1000 * pca_32[False]:.2f}"),
-        ("PCA, clipped", "-", "-", f"{1000 * pca_32[True]:.2f}"),
-    ],
+    + [("PCA", "-", "-", *(f"{1000 * e:.2f}" for e in pca_32.values()))],
 )
 
 # %% tags=["hide-input"]
-few, many = (errors.mean(axis=1) for errors in bernoulli_output.values())
+mean = {
+    name: [errors.mean(axis=1) for errors in found.values()]
+    for name, found in control.items()
+}
+few, many = mean["sigmoid, cross-entropy"]
 assert many[0] < 0.7 * few[0] and many[1] > 0.93 * few[1], "it overfits"
 assert min(few[1], many[1]) > 1.2 * pca_32[False], "and loses to PCA"
-few, many = (errors.mean(axis=1) for errors in linear_output.values())
+few, many = mean["linear, squared error"]
 assert few[1] > 1.2 * pca_32[False], "linear, short: loses too"
-assert many[1] < 0.75 * few[1] and many[1] < pca_32[False], "long: wins"
-assert abs(many[1] / pca_32[True] - 1) < 0.2, "level with clipped PCA"
+assert many[1] < 0.75 * few[1], "longer training helps"
+assert abs(many[1] / pca_32[False] - 1) < 0.15, "to PCA's level"
+assert abs(many[2] / pca_32[True] - 1) < 0.15, "clipped, to clipped PCA's"
+if THIRD_PAIR:
+    few, many = mean["sigmoid, squared error"]
+    assert many[0] < 0.7 * few[0] and many[1] > 0.75 * few[1], "overfits too"
+    assert min(few[1], many[1]) > 1.15 * pca_32[False], "and loses too"
 
 # %% [markdown]
-# **With the Bernoulli output it overfits**: four times as long, and the
-# training error falls by half while the test error rises. Small steps are not
-# its trouble. **With the linear output** the same networks did need the longer
-# training: then they pass PCA as it is, and are level with PCA
-# clipped. So the answer depends on the output, and even the better
-# one gains nothing here over a closed form: with 32 of 64 components there is
-# little left to lose.
+# **Behind a sigmoid it overfits**: three times as long, and the training error
+# falls by almost half while the test error does not move. Small steps are not its
+# trouble. **With a linear output** the same networks did need the longer training:
+# it brings them level with PCA, or clipped with clipped PCA. (Output *and* loss
+# differ between the two. The third pair, a sigmoid with squared error, takes ten
+# seconds more and runs in the full profile: it overfits as well and ends at .0032,
+# so more of the difference is the sigmoid's than the loss's.)
+# Which suspect is guilty depends on the output, then, and even the better one gains
+# next to nothing over a closed form.
 #
 # A width that is good enough for *your* purpose, judged on validation rows, is
 # the right width. A narrow code makes whatever model comes *after* it smaller.
@@ -689,8 +702,8 @@ assert abs(many[1] / pca_32[True] - 1) < 0.2, "level with clipped PCA"
 #   0.99, but not PCA's axes; tying the weights made its columns orthonormal.
 # - A deep one left about half of PCA's error at the same narrow width, from
 #   three seeds of three, and still clearly less than clipped PCA.
-# - At 32 of 64 numbers PCA won: the Bernoulli model overfitted, and one with a
-#   linear output only drew level after longer training.
+# - At 32 of 64 numbers PCA won: behind a sigmoid the network overfitted, and with
+#   a linear output it drew level after longer training.
 #
 # **Limits.** The images are tiny and the models small. Reconstruction error
 # rewards what covers many pixels, not what matters to you.

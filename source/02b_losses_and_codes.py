@@ -59,7 +59,8 @@ from utils.training import callbacks, recipes, repeats
 plotting.use_style()
 
 # %% [markdown]
-# **Parameters.** All that differs between the quick and the full profile.
+# **Parameters.** All that differs between the quick and the full profile:
+# `profile.pick` takes the value of the one that runs.
 
 # %% tags=["setup"]
 DATA = profile.pick(quick="digits", full="mnist")
@@ -116,10 +117,11 @@ def test_error(model):
 
 
 # %% [markdown]
-# The dense autoencoder of sitting 2a, from three seeds, goes with us: sections
-# 1, 3, 4 and 6 all use `dense`.
+# The dense autoencoder of sitting 2a, from three seeds, goes with us, and PCA of the
+# same width: sections 1, 3, 4 and 6 use `dense` and `pca`.
 
 # %% tags=["nbval-ignore-output"]
+pca = PCA(LATENT_DIM, random_state=0).fit(flat.x_train)
 dense = [
     train(
         deep_autoencoder(LATENT_DIM, seed),
@@ -135,13 +137,14 @@ dense = [
 # cross-entropy. Both are negative log-likelihoods, of different assumptions
 # about a pixel:
 #
-# | `likelihood=` | values of $\hat x$ | loss per example | assumption | data |
-# |---|---|---|---|---|
-# | `SquaredError()` | any real number | $\lVert x-\hat x\rVert^2$ | Gaussian noise | any, e.g. standardised |
-# | `SquaredError("sigmoid")` | $(0,1)$ | $\lVert x-\hat x\rVert^2$ | Gaussian noise | in $[0,1]$ |
-# | `Bernoulli()` | $(0,1)$ | $-\sum_j [x_j\log\hat x_j+(1-x_j)\log(1-\hat x_j)]$ | coin flips | in $[0,1]$ |
+# | `likelihood=` | values of $\hat x$ | assumption | data |
+# |---|---|---|---|
+# | `SquaredError()` | any real number | Gaussian noise | any, e.g. standardised |
+# | `SquaredError("sigmoid")` | $(0,1)$ | Gaussian noise | in $[0,1]$ |
+# | `Bernoulli()` | $(0,1)$ | coin flips | in $[0,1]$ |
 #
-# The last loss is in **nats** and is computed from logits, the values before
+# The first two cost $\lVert x-\hat x\rVert^2$ an example, the last
+# $-\sum_j [x_j\log\hat x_j+(1-x_j)\log(1-\hat x_j)]$. That is in **nats** and is computed from logits, the values before
 # the sigmoid, which stays exact where $\hat x$ rounds to 0 or 1. Note the
 # sum over pixels. Keras's built-in losses take the *mean* over pixels; for
 # 784 pixels the two differ by a factor of 784. In a plain autoencoder that
@@ -353,10 +356,9 @@ unscaled = {
 }
 
 # %% tags=["nbval-ignore-output"]
-pca = PCA(8).fit(x_normal)
-pca_normal = metrics.mse(
-    x_normal, pca.inverse_transform(pca.transform(x_normal))
-)
+eight = PCA(8).fit(x_normal)
+rebuilt = eight.inverse_transform(eight.transform(x_normal))
+pca_normal = metrics.mse(x_normal, rebuilt)
 reach = metrics.mse(x_normal, np.clip(x_normal, 0, 1))
 print(f"{'loss':<15}{'output':<10}{'final loss':>14}{'MSE':>15}")
 for (loss, output), (final, error) in unscaled.items():
@@ -438,8 +440,8 @@ assert np.mean(errors_by["relu"]) > 1.1 * np.mean(errors_by["linear"])
 # %% [markdown]
 # **Figure 2.8.** Spread of each code unit over the test digits, sorted; bands
 # span three seeds. The linear code uses all its units. In the ReLU code a
-# group stands at exactly zero, at the right: paid for, never used, and the
-# test error is higher. The model still trains and the loss still falls, which
+# group stands at exactly zero, at the right: paid for, never used, and on the
+# digits the test error is twice as high. The model still trains and the loss still falls, which
 # is why nobody notices. **Leave the code linear** unless you have a reason,
 # such as wanting sparse or bounded codes (sitting 2c).
 
@@ -514,7 +516,6 @@ conv_errors = [
 ]
 
 # %% tags=["nbval-ignore-output"]
-pca = PCA(LATENT_DIM, random_state=0).fit(flat.x_train)
 rebuilt = pca.inverse_transform(pca.transform(flat.x_test))
 pca_clipped = metrics.mse(flat.x_test, np.clip(rebuilt, 0, 1))
 dense_errors = [test_error(model) for model in dense]
@@ -648,7 +649,7 @@ assert min(vote_ae) > vote_pca + 0.05
 # in between. PCA's codes can be mixed as well; being linear it gives the
 # double exposure of two of its reconstructions.
 
-# %% tags=["nbval-ignore-output", "gallery-interpolation"]
+# %% tags=["nbval-ignore-output"]
 first = digits.x_test[digits.y_test == 1][0]
 second = digits.x_test[digits.y_test == 0][0]
 t = np.linspace(0, 1, 9, dtype="float32")
@@ -660,13 +661,14 @@ plotting.image_rows(
         "pixels mixed": (1 - pixels) * first + pixels * second,
         "codes mixed": dense[0].decode(along),
     },
-    "From a one to a zero",
+    "Mixed pixels show two digits at once, mixed codes one shape",
 )
 plt.show()
 
 # %% [markdown]
-# **Figure 2.10.** Above, one digit fades while the other appears. Below,
-# strokes move and close. Is the middle of such a walk a digit? We measure how
+# **Figure 2.10.** From a one to a zero. Look at the fifth column: above, one digit
+# fades while the other appears; below, there is one shape, blurred, whose inside
+# opens column by column. Is the middle of such a walk a digit? We measure how
 # far mixtures of random pairs lie from the nearest training image, in units of
 # what an unseen real digit has. Which pairs will do better, those of one
 # class or those of two?

@@ -65,7 +65,8 @@ from utils.training import recipes, repeats
 plotting.use_style()
 
 # %% [markdown]
-# **Parameters.** All that differs between the quick and the full profile.
+# **Parameters.** All that differs between the quick and the full profile:
+# `profile.pick` takes the value of the one that runs.
 
 # %% tags=["setup"]
 DATA = profile.pick(quick="digits", full="mnist")
@@ -191,10 +192,10 @@ runs = []
 for kind in (SmallDenoiser, DenoisingAutoencoder):
     pair = networks.dense_pair(SHAPE, CODE, (WIDTH,), seed=0)
     options = {} if kind is SmallDenoiser else {"likelihood": Bernoulli()}
-    model = kind(*pair, amount=NOISE, seed=0, **options)
-    recipes.compile(model, 1e-3)
+    denoiser = kind(*pair, amount=NOISE, seed=0, **options)
+    recipes.compile(denoiser, 1e-3)
     keras.utils.set_random_seed(0)  # the order of the rows
-    fit = model.fit(x_train, epochs=2, batch_size=BATCH, verbose=0)
+    fit = denoiser.fit(x_train, epochs=2, batch_size=BATCH, verbose=0)
     runs.append(fit.history["loss"])
 same = np.allclose(*runs, rtol=1e-4)
 print("same losses:", same)
@@ -217,12 +218,15 @@ assert np.array_equal(damage(digits.x_test), digits.x_test)
 
 
 # %%
+pca = PCA(max(RANKS), random_state=0).fit(flat_train)
+
+
 def pca_denoised(k, given, clip_input=False, clip_output=False):
-    """What PCA of k components, fitted on clean training rows, makes of rows."""
-    pca = PCA(k, random_state=0).fit(flat_train)
+    """What the first k components, of clean training rows, make of rows."""
     rows = np.reshape(given, (len(given), -1))
     rows = np.clip(rows, 0, 1) if clip_input else rows
-    rebuilt = pca.inverse_transform(pca.transform(rows)).reshape(given.shape)
+    w = pca.components_[:k].T  # (pixels, k)
+    rebuilt = (pca.mean_ + (rows - pca.mean_) @ w @ w.T).reshape(given.shape)
     return np.clip(rebuilt, 0, 1) if clip_output else rebuilt
 
 
@@ -275,12 +279,12 @@ runtime.record(
 # %% tags=["nbval-ignore-output"]
 best_pca = min(np.mean(v) for k, v in denoised.items() if k.startswith("PCA"))
 at_code, at_wide = list(denoised.values())[-2:]
-short = {
-    name.replace("denoising autoencoder, ", "denoiser,\n").replace(
-        ", ", ",\n", 1
-    ): values
-    for name, values in denoised.items()
-}
+breaks = {"denoising autoencoder": "denoiser", ", ": ",\n"}
+short = {}
+for name, values in denoised.items():
+    for long, brief in breaks.items():
+        name = name.replace(long, brief)
+    short[name] = values
 plotting.bars(
     short,
     f"The denoiser leaves {np.mean(at_code) / best_pca:.0%} of the best PCA's error",
@@ -289,7 +293,8 @@ plotting.bars(
 plt.show()
 
 # %% tags=["hide-input"]
-assert max(at_code) < 0.8 * best_pca, "below PCA's best, every seed"
+assert max(at_code) < 0.95 * best_pca, "below PCA's best, every seed"
+assert profile.full or max(at_code) < 0.8 * best_pca
 assert abs(np.mean(at_wide) / np.mean(at_code) - 1) < 0.25, (
     "no narrow code needed"
 )
@@ -297,9 +302,14 @@ assert abs(np.mean(at_wide) / np.mean(at_code) - 1) < 0.25, (
 # %% [markdown]
 # **Figure 2.11.** Error against the clean image; dots are single seeds. Look
 # at the bars of PCA first: clipping lowers its error by a fifth. The
-# autoencoder still wins, by about a third on the digits. The
+# autoencoder still wins, with 30 % less error than the best PCA. The
 # overcomplete one at the right does as well as the one with 32 numbers: the
 # damage, and not the width, kept it from copying.
+#
+# On MNIST ([results](../docs/results.md), 20 000 rows) the opponent is stronger
+# still: PCA of rank 50 leaves .0217, with clipped output and rank 70 it leaves
+# .0159, and the denoisers .0142 and, overcomplete, .0124. Clipping the *input*
+# harms there: it turns the noise on a black background into grey.
 
 # %% tags=["nbval-ignore-output", "gallery-denoising"]
 shown_pca = by_pca["PCA, both clipped"][:10]
@@ -365,7 +375,8 @@ assert denoising[:, 0].min() > 1.5 * same_width[:, 0].max(), "the price"
 # %% [markdown]
 # **Figure 2.13.** Bands span three seeds. At the trained level the denoiser
 # makes well under half the error of the plain model of its width. On clean
-# images it pays: its error there is several times the plain one's. The narrow
+# images it pays: on the digits its error there is nearly four times the plain
+# one's. The narrow
 # plain code lies between: what has no room for noise passes less of it on.
 #
 # ## 2. Sparse
@@ -405,8 +416,9 @@ sparse_chain = keras.Sequential(
 )
 
 # %% [markdown]
-# That chain could be trained by `fit(x, x)`. The library's
-# `SparseAutoencoder` adds the same number to its summed loss:
+# That chain could be trained by `fit(x, x)`, with a loss that *sums* over pixels:
+# beside Keras's mean the same weight would count 64 times as much. The library's
+# `SparseAutoencoder` adds the same number to its loss:
 
 # %%
 common = {"widths": (), "likelihood": SquaredError("sigmoid")}
@@ -462,7 +474,8 @@ assert np.isclose(formula, np.sum(moved**2), rtol=1e-3)
 #
 # All in one frame: a code half as wide again as the image, one sigmoid layer
 # each way, no hidden layer, three seeds. The first has no constraint at all, the
-# last the damage of section 1. Which will copy best, and which will clean best?
+# last the damage of section 1. (This section uses what sections 1 to 3 made.)
+# Which will copy best, and which will clean best?
 
 # %%
 kinds = {
@@ -523,21 +536,21 @@ print(
 average = {name: values.mean(axis=0) for name, values in summary.items()}
 clean = {name: values[0] for name, values in average.items()}
 assert clean["none"] == min(clean.values()), "closest to a copy"
-assert clean["none"] > np.mean(deep_clean), "yet no copy"
+assert profile.full or clean["none"] > np.mean(deep_clean), "yet no copy"
 assert average["sparse"][2] < 0.5 * average["none"][2], "fewer active units"
 assert average["contractive"][3] < 0.3 * average["none"][3], "a flatter code"
 from_noisy = {name: values[1] for name, values in average.items()}
 assert from_noisy["noise"] == min(from_noisy.values())
-assert from_noisy["noise"] > np.mean(at_code), "depth helps"
+assert profile.full or from_noisy["noise"] > np.mean(at_code), "depth helps"
 
 # %% [markdown]
-# Read the table by columns. *Test MSE*: without a constraint the model comes
+# Read the table, of the small digits, by columns. *Test MSE*: without a constraint the model comes
 # closest to a copy, yet it is none: 96 units without a hidden layer do worse
 # than 32 numbers with one. *Mean code* and *slope*: each penalty moves the
 # quantity that it names, and pays with a larger clean error. *From noisy*: the
 # column that one would buy. Trained noise does best, contraction
 # second; sparsity gains nothing here. And the unconstrained model is not
-# worthless: on the digits it cleans about as well as the best PCA. None
+# worthless: it cleans about as well as the best PCA. None
 # reaches the deep denoiser of section 1.
 #
 # What do single units look for? The weights into a unit, as an image:
@@ -582,12 +595,12 @@ def random_codes(model, count, rng):
 
 
 # %% tags=["nbval-ignore-output"]
-model = plain[NARROW][0]
-drawn = random_codes(model, 12, np.random.default_rng(0))
+narrow = plain[NARROW][0]
+drawn = random_codes(narrow, 12, np.random.default_rng(0))
 plotting.image_rows(
     {
         "real": digits.x_test[:12],
-        **{name: model.decode(codes) for name, codes in drawn.items()},
+        **{name: narrow.decode(codes) for name, codes in drawn.items()},
     },
     "Decoding random codes: strokes, but few digits",
 )
@@ -667,9 +680,9 @@ assert min(matched.min(), gaussian.min()) > 1.05, "not enough"
 #    after loading.
 
 # %%
-model = plain[NARROW][0]
+narrow = plain[NARROW][0]
 by_batch = [
-    model.evaluate(digits.x_test, batch_size=n, verbose=0, return_dict=True)
+    narrow.evaluate(digits.x_test, batch_size=n, verbose=0, return_dict=True)
     for n in (50, 64, 512)
 ]
 agree = np.ptp([result["mse"] for result in by_batch]) < 1e-5
@@ -677,15 +690,15 @@ print("the same for each batch size:", agree)
 
 with tempfile.TemporaryDirectory() as folder:
     path = pathlib.Path(folder) / "autoencoder.keras"
-    model.save(path)
+    narrow.save(path)
     loaded = keras.saving.load_model(path)
 sample = digits.x_test[:10]
-kept = np.array_equal(loaded.reconstruct(sample), model.reconstruct(sample))
+kept = np.array_equal(loaded.reconstruct(sample), narrow.reconstruct(sample))
 print("the same after loading:", kept)
 
 # %% tags=["hide-input"]
 assert agree and kept
-assert np.isclose(by_batch[0]["mse"], clean_error(model), rtol=1e-4)
+assert np.isclose(by_batch[0]["mse"], clean_error(narrow), rtol=1e-4)
 assert loaded.latent_dim == NARROW
 
 # %% [markdown]
@@ -693,8 +706,9 @@ assert loaded.latent_dim == NARROW
 #
 # - A network that saw damaged digits learned to clean them, with a code wider
 #   than the image as well as with 32 numbers. It paid on clean images.
-# - PCA with clipped output and its rank chosen again was the best classical
-#   denoiser, and still left half as much error again.
+# - PCA, clipped and its rank chosen again, cleaned a fifth better than PCA as it
+#   is usually used. The network still won: 30 % less error on the digits, 10 to
+#   20 % on MNIST.
 # - Sparsity and contraction each moved the quantity they name. Contraction made
 #   the code more robust, sparsity did not.
 # - Decoded random codes were no digits: a plain autoencoder has no

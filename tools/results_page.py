@@ -27,8 +27,9 @@ other processes may have run beside it."""
 
 
 def markdown_table(header, rows):
-    """A Markdown table."""
+    """A Markdown table; a bar in a cell is no border."""
     lines = [header, ["---"] * len(header), *rows]
+    lines = [[cell.replace("|", r"\|") for cell in line] for line in lines]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

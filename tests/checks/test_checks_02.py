@@ -132,6 +132,8 @@ def test_check_2_1_any_two_networks_pass(answer):
         (lambda k: _pair(k, back=None), "The decoder is linear"),
         (lambda k: _pair(k, code="relu"), "never negative"),
         (lambda k: _pair(k, code="tanh"), "activation on the code"),
+        (lambda k: _pair(k, code="sigmoid"), "never negative|activation"),
+        (lambda k: _pair(k, code="gelu"), "not downwards"),
         (_tied, "share weights"),
         (lambda k: keras.Sequential([*_pair(k)]), "two networks"),
         (lambda k: None, "two networks"),

@@ -503,6 +503,11 @@ def test_check_pythons_none_installed_or_unsupported_fails(monkeypatch, capsys):
     assert "3.9      not supported: 3.11, 3.12, 3.13" in capsys.readouterr().out
 
 
+def test_results_page_a_bar_in_a_cell_is_no_border():
+    text = results_page.markdown_table(["|a|", "b"], [["1", "2"]])
+    assert text.splitlines()[0] == r"| \|a\| | b |"
+
+
 def test_results_page_keeps_what_was_not_run(tmp_path, monkeypatch):
     page = tmp_path / "results.md"
     monkeypatch.setattr(results_page, "PAGE", page)

@@ -95,6 +95,12 @@ def check_2_1(answer):
             "Your codes are never negative: an activation on the code closes "
             "half of its space. Leave the last layer of the encoder linear."
         )
+    if far.min() > -2 and far.max() > 20:  # ELU, GELU, SiLU and others
+        wrong(
+            "Your codes grow without limit upwards and not downwards: there "
+            "is an activation on the code. Leave the last layer of the "
+            "encoder linear."
+        )
     if np.abs(far).max() <= 1.001:
         wrong(
             "Your codes stay within −1 and 1: there is an activation on the "
