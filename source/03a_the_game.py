@@ -822,12 +822,14 @@ assert max(with_momentum) <= 3, "whatever else is changed"
 # Read it one step at a time; pairs of rows differ in one column.
 #
 # - **Momentum decides.** Adam's defaults reach 0 or 1 mode. Take momentum away,
-#   nothing else, and 8 modes are covered. In the full table no row with
-#   $\beta_1=0.9$ covers more than two: no rate, schedule or pairing repairs it.
+#   nothing else, and 8 modes are covered. In the full table no run with
+#   $\beta_1=0.9$ covers more than three, most cover none or one: no rate, schedule
+#   or pairing repairs it. Half as much, 0.5, is borne at the larger rate.
 # - **The rate comes second.** At $\beta_1=0$ the larger rate puts about a fifth
 #   more of the samples in place.
-# - **A falling rate is no good by itself.** At 1e-3 it *hurts*: training stops
-#   before it has arrived. At 8e-3 it changes little at the end.
+# - **A falling rate is no good by itself.** At 1e-3 it *hurts*, in every row of the
+#   full table without full momentum: training stops before it has arrived. At 8e-3
+#   it changes little at the end.
 # - **Pairs change little here.** They cost nothing either; sitting 3b uses
 #   them on images.
 #

@@ -78,9 +78,9 @@ CONV_ROWS = profile.pick(quick=None, full=20_000)  # rows for the DCGAN
 CONV_EPOCHS = profile.pick(quick=8, full=3)
 FILTERS = profile.pick(quick=16, full=32)
 RATE = profile.pick(quick=3e-3, full=2e-3)
-COMPONENTS = profile.pick(quick=(10, 20, 30, 50), full=(50, 100, 150))
+COMPONENTS = profile.pick(quick=(10, 20, 30, 50), full=(50, 100))
 DIRECTIONS = profile.pick(quick=16, full=64)  # principal components
-MIXED = profile.pick(quick=None, full=20_000)  # rows for the mixtures
+MIXED = profile.pick(quick=None, full=10_000)  # rows for the mixtures
 JUDGED = profile.pick(quick=269, full=2000)  # rows in each comparison
 BATCH, SEEDS = 64, (0, 1, 2)
 LABEL_SEEDS = profile.pick(quick=SEEDS, full=SEEDS[:1])
@@ -292,6 +292,11 @@ def dcgan(seed):
     return GAN(dcgan_generator(), dcgan_discriminator(), seed=seed)
 
 
+for network in (dcgan_generator(), dcgan_discriminator()):
+    shapes = f"{network.input_shape} → {network.output_shape}"
+    print(f"{shapes}, {network.count_params()} weights")
+
+
 # %% tags=["nbval-ignore-output"]
 convolver = dcgan(SEEDS[0])
 few = x_train[:CONV_ROWS]
@@ -403,7 +408,7 @@ def to_images(rows):
     return np.clip(rows, 0, 1).reshape(-1, *SHAPE).astype("float32")
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 pca = PCA(DIRECTIONS, random_state=0).fit(flat.x_train)
 fit_codes = pca.transform(flat.x_train[:MIXED])
 mixture = choose_mixture(fit_codes, pca.transform(flat.x_val), 1e-2)
@@ -433,7 +438,7 @@ candidates = {
 # In the full profile one more: a mixture on the *codes* of chapter 2's
 # convolutional autoencoder, decoded.
 
-# %% tags=["nbval-ignore-output"]
+# %%
 if profile.full:
     coder = Autoencoder.conv(
         SHAPE, 32, widths=(16, 64), seed=0, likelihood=Bernoulli()
@@ -447,6 +452,7 @@ if profile.full:
     candidates["Gaussian mixture on chapter 2's codes"] = [
         coder.decode(draw(on_codes, seed) * scale + centre) for seed in SEEDS
     ]
+print("generators to judge:", len(candidates))
 
 # %% [markdown]
 # ## 4. The mixture wins
