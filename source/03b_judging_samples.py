@@ -504,7 +504,7 @@ assert min(game[:, 4].min() for game in games) > 1.1
 #   distance of the first game is larger, too. It does not copy: its newness
 #   is near that of unseen digits. On MNIST (full profile) the mixture on pixels'
 #   components still has the better density and coverage, and loses the Fréchet
-#   distance; the one on chapter 2's codes leads in every column.
+#   distance; the one on chapter 2's codes beats both games in all three.
 # - **One Gaussian** has the right mean and covariance of pixels, and its
 #   samples are blends. It is this opponent that GANs are usually shown against.
 # - **The games** have a newness well above 1: their samples lie farther from

@@ -643,6 +643,8 @@ def as_kind(value, name):
     if not is_numeric(value) or np.asarray(value).dtype == bool:
         return value
     table = INTEGERS if np.asarray(value).dtype.kind in "iu" else NUMBERS
+    if name == "fractions" and not np.isfinite(value).all():
+        return value  # there is no such fraction
     return table.get(name, lambda v: v)(value)
 
 
