@@ -52,11 +52,6 @@ def _near(value, target, tolerance=0.01):
     return abs(value - target) <= tolerance
 
 
-def _array(value, what, shape=None):
-    """Like feedback.as_array, for tensors of every backend too."""
-    return feedback.as_array(feedback.as_values(value, what), what, shape)
-
-
 def _close(a, b, tolerance=1e-4):
     return np.shape(a) == np.shape(b) and np.allclose(
         a, b, rtol=tolerance, atol=tolerance
@@ -158,8 +153,9 @@ def check_1_2(answer):
     x_train, x_new = rows[:60], rows[60:] + 1.0
     result = feedback.call(answer, x_train.copy(), x_new.copy(), 2)
     parts = _parts(result, ("w", "z", "x_hat"))
-    w = _array(parts[0], "w")
-    z, x_hat = _array(parts[1], "z"), _array(parts[2], "x_hat")
+    w = feedback.as_array(parts[0], "w")
+    z = feedback.as_array(parts[1], "z")
+    x_hat = feedback.as_array(parts[2], "x_hat")
     exact = PCA(2).fit(x_train).components_.T
     w = _check_directions(w, exact, x_train, 2)
     mean, own = x_train.mean(axis=0), x_new.mean(axis=0)
@@ -204,7 +200,7 @@ def _assigned(x, centres):
 
 def _ids(value, n):
     """Ids of n rows as integers, or feedback."""
-    ids = _array(value, "ids")
+    ids = feedback.as_array(value, "ids")
     if ids.shape == (n, 1):
         ids = ids[:, 0]
     if ids.shape != (n,):
@@ -278,7 +274,8 @@ def check_1_3(answer):
     start = x[[0, 1, 2]].copy()
     given = feedback.call(answer, x.copy(), start.copy())
     ids, centres = _parts(given, ("ids", "centres"))
-    ids, centres = _ids(ids, len(x)), _array(centres, "centres", (3, 2))
+    ids = _ids(ids, len(x))
+    centres = feedback.as_array(centres, "centres", (3, 2))
     _check_full_step(x, start, ids, centres)
     remote = np.vstack([start[:2], [[1e4, 1e4]]])
     given = feedback.call(answer, x.copy(), remote.copy())
@@ -397,7 +394,7 @@ def check_1_5(answer):
     log_normal = _log_normal(x, means, variances)
     log_joint = log_normal + np.log(weights)
     exact = scipy.special.softmax(log_joint, axis=1)
-    gamma = _array(
+    gamma = feedback.as_array(
         feedback.call(
             answer, x.copy(), weights.copy(), means.copy(), variances.copy()
         ),
@@ -576,7 +573,7 @@ def check_1_7(answer):
                 f"received {type(result).__name__}."
             )
         for key in ("raw", "standardised"):
-            values = _array(result[key], f"result[{key!r}]")
+            values = feedback.as_array(result[key], f"result[{key!r}]")
             if values.shape != (len(seeds),):
                 feedback.wrong(
                     f"result[{key!r}] should hold one ARI for each seed, "
@@ -649,7 +646,7 @@ def check_1_8(answer):
     """Open: two columns that keep the swiss roll's neighbours."""
     x, stretch = data.make_toy("swiss_roll", n=800, seed=17)
     x = x.astype("float64")
-    z = _array(feedback.call(answer, x.copy()), "z")
+    z = feedback.as_array(feedback.call(answer, x.copy()), "z")
     if z.shape == x.shape:
         feedback.wrong("z is as wide as x: the code has two columns.")
     if z.shape != (800, 2):
@@ -695,7 +692,9 @@ def check_1_9(answer):
     decoder_part = residual.T @ (x @ w)
     encoder_part = x.T @ (residual @ w)
     gradient = 2 / 12 * (decoder_part + encoder_part)
-    new = _array(feedback.call(answer, w.copy(), x.copy(), eta), "The new w")
+    new = feedback.as_array(
+        feedback.call(answer, w.copy(), x.copy(), eta), "The new w"
+    )
     if new.shape != w.shape:
         feedback.wrong(
             f"Return the new w, shape {w.shape}; received {new.shape}."
@@ -814,7 +813,9 @@ def _distance_loss(x, x_hat):
 def _map_of(model, d):
     """The affine map of a model: its matrix (d, d) and offset (d,)."""
     probes = np.vstack([np.zeros((1, d)), np.eye(d)]).astype("float32")
-    values = _array(_predicted(model, probes), "What your model returns")
+    values = feedback.as_array(
+        _predicted(model, probes), "What your model returns"
+    )
     if values.shape != (d + 1, d):
         feedback.wrong(
             f"The model should return d = {d} columns for each row; for "
@@ -860,7 +861,7 @@ def check_1_11(answer):
     rng = np.random.default_rng(23)
     x = rng.standard_normal((16, d)).astype("float32")
     matrix, offset = _map_of(model, d)
-    x_hat = _array(_predicted(model, x), "What your model returns")
+    x_hat = feedback.as_array(_predicted(model, x), "What your model returns")
     if not _close(x_hat, x @ matrix + offset, 1e-3):
         feedback.wrong(
             "The model is not linear: an activation bends it, or a layer "

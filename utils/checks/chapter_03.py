@@ -16,10 +16,8 @@ from utils.checks._feedback import (
     name_value,
     nearest,
     one_sentence,
+    slope,
     wrong,
-)
-from utils.checks._feedback import (
-    slope as any_slope,
 )
 from utils.evaluation import generation
 from utils.evaluation.judge import Judge
@@ -29,11 +27,6 @@ from utils.nn.backend import weight_gradients
 
 def _close(value, target, tolerance=2e-3):
     return abs(value - target) <= tolerance
-
-
-def _slope(function, inputs, what="Your result"):
-    """As in ``_feedback``, of results in any precision."""
-    return any_slope(lambda x: ops.cast(function(x), "float32"), inputs, what)
 
 
 # ---------------------------------------------------------------- 3.1
@@ -249,8 +242,8 @@ def check_3_2(answer):
 
     d_loss = [lambda t: run(theta=t)[0], lambda p: run(psi=p)[0]]
     g_loss = [lambda t: run(theta=t)[1], lambda p: run(psi=p)[1]]
-    own_d = _slope(d_loss[1], psi, "The losses")
-    own_g = _slope(g_loss[0], theta, "The losses")
+    own_d = slope(d_loss[1], psi, "The losses")
+    own_g = slope(g_loss[0], theta, "The losses")
     if not np.any(own_d):
         wrong(
             "d_loss does not reach D's weights ψ: you cut them in D's *own* "
@@ -262,7 +255,7 @@ def check_3_2(answer):
             "in G's *own* loss (or you left `keras.ops`). G never moves. The "
             "gradient has to come through D to the rows."
         )
-    right = _slope(
+    right = slope(
         lambda p: (
             ops.mean(softplus(-_toy_discriminator(x, p)))
             + ops.mean(softplus(_toy_discriminator(made, p)))
@@ -275,7 +268,7 @@ def check_3_2(answer):
             "its two terms is cut from D's weights. Cut the generated rows, "
             "not their scores."
         )
-    right = _slope(
+    right = slope(
         lambda t: ops.mean(
             softplus(-_toy_discriminator(_toy_generator(z, t), psi))
         ),
@@ -283,13 +276,13 @@ def check_3_2(answer):
     )
     if not np.allclose(own_g, right, rtol=1e-3, atol=1e-5):
         wrong("g_loss has the right value but not the right slope by θ.")
-    if np.any(_slope(d_loss[0], theta)):
+    if np.any(slope(d_loss[0], theta)):
         wrong(
             "d_loss reaches G's weights θ: in one backward pass it would "
             "teach G to be caught, against g_loss. Put `ops.stop_gradient` "
             "around the generated rows in d_loss."
         )
-    if np.any(_slope(g_loss[1], psi)):
+    if np.any(slope(g_loss[1], psi)):
         wrong(
             "g_loss reaches D's weights ψ: in one backward pass it would "
             "teach D to accept fakes, against d_loss. Score the rows for G "
@@ -905,7 +898,7 @@ def check_3_7(answer):
     def by_weights(weights):
         return ops.mean(call(answer, slanted(weights), x, samples, seed))
 
-    gradient = _slope(by_weights, ops.convert_to_tensor(3.0 * direction))
+    gradient = slope(by_weights, ops.convert_to_tensor(3.0 * direction))
     if not np.allclose(gradient, 4.0 * direction, atol=1e-3):
         wrong(
             "The value is right, but its gradient by the critic's weights is "

@@ -141,6 +141,7 @@ class CourseModel(keras.Model):
             )
         self.before_training(x)
         x, may_shuffle = feed(x, steps_per_epoch)
+        self._build_optimizer()
         with self._values_kept():
             return super().fit(
                 x,
@@ -340,7 +341,6 @@ class CourseModel(keras.Model):
             variable.value.grad = None
 
     def _values_kept(self):
-        self._build_optimizer()
         held = getattr(self, "optimizer", None)  # none before compile
         return values_kept([*self.variables, *(held.variables if held else ())])
 
