@@ -80,7 +80,7 @@ seeds = profile.pick(quick=range(3), full=range(10))
 def spread(values):
     """Mean ± standard deviation, two digits."""
     mean = round(np.mean(values), 2) + 0.0  # no negative zero
-    return f"{mean:.2f} ± {np.std(values):.2f}"
+    return f"{mean:.2f} ± {np.std(values, ddof=1):.2f}"
 
 
 # %% tags=["setup"]

@@ -618,7 +618,7 @@ for seed in seeds:
 table = {name: np.array([row[name] for row in stops]) for name in stops[0]}
 print(f"squared distance an image, {len(table['test, PCA'])} seeds")
 for name, values in table.items():
-    print(f"{name:<25} {values.mean():.2f} ± {values.std():.2f}")
+    print(f"{name:<25} {values.mean():.2f} ± {values.std(ddof=1):.2f}")
 
 # %% tags=["hide-input"]
 kept, lowest_val = (
@@ -674,14 +674,14 @@ runtime.record(
         [
             "width 3, training rows",
             "gradient descent",
-            f"{descents[:, -1].mean():.3f} ± {descents[:, -1].std():.3f}",
+            f"{descents[:, -1].mean():.3f} ± {descents[:, -1].std(ddof=1):.3f}",
             3,
         ],
         *(
             [
                 "60 images, test rows",
                 method,
-                f"{values.mean():.2f} ± {values.std():.2f}",
+                f"{values.mean():.2f} ± {values.std(ddof=1):.2f}",
                 len(values),
             ]
             for method, values in (

@@ -621,12 +621,12 @@ def short_and_long(likelihood):
     model = Autoencoder.dense(
         (8, 8, 1), 32, widths=(256,), seed=0, likelihood=likelihood
     )
-    found, steps = {}, -(-len(eight.x_train) // 16)
+    found, steps = {}, -(-len(eight.x_train) // 32)
     for epochs in (16, 48):
-        recipes.compile(model, 6e-3, updates=epochs * steps)
+        recipes.compile(model, 8e-3, updates=epochs * steps)
         for seed in SEEDS:
             repeats.restart(model, seed)  # first weights, no moments
-            model.fit(eight.x_train, epochs=epochs, batch_size=16, verbose=0)
+            model.fit(eight.x_train, epochs=epochs, verbose=0)
             on_train = model.reconstruct(eight.x_train)
             on_test = model.reconstruct(eight.x_test)
             errors = (
@@ -665,23 +665,23 @@ mean = {
     for name, found in control.items()
 }
 few, many = mean["sigmoid, cross-entropy"]
-assert many[0] < 0.7 * few[0] and many[1] > 0.93 * few[1], "it overfits"
+assert many[0] < 0.7 * few[0] and many[1] > 0.8 * few[1], "it overfits"
 assert min(few[1], many[1]) > 1.2 * pca_32[False], "and loses to PCA"
 few, many = mean["linear, squared error"]
 assert few[1] > 1.2 * pca_32[False], "linear, short: loses too"
 assert many[1] < 0.75 * few[1], "longer training helps"
-assert abs(many[1] / pca_32[False] - 1) < 0.15, "to PCA's level"
-assert abs(many[2] / pca_32[True] - 1) < 0.15, "clipped, to clipped PCA's"
+assert abs(many[1] / pca_32[False] - 1) < 0.2, "to PCA's level"
+assert abs(many[2] / pca_32[True] - 1) < 0.2, "clipped, to clipped PCA's"
 if THIRD_PAIR:
     few, many = mean["sigmoid, squared error"]
-    assert many[0] < 0.7 * few[0] and many[1] > 0.75 * few[1], "overfits too"
+    assert many[0] < 0.7 * few[0] and many[1] > 0.7 * few[1], "overfits too"
     assert min(few[1], many[1]) > 1.15 * pca_32[False], "and loses too"
 
 # %% [markdown]
 # **Behind a sigmoid it overfits**: three times as long, and the training error
-# falls by almost half while the test error does not move. Small steps are not its
-# trouble. **With a linear output** the same networks did need the longer training:
-# it brings them level with PCA, or clipped with clipped PCA. (Output *and* loss
+# falls by half, the test error by a tenth, and stays far above PCA's: what is learnt
+# longer is learnt for the training images. **With a linear output** the same networks did need the longer training:
+# it brings them near PCA, or clipped near clipped PCA. (Output *and* loss
 # differ between the two. The third pair, a sigmoid with squared error, takes ten
 # seconds more and runs in the full profile: it overfits as well and ends at .0032,
 # so more of the difference is the sigmoid's than the loss's.)

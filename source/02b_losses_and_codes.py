@@ -343,7 +343,7 @@ def loss_and_error(loss, output):
         keras.utils.set_random_seed(seed)
         naive.set_weights(small_network(output).get_weights())
         recipes.forget(naive.optimizer)
-        fit = naive.fit(x_normal, x_normal, epochs=25, verbose=0)
+        fit = naive.fit(x_normal, x_normal, epochs=15, verbose=0)
         rebuilt = naive.predict(x_normal, verbose=0)
         found.append((fit.history["loss"][-1], metrics.mse(x_normal, rebuilt)))
     return np.transpose(found)

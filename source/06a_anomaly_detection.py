@@ -338,7 +338,7 @@ plt.show()
 def over_digits(values):
     """Mean over digits, and its standard deviation over seeds."""
     by_seed = values.mean(axis=1)
-    spread = f" ± {by_seed.std():.3f}" if len(by_seed) > 1 else ""
+    spread = f" ± {by_seed.std(ddof=1):.3f}" if len(by_seed) > 1 else ""
     return f"{by_seed.mean():.3f}{spread}"
 
 
@@ -528,7 +528,9 @@ for part, values in rates.items():
     share = (
         "anomalies found" if part == "recall" else f"threshold on {part} rows"
     )
-    print(f"{share}: {np.mean(values):.3f} ± {np.std(values):.3f} of test rows")
+    print(
+        f"{share}: {np.mean(values):.3f} ± {np.std(values, ddof=1):.3f} of test rows"
+    )
 
 # %%
 assert abs(np.mean(rates["validation"]) - 0.05) < 0.025
@@ -779,7 +781,9 @@ runtime.record(
             name,
             *(
                 f"{m:.3f} ± {s:.3f}"
-                for m, s in zip(np.mean(v, 0), np.std(v, 0), strict=True)
+                for m, s in zip(
+                    np.mean(v, 0), np.std(v, 0, ddof=1), strict=True
+                )
             ),
         )
         for name, v in table.items()

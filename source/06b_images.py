@@ -358,7 +358,7 @@ runtime.record(
 )
 gains = np.array([q - at_rate(pca_curve, rate) for rate, q in by_seed])
 print(
-    f"gain over PCA, step 0.35, 3 seeds {gains.mean():.2f} ± {gains.std():.2f} dB"
+    f"gain over PCA, step 0.35, 3 seeds {gains.mean():.2f} ± {gains.std(ddof=1):.2f} dB"
 )
 
 # %%

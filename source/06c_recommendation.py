@@ -109,7 +109,7 @@ def fit_from(model, seed, *arrays, epochs, batch=BATCH):
 
 def spread(values):
     """Mean and standard deviation as text."""
-    return f"{np.mean(values):.3f} ± {np.std(values):.3f}"
+    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}"
 
 
 # %% [markdown]

@@ -364,7 +364,7 @@ scores = {
 }
 table = []
 for name, found in scores.items():
-    (near, area), (near_std, area_std) = found.mean(0), found.std(0)
+    (near, area), (near_std, area_std) = found.mean(0), found.std(0, ddof=1)
     table.append(
         (
             name,
@@ -553,7 +553,7 @@ runtime.record(
         (f"best n-gram, order {ORDER}", f"{ngram_bits:.3f}"),
         (
             "network that mixes the orders",
-            f"{np.mean(mixture_bits):.3f} ± {np.std(mixture_bits):.3f}",
+            f"{np.mean(mixture_bits):.3f} ± {np.std(mixture_bits, ddof=1):.3f}",
         ),
     ],
 )
@@ -690,7 +690,7 @@ for document in documents:
         chosen = each[central_sentence(document, sets[0])]
         overlaps.setdefault(f"central, {name}", []).append(chosen)
 for name, values in overlaps.items():
-    error = np.std(values) / np.sqrt(len(values))
+    error = np.std(values, ddof=1) / np.sqrt(len(values))
     print(f"{name:<24} {np.mean(values):.3f} ± {error:.3f}")
 
 # %%

@@ -698,7 +698,7 @@ for name, value in voltage_errors.items():
     print(f"{name:16s} MSE {value:.3f}")
 print(
     f"{'autoencoder':16s} MSE {np.mean(network_errors):.3f} ± "
-    f"{np.std(network_errors):.3f}"
+    f"{np.std(network_errors, ddof=1):.3f}"
 )
 
 # %%
@@ -753,7 +753,7 @@ for name, area in areas.items():
     print(f"{name:20s} AUROC {area:.2f}")
 print(
     f"{'autoencoder':20s} AUROC {np.mean(network_areas):.2f} ± "
-    f"{np.std(network_areas):.2f}"
+    f"{np.std(network_areas, ddof=1):.2f}"
 )
 
 # %%
@@ -779,8 +779,8 @@ runtime.record(
         ("PCA", f"{voltage_errors['PCA']:.3f}", f"{areas['PCA']:.2f}"),
         (
             "denoising autoencoder, 3 seeds",
-            f"{np.mean(network_errors):.3f} ± {np.std(network_errors):.3f}",
-            f"{np.mean(network_areas):.2f} ± {np.std(network_areas):.2f}",
+            f"{np.mean(network_errors):.3f} ± {np.std(network_errors, ddof=1):.3f}",
+            f"{np.mean(network_areas):.2f} ± {np.std(network_areas, ddof=1):.2f}",
         ),
     ],
 )

@@ -223,7 +223,7 @@ def cluster_and_score(codes, codes_test, method, seed):
 def mean_std(runs, split, which):
     """Mean and standard deviation of one score over seeds."""
     values = [run[split][which] for run in runs]
-    return np.mean(values), np.std(values)
+    return np.mean(values), np.std(values, ddof=1)
 
 
 # %% tags=["nbval-ignore-output"]
@@ -551,7 +551,9 @@ ablation = {
 }
 print("clusters in use without the entropy:", len(np.unique(collapsed)))
 for name, values in ablation.items():
-    print(f"{name:24s} ARI {np.mean(values):.2f} ± {np.std(values):.2f}")
+    print(
+        f"{name:24s} ARI {np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"
+    )
 
 # %%
 assert len(np.unique(collapsed)) <= 2, "without the entropy: collapse"

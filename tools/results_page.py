@@ -22,7 +22,8 @@ OPENING = """\
 Written by `make full`; do not edit. Each chapter's tables in the full profile
 (MNIST and other larger data), then in the quick one (data that come with the
 packages). Errors are on test rows, which nothing was fitted to or chosen by;
-± is the standard deviation over seeds. Seconds are those of the whole chapter;
+± is the standard deviation over seeds, divided by n − 1 since 26 November 2026
+(by n in earlier full profiles). Seconds are those of the whole chapter;
 other processes may have run beside it."""
 
 
