@@ -833,9 +833,9 @@ assert max(with_momentum) < 0.5, "whatever else is changed"
 #
 # - **Momentum decides.** Adam's defaults reach 0 or 1 mode. Take momentum away,
 #   nothing else, and 8 modes are covered. With $\beta_1=0.9$ most runs of the full
-#   table end on none or one, whatever the rate, schedule or pairing. At the larger
-#   rate a seed may stand on seven at the last step and had none 200 steps before:
-#   it does not stay. Half as much, 0.5, is borne at the larger rate.
+#   table end on none or one, whatever the rate, schedule or pairing. One seed of
+#   three may reach seven at the larger rate, with half of its samples in place,
+#   where the others stand on none. Half as much, 0.5, is borne at that rate.
 # - **The rate comes second.** At $\beta_1=0$ the larger rate puts about a fifth
 #   more of the samples in place.
 # - **A falling rate is no good by itself.** At 1e-3 it *hurts*, in every row of the

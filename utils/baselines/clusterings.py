@@ -57,6 +57,8 @@ def cluster_codes(codes, num_clusters, method="kmeans", *, seed=0, tries=10):
             affinity="nearest_neighbors",
             n_neighbors=min(10, len(codes) - 1),
             assign_labels="cluster_qr",
+            # the default fails on graphs in pieces before scikit-learn 1.9
+            eigen_solver="lobpcg",
             random_state=seed,
         )
     with warnings.catch_warnings():
