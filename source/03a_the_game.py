@@ -834,15 +834,15 @@ assert max(with_momentum) < 0.5, "whatever else is changed"
 # - **Momentum decides.** Adam's defaults reach 0 or 1 mode. Take momentum away,
 #   nothing else, and 8 modes are covered. With $\beta_1=0.9$ most runs of the full
 #   table end on none or one, whatever the rate, schedule or pairing. One seed of
-#   three may reach seven at the larger rate, with half of its samples in place,
-#   where the others stand on none. Half as much, 0.5, is borne at that rate.
+#   three may reach seven or eight at the larger rate, with half of its samples in
+#   place, where the others stand on none. Half as much, 0.5, is borne there.
 # - **The rate comes second.** At $\beta_1=0$ the larger rate puts about a fifth
 #   more of the samples in place.
 # - **A falling rate is no good by itself.** At 1e-3 it *hurts*, in every row of the
 #   full table without full momentum: training stops before it has arrived. At 8e-3
-#   it changes little at the end.
-# - **Pairs change little here.** They cost nothing either; sitting 3b uses
-#   them on images.
+#   it changes little without momentum and hurts with half.
+# - **Pairs change little at 8e-3**; at 1e-3 with a falling rate they bring some
+#   seeds further. Sitting 3b uses them on images.
 #
 # ### What collapse looks like
 #
