@@ -878,9 +878,9 @@ for name, model in {
 # $q=\mathcal N(\mu,\operatorname{diag}\sigma^2)$, $\mu=(2,0)$ and
 # $\sigma=(\tfrac12,2)$; the prior is $\mathcal N(0,I)$. Give (a) the KL of
 # the first unit and (b) of both, in nats. Then three losses:
-# (c) $\lVert x-\hat x\rVert^2+\beta\,\mathrm{KL}$, summed over pixels, is
+# (c) $\lVert x-\hat x\rVert^2+w\,\mathrm{KL}$, summed over pixels, is
 # the negative ELBO of Gaussian pixels with $\sigma=0.1$, up to a factor and a
-# constant, for which β? (d) A program adds the *mean* cross-entropy of 784
+# constant, for which weight $w$? (d) A program adds the *mean* cross-entropy of 784
 # pixels to the KL summed over 20 code units. Which β is that? (e) Another
 # adds Keras's `mean_squared_error` of 784 pixels to the summed KL. Which σ of
 # a Gaussian pixel does it believe in?
@@ -899,10 +899,12 @@ checks.check_4_1(answer_4_1)
 # %% [markdown] tags=["discussion"]
 # 2.318 and 3.125 nats: in the sum the two logarithms cancel. (c)
 # $-\log\mathcal N(x;\hat x,\sigma^2I)=\lVert x-\hat x\rVert^2/2\sigma^2$ and a
-# constant; times $2\sigma^2$ it is $\lVert x-\hat x\rVert^2+2\sigma^2
-# \mathrm{KL}$, so β = 0.02. (d) Times 784 the program minimises the sum plus
-# 784 KL. (e) β = 784 = 2σ² gives σ = 19.8 for pixels between 0 and 1: such
-# a model has no reason to look at x at all, and does not.
+# constant; times $2\sigma^2$ the negative ELBO is $\lVert x-\hat x\rVert^2
+# +2\sigma^2\,\mathrm{KL}$, so $w=0.02$. With $w=1$, the bare sum, β would be
+# $1/(2\sigma^2)=50$: section 7's table, read backwards. (d) Times 784 the program
+# minimises the sum plus 784 KL. (e) The mean has weight 1/784 where $-\log\mathcal N$
+# has $1/2\sigma^2$: σ = 19.8 for pixels between 0 and 1. Such a model has no reason to
+# look at x at all, and does not.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 4.2 · The divergence of a code

@@ -37,17 +37,19 @@ from utils import runtime
 profile = runtime.start(seed=0)
 
 # %% tags=["setup", "hide-input"]
-import warnings
-
 import matplotlib.pyplot as plt
 import numpy as np
 from keras import ops
-from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.metrics import pairwise_distances_argmin_min
-from sklearn.mixture import GaussianMixture
 
 from utils import data, metrics, plotting
+from utils.baselines.mixtures import (
+    BernoulliMixture,
+    LevelMixture,
+    choose_gaussian_mixture,
+    choose_mixture,
+)
 from utils.checks import chapter_04 as checks
 from utils.evaluation import factors, generation
 from utils.evaluation.judge import Judge
@@ -124,11 +126,9 @@ noise = np.random.default_rng(1).standard_normal((2000, LATENT_DIM))
 plain = Autoencoder.dense(
     SHAPE, LATENT_DIM, widths=WIDTHS, seed=0, likelihood=Bernoulli()
 )
-by_plain, codes, codes_val = [], [], []
+by_plain, codes = [], []
 for model in runs(plain):
     by_plain.append(model.decode(noise))
-    codes.append(model.encode(digits.x_train))
-    codes_val.append(model.encode(digits.x_val))
 print(f"VAE: −ELBO {with_spread(main_loss, 2)} nats a test image")
 
 # %% [markdown]
@@ -141,20 +141,6 @@ print(f"VAE: −ELBO {with_spread(main_loss, 2)} nats a test image")
 
 
 # %% tags=["hide-input"]
-def choose_mixture(rows, held_out, ridge, seed=0):
-    """The mixture under which the held-out rows are most likely."""
-    rows = rows[:MIXED].astype("float64")
-    fitted = [
-        GaussianMixture(k, reg_covar=ridge, random_state=seed, max_iter=50)
-        for k in COMPONENTS
-    ]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # fifty rounds do for the largest
-        return max(
-            (m.fit(rows) for m in fitted), key=lambda m: m.score(held_out)
-        )
-
-
 def draw(mixture, seed, n=2000):
     """Codes of n samples; scikit-learn sorts them by component."""
     mixture.random_state = seed
@@ -168,36 +154,38 @@ def to_images(rows):
 
 
 # %%
-def on_codes(fitted):
-    """Decode draws from a distribution fitted to the last model's codes."""
-    return [plain.decode(draw(fitted, seed)) for seed in SEEDS]
+def on_codes(model, components):
+    """Decode draws from a mixture fitted to a model's codes."""
+    rows = model.encode(digits.x_train[:MIXED]), model.encode(digits.x_val)
+    mixture = choose_gaussian_mixture(*rows, components)
+    return [model.decode(draw(mixture, seed)) for seed in SEEDS]
 
 
 pca = PCA(DIRECTIONS, random_state=0).fit(flat.x_train)
-in_pca = pca.transform(flat.x_train), pca.transform(flat.x_val)
-of_pixels = choose_mixture(*in_pca, 1e-2)
-of_codes = choose_mixture(codes[-1], codes_val[-1], 1e-2)
-single = [GaussianMixture(1).fit(rows) for rows in (codes[-1], in_pca[0])]
+
+
+def in_pca(components):
+    """Images from a mixture fitted in the principal components."""
+    rows = pca.transform(flat.x_train[:MIXED]), pca.transform(flat.x_val)
+    mixture = choose_gaussian_mixture(*rows, components)
+    return [
+        to_images(pca.inverse_transform(draw(mixture, seed))) for seed in SEEDS
+    ]
+
+
 rng = np.random.default_rng(0)
-alone = flat.x_train.mean(axis=0) + flat.x_train.std(
-    axis=0
-) * rng.standard_normal((2000, PIXELS))
+pixels = rng.standard_normal((2000, PIXELS)) * flat.x_train.std(axis=0)
 candidates = {
     "real held-out rows (floor)": [digits.x_val],
     "training rows (copies)": [rng.permutation(digits.x_train)[:2000]],
     "VAE, z ~ N(0, I)": by_vae,
     "plain autoencoder, z ~ N(0, I)": by_plain,
-    "plain autoencoder, one Gaussian fitted": on_codes(single[0]),
-    "plain autoencoder, mixture fitted": on_codes(of_codes),
-    f"mixture, {DIRECTIONS} principal components": [
-        to_images(pca.inverse_transform(draw(of_pixels, seed)))
-        for seed in SEEDS
-    ],
-    f"one Gaussian, {DIRECTIONS} principal components": [
-        to_images(pca.inverse_transform(draw(single[1], seed)))
-        for seed in SEEDS
-    ],
-    "independent pixels": [to_images(alone)],
+    "plain autoencoder, one Gaussian fitted": on_codes(plain, [1]),
+    "plain autoencoder, mixture fitted": on_codes(plain, COMPONENTS),
+    "VAE, mixture fitted": on_codes(vae, COMPONENTS),
+    f"mixture, {DIRECTIONS} principal components": in_pca(COMPONENTS),
+    f"one Gaussian, {DIRECTIONS} principal components": in_pca([1]),
+    "independent pixels": [to_images(flat.x_train.mean(axis=0) + pixels)],
 }
 print("generators to judge:", len(candidates))
 
@@ -266,20 +254,19 @@ plotting.image_rows(
         "plain, mixture": candidates["plain autoencoder, mixture fitted"][0][
             :12
         ],
-        "mixture, pixels": list(candidates.values())[6][0][:12],
+        "mixture, pixels": list(candidates.values())[7][0][:12],
     },
     "Twelve samples each, the first that came",
 )
 plt.show()
 
 # %% tags=["hide-input"]
-floor, copies, ours, at_random, one_fitted, fitted, mixture, *_ = (
-    verdicts.values()
-)
+floor, copies, ours, at_random, _, fitted, both, mixture, *_ = verdicts.values()
 assert ours[:, 0].max() < 0.7 * at_random[:, 0].min(), "every seed"
 assert ours[:, 2].min() > at_random[:, 2].max()
 assert fitted[:, 0].max() < ours[:, 0].min(), "the mixture on codes wins"
 assert fitted[:, 2].min() > ours[:, 2].max()
+assert both[:, 0].mean() < ours[:, 0].min(), "the same cure helps the VAE"
 assert floor[0, 0] < fitted[:, 0].min(), "and real rows are still better"
 assert copies[0, 4] < 0.05
 
@@ -601,41 +588,6 @@ for location, scale in ((0.3, 0.05), (1.2, 0.2)):
 # tables of levels, one for each cluster of k-means.
 
 
-# %%
-def bernoulli_mixture(rows, components, rounds=30):
-    """EM for weights and pixel probabilities of a Bernoulli mixture."""
-    rng = np.random.default_rng(0)
-    start = rows[rng.choice(len(rows), components, replace=False)]
-    white = 0.5 * start + 0.5 * rows.mean(axis=0)
-    weights = np.full(components, 1 / components)
-    for _ in range(rounds):
-        joint = log_joint(rows, weights, white)
-        share = np.exp(joint - np.logaddexp.reduce(joint, 1, keepdims=True))
-        counts = share.sum(axis=0) + 1e-9
-        weights = counts / counts.sum()
-        white = (share.T @ rows + rows.mean(axis=0)) / (counts[:, None] + 1)
-    return weights, white
-
-
-def log_joint(rows, weights, white):
-    """Log p(component) + log p(row | component), (n, K)."""
-    p = np.clip(white, 1e-4, 1 - 1e-4)
-    return rows @ np.log(p / (1 - p)).T + np.log(1 - p).sum(1) + np.log(weights)
-
-
-def best_mixture(train, val, test, rounds=30):
-    """Test nats of one component and of the K chosen on validation rows."""
-    nats = {}
-    for k in profile.pick(quick=(1, 10, 30, 100), full=(1, 100, 300)):
-        mixture = bernoulli_mixture(train, k, rounds)
-        nats[k] = [
-            -np.logaddexp.reduce(log_joint(rows, *mixture), 1).mean()
-            for rows in (val, test)
-        ]
-    chosen = min(nats, key=lambda k: nats[k][0])
-    return nats[1][1], nats[chosen][1], chosen
-
-
 # %% tags=["nbval-ignore-output"]
 def binarised(x, seed):
     """Each pixel white with probability x."""
@@ -643,44 +595,30 @@ def binarised(x, seed):
     return (rng.random(x.shape, dtype="float32") < x).astype("float32")
 
 
-binary = [binarised(x, 10_000) for x in (flat.x_train, flat.x_val, flat.x_test)]
-grey_alone, grey_mixture, grey_k = best_mixture(
-    flat.x_train, flat.x_val, flat.x_test
-)
-binary_alone, binary_mixture, binary_k = best_mixture(*binary)
-print("components chosen:", grey_k, "for grey levels,", binary_k, "for binary")
-
-
-# %% tags=["nbval-ignore-output"]
-def table_mixture(k, smoothing=4.0):
-    """Nats of validation and test rows: k-means clusters, tables of levels."""
-    index = [np.round(x * (LEVELS - 1)).astype("int64") for x in grey_rows]
-    groups = KMeans(k, n_init=1, random_state=0).fit_predict(grey_rows[0])
-    flatten = np.arange(PIXELS) * LEVELS
-    everything = np.bincount(
-        (index[0] + flatten).ravel(), minlength=PIXELS * LEVELS
-    )
-    prior = (everything + 1) / (len(groups) + LEVELS)
-    joint = [np.empty((len(rows), k)) for rows in index[1:]]
-    for group in range(k):
-        own = (index[0][groups == group] + flatten).ravel()
-        counts = np.bincount(own, minlength=PIXELS * LEVELS) + smoothing * prior
-        size = np.sum(groups == group)
-        logs = np.log(counts / (size + smoothing))
-        for table, rows in zip(joint, index[1:], strict=True):
-            table[:, group] = logs[rows + flatten].sum(1) + np.log(size)
-    return [
-        np.log(len(groups)) - np.logaddexp.reduce(t, 1).mean() for t in joint
-    ]
+def chosen_nats(make, counts, train, val, test):
+    """Test nats of the mixture chosen on validation rows, and its size."""
+    mixture = choose_mixture([make(k) for k in counts], train, val)
+    return -mixture.score_samples(test).mean(), mixture.components
 
 
 grey_rows = flat.x_train, flat.x_val[:2000], flat.x_test[:2000]
-tables = {
-    k: table_mixture(k)
-    for k in profile.pick(quick=(1, 10, 30, 100), full=(1, 100))
+binary_rows = [
+    binarised(x, 10_000) for x in (flat.x_train, flat.x_val, flat.x_test)
+]
+COUNTS = profile.pick(quick=(10, 30, 100), full=(200,))
+sets = {
+    "grey as bits": (lambda k: BernoulliMixture(k, rounds=20), grey_rows),
+    "binarised": (lambda k: BernoulliMixture(k, rounds=20), binary_rows),
+    "all levels": (lambda k: LevelMixture(LEVELS, k), grey_rows),
 }
-chosen = min(tables, key=lambda k: tables[k][0])
-levels_alone, levels_mixture = tables[1][1], tables[chosen][1]
+alone, mixed = (
+    {
+        name: chosen_nats(make, counts, *rows)
+        for name, (make, rows) in sets.items()
+    }
+    for counts in ((1,), COUNTS)
+)
+print("components chosen:", {name: k for name, (_, k) in mixed.items()})
 
 # %% [markdown]
 # Three VAEs: the largest that the budget allows for the first convention, the one of
@@ -714,7 +652,7 @@ all_levels = np.array([bounds(model, x_test) for model in grey_runs])
 
 # %% tags=["nbval-ignore-output"]
 black_and_white = []
-binary_test = binary[2].reshape(x_test.shape)
+binary_test = binary_rows[2].reshape(x_test.shape)
 for seed in MAIN_SEEDS:
     restart(vae, seed)
     for epoch in range(EPOCHS):  # drawn anew in every epoch
@@ -736,7 +674,15 @@ def in_bits(nats):
     return f"{np.mean(nats):.1f}, {np.mean(nats) / bits:.2f} bits/dim"
 
 
-mixture_name = "mixture of Bernoullis, K = "
+def classical(name, kind, show=lambda nats: f"{nats:.1f}"):
+    """Two rows of the table: pixels by themselves, and the mixture."""
+    nats, k = mixed[name]
+    return [
+        [name, "independent pixels", "", show(alone[name][0])],
+        [name, f"{kind}, K = {k}", "", show(nats)],
+    ]
+
+
 published = [
     ["binarised", "VAE 200-200-50 (Burda et al. 2016)", "", "86.8"],
     ["binarised", "IWAE, trained on (9) (Burda et al. 2016)", "", "84.8"],
@@ -752,24 +698,16 @@ runtime.record(
     f"{min(IW_ROWS, len(x_test))} rows; published ones: MNIST",
     ["convention", "model", "−ELBO", "−log p(x), or bound (9)"],
     [
-        ["grey as bits", "independent pixels", "", f"{grey_alone:.1f}"],
-        ["grey as bits", f"{mixture_name}{grey_k}", "", f"{grey_mixture:.1f}"],
+        *classical("grey as bits", "mixture of Bernoullis"),
         ["grey as bits", f"VAE {hidden}", with_spread(main_loss, 1), ""],
         ["grey as bits", f"VAE {deeper}", *(with_spread(v, 1) for v in best.T)],
-        ["binarised", "independent pixels", "", f"{binary_alone:.1f}"],
-        ["binarised", f"{mixture_name}{binary_k}", "", f"{binary_mixture:.1f}"],
+        *classical("binarised", "mixture of Bernoullis"),
         [
             "binarised",
             f"VAE {hidden}",
             *(with_spread(v, 1) for v in black_and_white.T),
         ],
-        ["all levels", "independent pixels", "", in_bits(levels_alone)],
-        [
-            "all levels",
-            f"tables in {chosen} clusters",
-            "",
-            in_bits(levels_mixture),
-        ],
+        *classical("all levels", "tables in clusters", in_bits),
         [
             "all levels",
             "VAE, discretised logistic",
@@ -784,8 +722,8 @@ runtime.record(
 # %% tags=["hide-input"]
 assert np.all(best[:, 1] < best[:, 0])
 assert np.all(black_and_white[:, 1] < black_and_white[:, 0])
-assert best[:, 0].max() < grey_alone - 1
-assert black_and_white[:, 1].max() < binary_alone - 1
+assert best[:, 0].max() < alone["grey as bits"][0] - 1
+assert black_and_white[:, 1].max() < alone["binarised"][0] - 1
 assert np.all(all_levels[:, 1] < all_levels[:, 0])
 if profile.full:
     assert best[0, 0] <= 96.5 < main_loss[0]

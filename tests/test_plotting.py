@@ -192,11 +192,11 @@ def test_sliders_redraw_what_they_show():
 
     panel = plotting.sliders(draw, units=2)
     parts, screen = panel.children
-    before = screen.value
+    before = bytes(screen.value)
     assert before.startswith(b"\x89PNG") and seen == [[0.0, 0.0]]
     parts.children[0].value = 2.0
     assert np.allclose(seen[-1], [2.0, 0.0], atol=0.05)
-    assert screen.value != before
+    assert bytes(screen.value) != before
     higher = plotting.sliders(draw, 1, low=1.0, high=2.0)
     assert higher.children[0].children[0].value == 1.0
 

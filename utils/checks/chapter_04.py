@@ -11,6 +11,7 @@ from utils.checks._feedback import (
     as_array,
     as_dict,
     as_names,
+    as_parts,
     as_values,
     call,
     correct,
@@ -80,10 +81,9 @@ def check_4_1(answer):
         (
             (
                 50.0,
-                "50 = 1/(2σ²) is the β that a *bare* squared error plus KL has, "
-                "the weight of the *squared error* turned over. Asked is what "
-                "to write before the KL so that β is 1: multiply the whole "
-                "negative ELBO until the error has weight 1.",
+                "50 = 1/(2σ²) is the β that a *bare* squared error plus "
+                "KL has. Asked is what to write before the KL so that β is "
+                "1: multiply the negative ELBO until the error has weight 1.",
             ),
             (0.01, "Without the ½: −log N has ‖x − x̂‖²/(2σ²), so w = 2σ²."),
             (100.0, "1/σ² is the precision; w = 2σ²."),
@@ -984,8 +984,8 @@ def _check_alike(models):
         ):
             if read(other) != read(first):
                 wrong(
-                    f"{name!r} and 'summed' differ in their {what} as well. One "
-                    "change at a time, or one cannot tell which one helped."
+                    f"{name!r} and 'summed' differ in their {what} as well. "
+                    "One change at a time, or one cannot tell which helped."
                 )
 
 
@@ -1225,23 +1225,23 @@ def check_4_8(answer):
             (apart.argmax(axis=1), "That is the *farthest* row: argmin."),
             (
                 (vectors @ book.T).argmax(axis=1),
-                "You took the largest product, which favours long rows. Nearest "
-                "is the smallest squared distance; ‖e‖² belongs in it.",
+                "You took the largest product, which favours long rows. "
+                "Nearest is the smallest squared distance; ‖e‖² is in it.",
             ),
         ),
     )
     if not np.array_equal(found, index):
         wrong(
-            f"The nearest rows are {index.tolist()}, by squared distance; yours "
-            f"are {found.astype(int).tolist()}."
+            f"The nearest rows are {index.tolist()}, by squared distance; "
+            f"yours are {found.astype(int).tolist()}."
         )
     name_value(
         rows,
         (
             (
                 vectors,
-                "The values are those of the vectors: nothing is quantised. Add "
-                "the difference to the chosen row with its gradient cut.",
+                "The values are those of the vectors: nothing is quantised. "
+                "Add the difference to the chosen row with its gradient cut.",
             ),
         ),
     )
