@@ -95,5 +95,5 @@ def test_seeds_wrong_arguments_are_named():
         seeds(3, -1)
 
 
-def test_with_spread_is_population_standard_deviation():
-    assert with_spread(np.array([0.1, 0.3]), 3) == "0.200 ± 0.100"
+def test_with_spread_is_the_standard_deviation_of_a_sample():
+    assert with_spread(np.array([0.1, 0.3]), 3) == "0.200 ± 0.141"

@@ -75,14 +75,17 @@ def restart(model, seed=None, **changes):
 def with_spread(values, digits):
     """Text "mean ± standard deviation"; of a single value, the value.
 
+    The deviation is that of a sample (divides by n − 1), as everywhere in the
+    course.
+
     Example:
 
     >>> with_spread([1.0, 2.0, 3.0], 2)
-    '2.00 ± 0.82'
+    '2.00 ± 1.00'
     >>> with_spread([0.25], 2)
     '0.25'
     """
     text = f"{np.mean(values):.{digits}f}"
     if len(values) > 1:
-        text += f" ± {np.std(values):.{digits}f}"
+        text += f" ± {np.std(values, ddof=1):.{digits}f}"
     return text
