@@ -500,7 +500,7 @@ class OpenVQ(keras.Model):
         vectors = self.encoder(x)  # (n, rows, columns, width)
         apart = ops.expand_dims(vectors, -2) - self.book
         nearest = ops.argmin(ops.sum(ops.square(apart), axis=-1), axis=-1)
-        chosen = ops.one_hot(nearest, len(self.book)) @ self.book
+        chosen = ops.one_hot(nearest, self.book.shape[0]) @ self.book
         through = vectors + ops.stop_gradient(chosen - vectors)
         return {"v": vectors, "e": chosen, "logits": self.decoder(through)}
 
@@ -544,19 +544,15 @@ def start_of_book(encoder, seed):
     return rng.permutation(vectors)[:ROWS_OF_BOOK]
 
 
-written = None
 quantised = []
 for seed in SEEDS:
     parts = grid_networks(seed)
-    book = start_of_book(parts[0], seed)
-    if written is None:
-        written = OpenVQ(*parts, book)
+    fresh = OpenVQ(*parts, start_of_book(parts[0], seed))
+    if not quantised:
+        written = fresh
         recipes.compile(written, 6e-3, updates=2 * -(-len(x_train) // BATCH))
     else:
-        fresh = OpenVQ(*parts, book)
-        written.encoder.set_weights(parts[0].get_weights())
-        written.decoder.set_weights(parts[1].get_weights())
-        written.book.assign(book)
+        written.set_weights(fresh.get_weights())
         recipes.forget(written.optimizer)
     written.fit(x_train, epochs=2, batch_size=BATCH, verbose=0)
     model = VQVAE(*grid_networks(seed), codebook_size=ROWS_OF_BOOK)
