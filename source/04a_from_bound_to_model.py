@@ -410,7 +410,7 @@ atlas = sheet(planar.decode(grid.reshape(-1, 2)), 11)
 figure, (left, right) = plt.subplots(1, 2, figsize=(10.4, 5))
 left.imshow(atlas, vmin=0, vmax=1, extent=(0, 1, 0, 1))
 left.set(xlabel="unit 1, quantile of the prior", ylabel="unit 2")
-left.set_title("Decoded: a map of all digits")
+left.set_title("Decoded: a map of codes")
 left.grid(False)
 codes = planar.encode(x_test[:2000])
 for digit in range(10):
@@ -422,7 +422,8 @@ right.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %% [markdown]
-# **Figure 4.3.** Left: neighbours in the map look alike. Right: where the test
+# **Figure 4.3.** Left: neighbours in the map look alike; it is soft in the middle, where
+# classes overlap. Right: where the test
 # digits lie; the dashed circle holds 86 % of the prior. The clouds touch, as the
 # prior asks, and overlap where two numbers are too few to tell classes apart. The
 # labels coloured the picture; the training never saw them.

@@ -39,6 +39,7 @@ profile = runtime.start(seed=0)
 
 # %% tags=["setup", "hide-input"]
 import itertools
+import warnings
 
 import keras
 import matplotlib.pyplot as plt
@@ -130,8 +131,8 @@ print("images", digits.x_train.shape)
 # %%
 def networks_with_class():
     """x, y → μ, log σ² and z, y → logits; the class as a one-hot row."""
-    x, z = keras.Input(SHAPE), keras.Input((LATENT_DIM,))
-    labels = keras.Input((), dtype="int32")
+    x, z = keras.Input(SHAPE, name="x"), keras.Input((LATENT_DIM,), name="z")
+    labels = keras.Input((), name="labels", dtype="int32")
     one_hot = 10**0.5 * ops.one_hot(labels, 10)  # as large as a code's entries
     hidden = ops.concatenate([layers.Flatten()(x), one_hot], axis=1)
     for width in WIDTHS:
@@ -250,7 +251,17 @@ assert told[:, 0].max() < plain[:, 0].min(), "knowing the class is worth nats"
 # with plain ones a decoder learns to listen to twenty code units long before it hears
 # one label.
 #
-# CONDITIONAL_TEXT
+# **One Gaussian a class draws better small digits**, by distance and coverage,
+# and is recognised as often. (On MNIST see [docs/results.md](../docs/results.md).) The
+# *density* of the conditional VAE, far above the real rows' 1, is no praise: its samples
+# are means, smooth digits in the middle of many real ones.
+#
+# What is a class worth? If $y$ is a fair ten-sided die, then
+# $\log p(x)\ge\log p(x\mid y)-\log10$, so knowing it can save *one* model at most
+# $\log10\approx2.3$ nats. We see more than that between our two. The excess is
+# what the plain model lost elsewhere: add 2.3 nats to the bound given the class
+# and you have a bound of $\log p(x)$ that beats the plain VAE's. A
+# code with a class in it suits ten kinds of digits better than a Gaussian alone.
 #
 # ## 2. Five labels a class
 #
@@ -355,7 +366,9 @@ for name, settings in makers.items():
         for draw in DRAWS:
             y = few_labels(draw)
             use = slice(None) if name == "label spreading" else y >= 0
-            classifier.fit(small_flat.x_train[use], y[use])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # parts without a label
+                classifier.fit(small_flat.x_train[use], y[use])
             rights.append(
                 (
                     classifier.score(small_flat.x_val, small.y_val),
@@ -463,7 +476,18 @@ assert mean_of["M2"] > mean_of["M2 without unlabelled rows"]
 assert mean_of["M2"] > mean_of["logistic regression"]
 
 # %% [markdown]
-# LABELS_TEXT
+# **Label spreading comes first**, on average, with three lines and no
+# training. M2 is second. Read the intervals: paired by draw, neither the distance to
+# label spreading nor that to the SVM can be told from zero with five draws; *which*
+# fifty rows one labels matters as much as the method. What the controls say is
+# plainer. M2's classifier alone, and M2 fed with the fifty only, are about three
+# points below M2: what M2 gains, it gains from the unlabelled rows, not from its
+# architecture.
+#
+# Two conditions are easily forgotten. The unlabelled rows must come
+# from the same ten classes; and the gain shrinks as labels become plentiful,
+# where a plain classifier is the right tool. Chapter 5 asks
+# what a label is worth after other kinds of pretraining.
 #
 # ## 3. Codes made of whole numbers
 #
@@ -676,7 +700,7 @@ prices = {kind: np.mean([t[0] for t in terms[kind]]) for kind in KINDS}
 sums = {kind: np.mean([sum(t) for t in terms[kind]]) for kind in KINDS}
 assert used.min() >= 0.4 * ROWS_OF_BOOK
 assert prices["tree"] < prices["independent"] < prices["uniform"]
-assert sums["tree"] > plain[:, 0].max() + 5, "the VAE's bound is far better"
+assert sums["tree"] > 1.2 * plain[:, 0].max(), "the VAE's bound is far better"
 assert vae_terms[:, 0].max() < prices["tree"]
 direct = -quantised[-1].elbo(x_test).mean()
 assert np.isclose(direct, sum(terms["tree"][-1]), rtol=1e-4), "`elbo` is (12)"
@@ -684,7 +708,22 @@ frechet = {kind: np.mean([v[0] for v in judged[kind]]) for kind in KINDS}
 assert frechet["tree"] < frechet["independent"]
 
 # %% [markdown]
-# **Figure 4.13, and the table.** VQ_TEXT
+# **Figure 4.13, and the table.** The reconstructions are the sharpest of the chapter: given
+# its code, a row costs the VQ-VAE some five nats less than the VAE. But the code itself
+# costs ten times as much, and **the sum is twice the VAE's**. A cloud of codes is
+# paid for only as far as it is narrower than the prior; sixteen choices made for
+# certain are paid for in full. So as a *density* this VQ-VAE is a poor model, and a
+# better prior cannot lift it above the VAE unless it saves more than twenty nats.
+#
+# As a *sampler* it depends on the prior alone. Uniformly drawn codes decode to rubble:
+# most combinations of indices occur in no digit. Each step towards a better prior
+# saves nats *and* improves the samples; the tree's have a smaller Fréchet distance than the
+# VAE's and a smaller coverage. That is why the models that follow this recipe today
+# spend nearly all their effort on the prior.
+#
+# Codes that are never chosen are this model's silent units ("index collapse"). Here
+# all rows of the book are in use; the **perplexity**, e to the entropy of the indices,
+# counts how many are in fair use.
 #
 # ## 4. A door
 #
@@ -707,7 +746,15 @@ assert frechet["tree"] < frechet["independent"]
 #
 # ## What we showed
 #
-# SUMMARY
+# - With the class given the code said less, and the bound gained more than the
+#   $\log10$ nats that a class can be worth; one Gaussian a class drew better digits.
+# - With fifty labels, M2 gained about three points from the unlabelled rows, and label
+#   spreading was ahead of it on average.
+# - A VQ-VAE reconstructed more sharply; added up, its bound was twice the VAE's.
+#
+# **Limits.** Small digits, five draws of labels, the simplest of priors.
+#
+# **Next.** The exercise; then chapter 5: what labels are worth after pretraining.
 #
 # ## References
 #
