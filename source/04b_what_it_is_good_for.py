@@ -738,9 +738,8 @@ if profile.full:
 # not.
 #
 # MNIST is another matter; its table is in [docs/results.md](../docs/results.md). What
-# made the bound of the large network better there than that of the small one is
-# depth, width and more passes, in this order of what we tried
-# ([docs/benchmarks.md](../docs/benchmarks.md)); published for binarised MNIST are 86.8
+# was tried to make the bound of one layer of codes better there is in
+# [docs/mnist_bound.md](../docs/mnist_bound.md). Published for binarised MNIST are 86.8
 # nats for a VAE of two layers a side with more than three thousand passes over the
 # data, 84.8 if it is trained on (9) (Burda et al. 2016), and 78.0 for a deep hierarchy
 # of codes (Vahdat and Kautz 2020).
