@@ -327,7 +327,7 @@ assert owners[0].isdisjoint(owners[1]), "weights of their own"
 # model the weights of another one; the full profile has one seed). Beside it PCA with
 # as many numbers, and the plain autoencoder with the same layers and steps.
 
-# %% tags=["nbval-ignore-output"]
+# %%
 vae = train(VAE.dense(SHAPE, LATENT_DIM, widths=WIDTHS, seed=0))
 scores, rebuilt = [], []
 for seed in SEEDS:
@@ -560,6 +560,7 @@ posterior_var = 1 / (1 + (W**2).sum(axis=0) / SIGMA**2)  # diagonal of S
 posterior_mean = (x_linear - b) @ W / SIGMA**2 * posterior_var
 
 
+# %%
 def kl_of_normals(m, v, m0, v0):
     """KL(N(m, diag v) ‖ N(m0, diag v0)) of each row, in nats."""
     terms = np.log(v0 / v) + (v + (m - m0) ** 2) / v0 - 1
@@ -732,52 +733,31 @@ assert bounds[0] > bounds[1] + 1.5
 D, K, S2 = PIXELS, LATENT_DIM, 0.1**2
 
 
-def total(values):
-    """Sum over all axes but the first."""
-    return ops.sum(ops.reshape(values, (len(values), -1)), axis=1)
-
-
-def bce(x, p):
+def mean_bce(x, p):
     return keras.losses.binary_crossentropy(x, p)  # a mean over pixels
 
 
-def mse(x, p):
-    return keras.losses.mean_squared_error(x, p)  # likewise
-
-
 def squares(x, p):
-    return total(ops.square(x - p))
+    return ops.sum(ops.square(x - p), axis=1)
 
 
-spellings = {  # name: (loss of a row, is p Gaussian?, β)
-    "sum of cross-entropy + sum KL": (
-        lambda x, p, u: D * bce(x, p) + total(u),
+spellings = {  # loss of rows from x, p and summed KL; is p Gaussian?; β
+    "sum of cross-entropy + KL": (
+        lambda x, p, kl: D * mean_bce(x, p) + kl,
         0,
         1,
     ),
-    "mean cross-entropy + sum KL": (lambda x, p, u: bce(x, p) + total(u), 0, D),
+    "mean cross-entropy + KL": (lambda x, p, kl: mean_bce(x, p) + kl, 0, D),
     "mean cross-entropy + mean KL": (
-        lambda x, p, u: bce(x, p) + total(u) / K,
+        lambda x, p, kl: mean_bce(x, p) + kl / K,
         0,
         D / K,
     ),
-    "Σ(x − x̂)² + sum KL": (
-        lambda x, p, u: squares(x, p) + total(u),
-        1,
-        1 / (2 * S2),
-    ),
-    "Σ(x − x̂)² + 0.02 · sum KL": (
-        lambda x, p, u: squares(x, p) + 0.02 * total(u),
-        1,
-        1,
-    ),
-    "½ Σ(x − x̂)² + sum KL": (
-        lambda x, p, u: 0.5 * squares(x, p) + total(u),
-        1,
-        1 / S2,
-    ),
-    "mean squared error + sum KL": (
-        lambda x, p, u: mse(x, p) + total(u),
+    "Σ(x − x̂)² + KL": (lambda x, p, kl: squares(x, p) + kl, 1, 1 / (2 * S2)),
+    "Σ(x − x̂)² + 0.02 KL": (lambda x, p, kl: squares(x, p) + 0.02 * kl, 1, 1),
+    "½ Σ(x − x̂)² + KL": (lambda x, p, kl: squares(x, p) / 2 + kl, 1, 1 / S2),
+    "mean squared error + KL": (
+        lambda x, p, kl: keras.losses.mean_squared_error(x, p) + kl,
         1,
         D / (2 * S2),
     ),
@@ -791,12 +771,12 @@ divergences = []
 for _ in range(40):
     x, p = rng.uniform(0.05, 0.95, (2, 1, D)).astype("float32")
     mean, log_var = rng.normal(0, 3, (2, 1, K)).astype("float32")
-    units = 0.5 * (mean**2 + np.exp(log_var) - 1 - log_var)
+    divergences.append(float(kl_in_numpy(mean, log_var)[0]))
     truth[0].append(-np.sum(x * np.log(p) + (1 - x) * np.log(1 - p)))
     truth[1].append(np.sum((x - p) ** 2) / (2 * S2))
-    divergences.append(units.sum())
     for name, (loss, _, _) in spellings.items():
-        measured[name].append(float(ops.convert_to_numpy(loss(x, p, units))[0]))
+        value = ops.convert_to_numpy(loss(x, p, divergences[-1]))
+        measured[name].append(value[0])
 
 ratios = {}
 for name, (_, kind, expected) in spellings.items():

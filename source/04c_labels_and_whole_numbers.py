@@ -101,6 +101,7 @@ def runs(model, y=None):
         yield model
 
 
+# %% tags=["setup", "hide-input"]
 judge = Judge.trained_on(
     digits.x_train,
     digits.y_train,
@@ -153,7 +154,7 @@ def networks_with_class():
 # `ConditionalVAE.dense` makes the same two. Train it, and the VAE without classes,
 # from the same seeds. Expect a smaller KL.
 
-# %% tags=["nbval-ignore-output"]
+# %%
 found, by_vae = [], []
 vae = VAE.dense(SHAPE, LATENT_DIM, widths=WIDTHS, seed=0)
 for model in runs(vae):
@@ -186,7 +187,7 @@ for c in range(10):
 by_class = np.stack(drawn, axis=1).reshape(1000, *SHAPE)  # 0, 1, …, 9, 0, …
 by_class = np.clip(by_class, 0, 1).astype("float32")
 
-# %% tags=["nbval-ignore-output"]
+# %%
 mixed = np.random.default_rng(0).permutation(1000)
 
 
@@ -201,6 +202,7 @@ def as_row(name, nats, ordered, judged):
     return [name, *cells, *(with_spread(v, n) for v, n in judged)]
 
 
+# %% tags=["nbval-ignore-output"]
 runtime.record(
     f"{DATA}: the class told or not",
     ("model", "−ELBO", "KL", "as ordered, %", "Fréchet", "density", "coverage"),
@@ -297,6 +299,7 @@ def few_labels(draw, each=5):
     return y
 
 
+# %%
 SETTINGS = {"classifier_widths": (256,), "dropout": 0.5, "seed": 0}
 semi = SemiSupervisedVAE.dense((8, 8, 1), 4, widths=(64,), **SETTINGS)
 recipes.compile(semi, 5e-3)
@@ -334,7 +337,7 @@ assert agree
 # al. 2004). It has three lines and no training. And the controls of M2 itself: its
 # **classifier alone** on the fifty, and M2 **without the unlabelled rows**.
 
-# %% tags=["nbval-ignore-output"]
+# %%
 small_flat = small.flat()
 DRAWS = range(5)
 
@@ -358,6 +361,8 @@ makers = {
         for pair in itertools.product((3, 5, 7, 10, 15), (0.05, 0.2, 0.5))
     },
 }
+
+# %%
 accuracy = {}  # contender → setting → (5 draws, validation and test)
 for name, settings in makers.items():
     accuracy[name] = {}
@@ -381,7 +386,7 @@ for name, settings in makers.items():
 # The networks' knob is the length of training: after each stage the accuracies are
 # noted, and the stage is chosen like any other setting.
 
-# %% tags=["nbval-ignore-output"]
+# %%
 STAGES, STEPS = 7, 120  # stages, and steps of 64 rows in each
 
 
@@ -406,6 +411,7 @@ def follow(model, start, rows, targets, draw):
     return noted
 
 
+# %%
 alone = networks.classifier("dense", (8, 8, 1), 10, (256,), dropout=0.5, seed=0)
 recipes.compile(
     alone,
@@ -424,6 +430,7 @@ def start_alone(model, draw):
     recipes.forget(model.optimizer)
 
 
+# %%
 contenders = {
     "classifier of M2 alone": (alone, start_alone, True),
     "M2 without unlabelled rows": (semi, restart, True),
@@ -539,6 +546,7 @@ class OpenVQ(keras.Model):
         return ops.mean(sum(ops.sum(part, axis=(1, 2, 3)) for part in parts))
 
 
+# %%
 def grid_networks(seed):
     """Convolutions of stride 2 down to a grid of vectors, and back."""
     keras.utils.set_random_seed(seed)
@@ -561,7 +569,7 @@ def grid_networks(seed):
 # `VQVAE`, which must give the same loss, and has the verbs we need.
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 def start_of_book(encoder, seed):
     """Rows of the book, drawn from the vectors of training images."""
     rng = np.random.default_rng(seed)
@@ -652,7 +660,7 @@ print(f"grid {model.grid}, rows of the book in use {with_spread(used, 0)}")
 print(f"perplexity {with_spread(perplexity, 1)}, MSE {with_spread(errors, 4)}")
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 def summed(name, nats, judged):
     """Price of the code, of the row given the code, their sum; verdicts."""
     nats = np.array(nats)
@@ -665,6 +673,7 @@ def summed(name, nats, judged):
     ]
 
 
+# %% tags=["nbval-ignore-output"]
 vae_terms = np.column_stack([plain[:, 1], plain[:, 0] - plain[:, 1]])
 runtime.record(
     f"{DATA}: two bounds of −log p(x), nats a test image, grey levels as bits",
