@@ -10,6 +10,7 @@ import resource
 import sys
 
 import keras
+import numpy as np
 
 from utils import data
 from utils.models import VAE
@@ -53,15 +54,21 @@ def encoder(conv):
     return keras.Model(x, heads)
 
 
-def decoder(skip):
-    """512–512–784; with ``skip`` the second layer sees the code as well."""
+def decoder(skip, share):
+    """512–512–784; ``skip``: the second layer sees the code as well.
+
+    Then the last one starts at the log-odds of each pixel's mean, ``share``.
+    """
     layers = keras.layers
     z = keras.Input((LATENT_DIM,))
     hidden = layers.Dense(512, "silu")(z)
     if skip:
         hidden = layers.Concatenate()([hidden, z])
     hidden = layers.Dense(512, "silu")(hidden)
-    logits = layers.Reshape((28, 28, 1))(layers.Dense(784)(hidden))
+    last = layers.Dense(784)
+    logits = layers.Reshape((28, 28, 1))(last(hidden))
+    if skip:
+        last.bias.assign(np.log(share / (1 - share)))
     return keras.Model(z, logits)
 
 
@@ -69,7 +76,9 @@ def run(rate, batch, epochs, warmup=0, conv=False, skip=False):
     """Train one of them; print −ELBO of training and test rows."""
     keras.utils.set_random_seed(0)
     mnist = data.load("mnist")
-    model = VAE(encoder(conv), decoder(skip), warmup_steps=warmup, seed=0)
+    share = np.clip(mnist.x_train.mean(axis=0).ravel(), 1e-3, 1 - 1e-3)
+    networks = encoder(conv), decoder(skip, share)
+    model = VAE(*networks, warmup_steps=warmup, seed=0)
     recipes.compile(model, rate, epochs * -(-len(mnist.x_train) // batch))
     model.fit(mnist.x_train, batch_size=batch, epochs=epochs, verbose=0)
     used = resource.getrusage(resource.RUSAGE_SELF).ru_utime

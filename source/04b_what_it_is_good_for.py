@@ -40,7 +40,7 @@ profile = runtime.start(seed=0)
 import matplotlib.pyplot as plt
 import numpy as np
 from keras import ops
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA, FastICA
 from sklearn.metrics import pairwise_distances_argmin_min
 
 from utils import data, metrics, plotting
@@ -427,11 +427,11 @@ collapsed, warmed, freed = (
 )
 assert np.all(collapsed["KL"] < 2), "nearly silent"
 assert np.all(warmed["KL"] > 2.5), "awake"
-assert warmed["−ELBO"].mean() < collapsed["−ELBO"].mean() - 0.8
 assert warmed["−ELBO"].mean() < freed["−ELBO"].mean(), "at the better bound"
 assert np.all((freed["units"] > 0.1).sum(axis=1) >= 12)
-means = [np.mean([run["−ELBO"] for run in r]) for r in examined.values()]
-print("warm-up has the best bound of the three:", bool(np.argmin(means) == 1))
+better = bool(warmed["−ELBO"].mean() < collapsed["−ELBO"].mean() - 0.8)
+print("warm-up has a better bound by 0.8 nats:", better)
+assert better
 
 # %% [markdown]
 # **Figure 4.10.** KL of each unit, mean over three seeds; each colour is a model of
@@ -457,8 +457,8 @@ print("warm-up has the best bound of the three:", bool(np.argmin(means) == 1))
 # factor has a unit of its own. Measured by the **mutual information gap**
 # (Chen et al. 2018): for each factor, how much more does the best unit know than
 # the second best, as a share of all there is to know. 1 is perfect; a code that
-# holds everything, but rotated, scores low. Five β, five seeds each, and PCA, which
-# no one calls disentangling.
+# holds everything, but rotated, scores low. Five β, five seeds each, and two linear
+# methods that nobody trains for hours: PCA and ICA.
 
 
 # %% tags=["hide-input"]
@@ -497,9 +497,14 @@ for beta in BETAS:
         kl = losses.gaussian_kl(**model.posterior(dot_images))
         spent[beta].append(ops.convert_to_numpy(kl).mean())
     knows[beta] = factors.factor_information(code, dot_factors)
-linear_code = PCA(6).fit_transform(dot_images.reshape(len(dot_images), -1))
-pca_gap = factors.mutual_information_gap(linear_code, dot_factors)
-knows["PCA"] = factors.factor_information(linear_code, dot_factors)
+flat_dots = dot_images.reshape(1000, -1).astype("float64")
+for name, make in {
+    "PCA": lambda seed: PCA(6, random_state=seed),
+    "ICA": lambda seed: FastICA(6, tol=1e-2, max_iter=1000, random_state=seed),
+}.items():
+    found = [make(seed).fit_transform(flat_dots) for seed in range(5)]
+    gaps[name] = [factors.mutual_information_gap(c, dot_factors) for c in found]
+    knows[name] = factors.factor_information(found[-1], dot_factors)
 
 # %% tags=["nbval-ignore-output"]
 runtime.record(
@@ -507,20 +512,12 @@ runtime.record(
     ["code", "gap", "KL, nats", "known of across", "down", "brightness"],
     [
         [
-            f"β = {beta:g}",
-            with_spread(gaps[beta], 2),
-            with_spread(spent[beta], 1),
-            *(f"{v:.2f}" for v in knows[beta].max(axis=0)),
+            name if name in ("PCA", "ICA") else f"β = {name:g}",
+            with_spread(values, 2),
+            with_spread(spent[name], 1) if name in spent else "–",
+            *(f"{v:.2f}" for v in knows[name].max(axis=0)),
         ]
-        for beta in BETAS
-    ]
-    + [
-        [
-            "PCA",
-            f"{pca_gap:.2f}",
-            "–",
-            *(f"{v:.2f}" for v in knows["PCA"].max(axis=0)),
-        ]
+        for name, values in gaps.items()
     ],
 )
 
@@ -535,7 +532,8 @@ left.errorbar(
 )
 for beta in BETAS:
     left.plot([beta] * 5, gaps[beta], "k.", ms=4)
-left.axhline(pca_gap, ls="--", color="black", label="PCA")
+for name, style in (("PCA", "--"), ("ICA", ":")):
+    left.axhline(np.mean(gaps[name]), ls=style, color="black", label=name)
 left.set(xscale="log", xlabel="β", ylabel="mutual information gap, 0 to 1")
 left.set_title("The gap has a peak")
 left.legend()
@@ -561,18 +559,18 @@ rotated = np.mean(
 )
 print(f"the factors themselves {perfect:.2f}, rotated {rotated:.2f}")
 assert perfect > 0.99 and rotated < 0.5
-means = {beta: np.mean(gaps[beta]) for beta in BETAS}
-assert means[2.0] > means[0.1] and max(gaps[2.0]) > pca_gap
+assert np.mean(gaps[2.0]) > np.mean(gaps[0.1])
+assert max(gaps[2.0]) > gaps["PCA"][0]
 assert np.mean(spent[4.0]) < np.mean(spent[1.0]) < np.mean(spent[0.1])
 
 # %% [markdown]
 # **Figure 4.11.** Each dot a seed. The mean gap rises to β = 2 and falls at β = 4.
-# Read the spread: seeds differ by as much as neighbouring β, those of 1 and 2 overlap, and at
-# most β the gap is no better than that of PCA, which costs one line. Here only β = 2 lies
-# above it on average, and not with every seed. The gap rises partly because the code *forgets*: at
-# β = 2 it spends a fifth of the nats it spent at 0.1, and of the brightness PCA
-# knows most, since telling it costs a VAE more than it buys under this
-# likelihood.
+# Read the spread: seeds differ by as much as neighbouring β, and those of 1 and 2
+# overlap. At most β the gap is no better than that of PCA, which costs one line. Here
+# only β = 2 lies above PCA and **ICA** (independent components, a second line) on
+# average, and not with every seed. The gap rises partly because the code *forgets*: at
+# β = 2 it spends a fifth of the nats it spent at 0.1. Of the brightness PCA knows
+# most: telling it costs a VAE more than it buys under this likelihood.
 #
 # Without labels there is no way to see that a code is disentangled, nor, without
 # assumptions on model and data, to guarantee it (Locatello et al. 2019); β was chosen
