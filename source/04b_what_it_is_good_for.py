@@ -569,8 +569,9 @@ assert np.mean(spent[4.0]) < np.mean(spent[1.0]) < np.mean(spent[0.1])
 # overlap. At most β the gap is no better than that of PCA, which costs one line. Here
 # only β = 2 lies above PCA and **ICA** (independent components, a second line) on
 # average, and not with every seed. The gap rises partly because the code *forgets*: at
-# β = 2 it spends a fifth of the nats it spent at 0.1. Of the brightness PCA knows
-# most: telling it costs a VAE more than it buys under this likelihood.
+# β = 2 it spends a fifth of the nats it spent at 0.1. Of the brightness the
+# two linear codes know most: telling it costs a VAE more than it buys under this
+# likelihood.
 #
 # Without labels there is no way to see that a code is disentangled, nor, without
 # assumptions on model and data, to guarantee it (Locatello et al. 2019); β was chosen
@@ -760,8 +761,8 @@ if profile.full:
 # - Along a line of codes strokes move; along a line of pixels one picture fades.
 # - A deep VAE fell silent; warm-up woke the units that pay, free bits woke all of
 #   them at a worse bound.
-# - The mutual information gap had its peak at β = 2, with wide spread; elsewhere PCA was as
-#   good.
+# - The mutual information gap had its peak at β = 2, with wide spread; elsewhere PCA and
+#   ICA were as good or better.
 # - In nats, a mixture of Bernoullis beat the VAE on a thousand small digits; with all
 #   grey levels the VAE was ahead.
 #
