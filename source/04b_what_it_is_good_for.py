@@ -29,7 +29,7 @@
 # |---|---|
 # | Prerequisites | [Chapter 4a](04a_from_bound_to_model.ipynb); for section 1 [Chapter 3b](03b_judging_samples.ipynb), section 3 |
 # | Data | scikit-learn's digits (full profile: MNIST); small images made of known factors |
-# | Time | about a minute on two CPU cores; 40 minutes of reading, half an hour for the exercises |
+# | Time | about a minute on two CPU cores; 45 minutes of reading, half an hour for the exercises |
 
 # %% tags=["setup"]
 from utils import runtime

@@ -30,7 +30,7 @@
 # |---|---|
 # | Prerequisites | [Chapter 4a](04a_from_bound_to_model.ipynb); [Chapter 3b](03b_judging_samples.ipynb), section 3, for the judge |
 # | Data | scikit-learn's digits (full profile: MNIST) |
-# | Time | about a minute on two CPU cores; 30 minutes of reading, a quarter of an hour for the exercise |
+# | Time | about a minute on two CPU cores; 40 minutes of reading, a quarter of an hour for the exercise |
 
 # %% tags=["setup"]
 from utils import runtime
