@@ -284,10 +284,10 @@ print("mixture on codes nearer to the digits than the VAE:", nearer)
 # And the table has better rows. **Fit a mixture to the plain autoencoder's codes
 # afterwards, and its samples beat the VAE's** in all three distances. The same cure
 # helps the VAE, whose codes do not fill the prior evenly. On the small digits the best
-# row needs no network at all: a mixture in the principal components. (MNIST is in
-# [docs/results.md](../docs/results.md): there the mixture on codes wins.) That a prior
-# fitted afterwards does well is known (Ghosh et al. 2020). If samples are all you
-# want, fit one; what it does not give is a bound on $\log p(x)$.
+# row needs no network at all: a mixture in the principal components. (On MNIST a
+# mixture on the codes of chapter 2 did best,
+# [chapter 3b](03b_judging_samples.ipynb).) That a prior fitted afterwards does well is
+# known (Ghosh et al. 2020). If samples are all you want, fit one; what it does not give is a bound on $\log p(x)$.
 #
 # ## 2. Walks
 #
@@ -744,8 +744,8 @@ if profile.full:
 # the VAE is ahead: a logistic shares strength between neighbouring levels, a table does
 # not.
 #
-# MNIST is another matter; its table is in [docs/results.md](../docs/results.md). What
-# was tried to make the bound of one layer of codes better there is in
+# For MNIST the full profile prints the same table. What was tried to better
+# the bound of one layer of codes there is in
 # [docs/mnist_bound.md](../docs/mnist_bound.md). Published for binarised MNIST are 86.8
 # nats for a VAE of two layers a side with more than three thousand passes over the
 # data, 84.8 if it is trained on (9) (Burda et al. 2016), and 78.0 for a deep hierarchy
