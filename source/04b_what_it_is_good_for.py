@@ -739,8 +739,8 @@ if profile.full:
 # %% [markdown]
 # **Compare within a convention only.** Nats of the small digits say nothing
 # about MNIST's, either. **On the small digits the mixture of Bernoullis wins** both
-# conventions that it can be fitted to, against VAEs whose bound (9) is nearly tight:
-# with a thousand rows, thirty to a hundred tables are hard to beat. With all grey levels
+# conventions that it can be fitted to, also against the VAEs' bound (9), half a nat
+# below their −ELBO: with a thousand rows, thirty to a hundred tables are hard to beat. With all grey levels
 # the VAE is ahead: a logistic shares strength between neighbouring levels, a table does
 # not.
 #
@@ -751,8 +751,8 @@ if profile.full:
 # data, 84.8 if it is trained on (9) (Burda et al. 2016), and 78.0 for a deep hierarchy
 # of codes (Vahdat and Kautz 2020).
 #
-# Likelihood is not picture quality. The grey-level model is the best *description* of
-# the pixels here, and its samples are no better for it (Theis et al. 2016). Report both.
+# Likelihood is not picture quality, either: a model can have excellent nats and poor
+# samples and the other way round (Theis et al. 2016). Report both.
 #
 # ## What we showed
 #
