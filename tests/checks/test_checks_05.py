@@ -23,8 +23,8 @@ checks = Watched(chapter_05)
         checks.check_5_3,
         checks.check_5_4,
         checks.check_5_5,
-        checks.check_5_7,
-        checks.check_5_8,
+        checks.check_5_9,
+        checks.check_5_10,
     ],
 )
 def test_checks_name_the_unanswered_stub(check):
@@ -471,7 +471,7 @@ def test_check_5_6_names_the_mistake(trio):
     rejects(checks.check_5_6, broken, "warp", match="trained encoder")
 
 
-# ---------------------------------------------------------------- 5.9
+# ---------------------------------------------------------------- 5.8
 
 
 def ink_to_the_right(images):
@@ -497,8 +497,8 @@ def centred():
 
 
 @pytest.mark.parametrize("question", [ink_to_the_right, bold])
-def test_check_5_9_right_answers_pass(question, centred, capsys):
-    checks.check_5_9(question, centred)
+def test_check_5_8_right_answers_pass(question, centred, capsys):
+    checks.check_5_8(question, centred)
     assert "correct" in capsys.readouterr().out
 
 
@@ -516,13 +516,13 @@ def test_check_5_9_right_answers_pass(question, centred, capsys):
     ],
     ids=["constant", "short", "twos", "place", "parity"],
 )
-def test_check_5_9_names_the_mistake(question, match, centred):
-    rejects(checks.check_5_9, question, centred, match=match)
+def test_check_5_8_names_the_mistake(question, match, centred):
+    rejects(checks.check_5_8, question, centred, match=match)
 
 
-def test_check_5_9_refuses_a_question_the_encoder_answers():
+def test_check_5_8_refuses_a_question_the_encoder_answers():
     rejects(
-        checks.check_5_9,
+        checks.check_5_8,
         ink_to_the_right,
         Coder(lambda rows: rows),
         match="nearly as well",
@@ -539,7 +539,7 @@ def test_checks_leave_the_encoder_of_5_4_to_the_answer():
         )
 
 
-# ---------------------------------------------------------------- 5.7, 5.8
+# --------------------------------------------------------------- 5.9, 5.10
 
 
 def real(ids):
@@ -551,16 +551,16 @@ def right_mean(states, ids):
     return ops.sum(states * mask, 1) / ops.maximum(ops.sum(mask, 1), 1.0)
 
 
-def test_check_5_7_right_answers_pass(capsys):
-    checks.check_5_7(right_mean)
-    assert "5.7: correct" in capsys.readouterr().out
+def test_check_5_9_right_answers_pass(capsys):
+    checks.check_5_9(right_mean)
+    assert "5.9: correct" in capsys.readouterr().out
 
     def by_matrix_product(states, ids):  # weights, then one product
         mask = real(ids)
         weights = mask / (ops.sum(mask, 1, keepdims=True) + 1e-9)
         return ops.einsum("nt,ntk->nk", weights, states)
 
-    checks.check_5_7(by_matrix_product)
+    checks.check_5_9(by_matrix_product)
 
 
 @pytest.mark.parametrize(
@@ -596,11 +596,11 @@ def test_check_5_7_right_answers_pass(capsys):
         (lambda s, i: None, "None"),
     ],
 )
-def test_check_5_7_wrong_answers_are_named(answer, match):
-    rejects(checks.check_5_7, answer, match=match)
+def test_check_5_9_wrong_answers_are_named(answer, match):
+    rejects(checks.check_5_9, answer, match=match)
 
 
-def test_check_5_7_numpy_answer_is_told_about_gradients():
+def test_check_5_9_numpy_answer_is_told_about_gradients():
     def detour(states, ids):
         states, ids = (
             ops.convert_to_numpy(ops.stop_gradient(a)) for a in (states, ids)
@@ -609,7 +609,7 @@ def test_check_5_7_numpy_answer_is_told_about_gradients():
         mean = (states * mask).sum(1) / np.maximum(mask.sum(1), 1)
         return ops.convert_to_tensor(mean.astype("float32"))
 
-    rejects(checks.check_5_7, detour, match="gradient|differentiated")
+    rejects(checks.check_5_9, detour, match="gradient|differentiated")
 
 
 def token_nats(logits, ids):
@@ -621,8 +621,8 @@ def right_nats(logits, ids):
     return ops.sum(token_nats(logits, ids) * real(ids)) / ops.sum(real(ids))
 
 
-def test_check_5_8_right_answers_pass():
-    checks.check_5_8(right_nats)
+def test_check_5_10_right_answers_pass():
+    checks.check_5_10(right_nats)
 
     def in_numpy(logits, ids):  # one token at a time
         logits, ids = (ops.convert_to_numpy(a) for a in (logits, ids))
@@ -634,7 +634,7 @@ def test_check_5_8_right_answers_pass():
         ]
         return np.mean(found)
 
-    checks.check_5_8(in_numpy)
+    checks.check_5_10(in_numpy)
 
 
 @pytest.mark.parametrize(
@@ -665,8 +665,8 @@ def test_check_5_8_right_answers_pass():
         (lambda s, i: right_nats(s, i) + 1, "small example"),
     ],
 )
-def test_check_5_8_wrong_answers_are_named(answer, match):
-    rejects(checks.check_5_8, answer, match=match)
+def test_check_5_10_wrong_answers_are_named(answer, match):
+    rejects(checks.check_5_10, answer, match=match)
 
 
 def test_each_check_tells_wrong_from_right():

@@ -410,26 +410,26 @@ def check_5_6(encoders, best):
     correct("5.6", f"Linear probes: {listed}.")
 
 
-# ------------------------------------------------------- 5.7 and 5.8
+# ------------------------------------------------------- 5.9 and 5.10
 
 
 @one_sentence
-def check_5_7(answer):
+def check_5_9(answer):
     """The mean of a row's real tokens."""
-    masked_mean("5.7", answer)
+    masked_mean("5.9", answer)
 
 
 @one_sentence
-def check_5_8(answer):
+def check_5_10(answer):
     """Nats per real token of a language model."""
-    nats_per_token("5.8", answer)
+    nats_per_token("5.10", answer)
 
 
-# ---------------------------------------------------------------- 5.9
+# ---------------------------------------------------------------- 5.8
 
 
 @one_sentence
-def check_5_9(my_label, encoder):
+def check_5_8(my_label, encoder):
     """A binary question for which PCA codes beat the encoder's."""
     from sklearn.decomposition import PCA
 
@@ -484,4 +484,4 @@ def check_5_9(my_label, encoder):
             f"The encoder answers nearly as well or better: {listed}. Which "
             "properties were the views told to ignore?"
         )
-    correct("5.9", f"{listed}. Which augmentation would you have to leave out?")
+    correct("5.8", f"{listed}. Which augmentation would you have to leave out?")
