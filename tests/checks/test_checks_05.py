@@ -20,9 +20,9 @@ checks = Watched(chapter_05)
     "check",
     [
         checks.check_5_2,
-        checks.check_5_3,
-        checks.check_5_4,
         checks.check_5_5,
+        checks.check_5_6,
+        checks.check_5_3,
         checks.check_5_9,
         checks.check_5_10,
     ],
@@ -163,7 +163,7 @@ def test_check_5_2_wants_a_gradient():
     rejects(checks.check_5_2, constant, match="gradient|differentiated")
 
 
-# ---------------------------------------------------------------- 5.3
+# ---------------------------------------------------------------- 5.5
 
 
 def balanced(y, per_class, seed, replace=False):
@@ -187,8 +187,8 @@ def by_sorting(y, per_class, seed):
 
 
 @pytest.mark.parametrize("answer", [balanced, by_sorting])
-def test_check_5_3_right_answers_pass(answer, capsys):
-    checks.check_5_3(answer)
+def test_check_5_5_right_answers_pass(answer, capsys):
+    checks.check_5_5(answer)
     assert "correct" in capsys.readouterr().out
 
 
@@ -232,11 +232,11 @@ def in_place(y, per_class, seed):
         "in_place",
     ],
 )
-def test_check_5_3_names_the_mistake(answer, match):
-    rejects(checks.check_5_3, answer, match=match)
+def test_check_5_5_names_the_mistake(answer, match):
+    rejects(checks.check_5_5, answer, match=match)
 
 
-# ---------------------------------------------------------------- 5.4
+# ---------------------------------------------------------------- 5.6
 
 
 def stage_one(
@@ -286,8 +286,8 @@ def rebuilt(encoder, classes):
 
 
 @pytest.mark.parametrize("answer", [stage_one, rebuilt])
-def test_check_5_4_right_answers_pass(answer, capsys):
-    checks.check_5_4(answer)
+def test_check_5_6_right_answers_pass(answer, capsys):
+    checks.check_5_6(answer)
     assert "correct" in capsys.readouterr().out
 
 
@@ -330,11 +330,11 @@ def with_mse(encoder, classes):
         "text",
     ],
 )
-def test_check_5_4_names_the_mistake(answer, match):
-    rejects(checks.check_5_4, answer, match=match)
+def test_check_5_6_names_the_mistake(answer, match):
+    rejects(checks.check_5_6, answer, match=match)
 
 
-# ---------------------------------------------------------------- 5.5
+# ---------------------------------------------------------------- 5.3
 
 
 def hide(x, patch, ratio, rng, *, per_image=True, invert=False, coin=False):
@@ -367,8 +367,8 @@ def one_by_one(x, patch, ratio, rng):
 
 
 @pytest.mark.parametrize("answer", [hide, one_by_one])
-def test_check_5_5_right_answers_pass(answer, capsys):
-    checks.check_5_5(answer)
+def test_check_5_3_right_answers_pass(answer, capsys):
+    checks.check_5_3(answer)
     assert "correct" in capsys.readouterr().out
 
 
@@ -414,11 +414,11 @@ def halved(x, patch, ratio, rng):
         "shape",
     ],
 )
-def test_check_5_5_names_the_mistake(answer, match):
-    rejects(checks.check_5_5, answer, match=match)
+def test_check_5_3_names_the_mistake(answer, match):
+    rejects(checks.check_5_3, answer, match=match)
 
 
-# ---------------------------------------------------------------- 5.6
+# ---------------------------------------------------------------- 5.7
 
 
 class Coder:
@@ -448,27 +448,27 @@ def trio():
     }
 
 
-def test_check_5_6_right_answers_pass(trio, capsys):
-    checks.check_5_6(trio, "warp")
+def test_check_5_7_right_answers_pass(trio, capsys):
+    checks.check_5_7(trio, "warp")
     # whole models are as good as their encoders
     models = {k: types.SimpleNamespace(encoder=v) for k, v in trio.items()}
-    checks.check_5_6(models, "warp")
+    checks.check_5_7(models, "warp")
     assert capsys.readouterr().out.count("correct") == 2
 
 
-def test_check_5_6_names_the_mistake(trio):
-    rejects(checks.check_5_6, trio, "noise", match="Not 'noise'")
-    rejects(checks.check_5_6, trio, "Warp", match="`best` lists names")
-    rejects(checks.check_5_6, "a", "b", match="should be a dict")
+def test_check_5_7_names_the_mistake(trio):
+    rejects(checks.check_5_7, trio, "noise", match="Not 'noise'")
+    rejects(checks.check_5_7, trio, "Warp", match="`best` lists names")
+    rejects(checks.check_5_7, "a", "b", match="should be a dict")
     alike = dict.fromkeys(trio, trio["warp"])
-    rejects(checks.check_5_6, alike, "warp", match="all|All three")
+    rejects(checks.check_5_7, alike, "warp", match="all|All three")
     poor = {
         name: Coder(noisy(2.0 + i)) for i, name in enumerate(("warp", "shift"))
     }
     poor["noise"] = Coder(noisy(9.0))
-    rejects(checks.check_5_6, poor, "warp", match="Train for")
+    rejects(checks.check_5_7, poor, "warp", match="Train for")
     broken = {**trio, "noise": "encoder"}
-    rejects(checks.check_5_6, broken, "warp", match="trained encoder")
+    rejects(checks.check_5_7, broken, "warp", match="trained encoder")
 
 
 # ---------------------------------------------------------------- 5.8
@@ -529,11 +529,11 @@ def test_check_5_8_refuses_a_question_the_encoder_answers():
     )
 
 
-def test_checks_leave_the_encoder_of_5_4_to_the_answer():
+def test_checks_leave_the_encoder_of_5_6_to_the_answer():
     # the check builds its own encoder: running it twice must not differ
     for _ in range(2):
         rejects(
-            checks.check_5_4,
+            checks.check_5_6,
             lambda encoder, classes: networks.dense_encoder((12,), classes),
             match="not compiled",
         )

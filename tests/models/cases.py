@@ -184,6 +184,7 @@ CASES = [
     changed(
         VIEWS,
         cls=models.BYOL,
+        arguments={**VIEWS.arguments, "normalize": False},
         repeats=True,
         min_batch=1,
     ),

@@ -188,11 +188,11 @@ def check_5_2(answer):
     correct("5.2", "What does the gradient do to two negatives that coincide?")
 
 
-# ---------------------------------------------------------------- 5.3
+# ---------------------------------------------------------------- 5.5
 
 
 @one_sentence
-def check_5_3(answer):
+def check_5_5(answer):
     """Row numbers of a balanced labelled subset."""
     y = np.random.default_rng(0).permutation(np.repeat(np.arange(4), 30))
     before = y.copy()
@@ -239,14 +239,14 @@ def check_5_3(answer):
             "Another seed gave the same rows. The first rows of each class "
             "are not a random draw, and the spread over draws would be 0."
         )
-    correct("5.3", "Why draw in each class? Try two labels a class without it.")
+    correct("5.5", "Why draw in each class? Try two labels a class without it.")
 
 
-# ---------------------------------------------------------------- 5.4
+# ---------------------------------------------------------------- 5.6
 
 
 @one_sentence
-def check_5_4(answer):
+def check_5_6(answer):
     """A compiled classifier, ready for the frozen stage."""
     rng = np.random.default_rng(0)
     encoder = networks.dense_encoder((12,), 6, (9,), seed=3)
@@ -312,14 +312,14 @@ def check_5_4(answer):
             "is well; in the second stage your pretrained encoder would be "
             "gone. Clone it and copy the weights."
         )
-    correct("5.4", "Now unfreeze and compile again at a tenth of the rate.")
+    correct("5.6", "Now unfreeze and compile again at a tenth of the rate.")
 
 
-# ---------------------------------------------------------------- 5.5
+# ---------------------------------------------------------------- 5.3
 
 
 @one_sentence
-def check_5_5(answer):
+def check_5_3(answer):
     """Hide an exact share of patches of every image."""
     rng = np.random.default_rng(1)
     x = rng.uniform(0.1, 1.0, (40, 8, 12, 2))
@@ -357,10 +357,10 @@ def check_5_5(answer):
         if np.allclose(seen, x * hidden):
             wrong("`seen` shows what is hidden, and hides the rest.")
         wrong("`seen` is x with hidden pixels 0 and all others as they were.")
-    correct("5.5", "At which share does a person no longer see the digit?")
+    correct("5.3", "At which share does a person no longer see the digit?")
 
 
-# ---------------------------------------------------------------- 5.6
+# ---------------------------------------------------------------- 5.7
 
 
 def _codes(model, x, what):
@@ -375,7 +375,7 @@ def _codes(model, x, what):
 
 
 @one_sentence
-def check_5_6(encoders, best):
+def check_5_7(encoders, best):
     """Which single kind of view is worth most."""
     names = ("noise", "shift", "warp")
     encoders = as_dict(encoders, "encoders", names)
@@ -407,7 +407,7 @@ def check_5_6(encoders, best):
         )
     if found[best] < max(found.values()) - 0.01:
         wrong(f"Probed with five labels a class: {listed}. Not {best!r}.")
-    correct("5.6", f"Linear probes: {listed}.")
+    correct("5.7", f"Linear probes: {listed}.")
 
 
 # ------------------------------------------------------- 5.9 and 5.10

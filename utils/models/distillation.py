@@ -11,7 +11,7 @@ import keras
 from keras import ops
 
 from utils.models.base import builds, weighted_mean
-from utils.models.contrastive import _conv, _dense, _projector, _views
+from utils.models.contrastive import _conv, _dense, _views
 from utils.models.pretext import PretextModel
 from utils.nn.layers import PACKAGE
 from utils.support import validation as check
@@ -122,6 +122,7 @@ class BYOL(PretextModel):
         activation="relu",
         projection=(128, 64),
         prediction=(128,),
+        normalize=True,
         seed=None,
         dtype=None,
     ):
@@ -134,21 +135,23 @@ class BYOL(PretextModel):
             activation: Activation of the hidden layers.
             projection: Units of the projector's layers, at least one.
             prediction: Hidden units of the predictor.
+            normalize: Batch normalisation in the hidden layers of projector
+                and predictor. Without it small networks collapse; the rows
+                of a batch then do not depend on each other.
             seed: Integer seed of initial weights and of the usual views, or
                 ``None``.
             dtype: Dtype policy of networks and model.
         """
-        networks = _dense(
+        encoder, _ = _dense(
             input_shape,
             latent_dim,
             widths=widths,
             activation=activation,
-            projection=projection,
             seed=seed,
             dtype=dtype,
         )
-        predictor = _predictor(projection, prediction, activation, seed, dtype)
-        return (*networks, predictor)
+        rest = (projection, prediction, activation, normalize, seed, dtype)
+        return (encoder, *_two_heads(latent_dim, *rest))
 
     @builds("encoder", "projector", "predictor")
     def conv(
@@ -159,6 +162,7 @@ class BYOL(PretextModel):
         activation="relu",
         projection=(128, 64),
         prediction=(128,),
+        normalize=True,
         seed=None,
         dtype=None,
     ):
@@ -166,17 +170,16 @@ class BYOL(PretextModel):
 
         ``widths`` are filters, at least one; each halves the sides.
         """
-        networks = _conv(
+        encoder, _ = _conv(
             input_shape,
             latent_dim,
             widths=widths,
             activation=activation,
-            projection=projection,
             seed=seed,
             dtype=dtype,
         )
-        predictor = _predictor(projection, prediction, activation, seed, dtype)
-        return (*networks, predictor)
+        rest = (projection, prediction, activation, normalize, seed, dtype)
+        return (encoder, *_two_heads(latent_dim, *rest))
 
     def call(self, inputs, training=False):
         """What student and teacher say of two views of each row.
@@ -366,7 +369,7 @@ def _follow(model):
         for new, old in zip(mine.weights, its.weights, strict=True):
             if "float" in str(old.dtype):  # seeds have states, too
                 new = ops.stop_gradient(new.value)
-                old.assign(kept * old.value + (1.0 - kept) * new)
+                old.assign(old.value + (1.0 - kept) * (new - old.value))
 
 
 def _track_spread(model, teacher):
@@ -385,14 +388,46 @@ def _copy(network):
     return copied
 
 
-def _predictor(projection, widths, activation, seed, dtype):
-    """Dense layers from a projection to a guess of another's."""
-    width = check.check_widths(projection, "projection")[-1]
-    widths = (*check.check_widths(widths, "prediction"), width)
-    start = None if seed is None else seed + 7000
-    made = _projector(width, widths, activation, start, dtype)
-    made.name = "predictor"
-    return made
+def _two_heads(
+    latent_dim, projection, prediction, activation, normalize, seed, dtype
+):
+    """Projector of codes and predictor of another's projections."""
+    projection = check.check_widths(projection, "projection")
+    prediction = check.check_widths(prediction, "prediction")
+    if not projection:
+        check.fail("projection", "at least one width", "()")
+    width = projection[-1]
+    rest = (activation, normalize)
+    first, second = (
+        None if seed is None else 1000 * seed + offset for offset in (500, 700)
+    )
+    return (
+        _mlp("projector", latent_dim, projection, *rest, first, dtype),
+        _mlp("predictor", width, (*prediction, width), *rest, second, dtype),
+    )
+
+
+def _mlp(name, width, widths, activation, normalize, seed, dtype):
+    """Dense layers, the last one linear, the others normalised."""
+    inputs = hidden = keras.Input((width,), name="z")
+    for index, units in enumerate(widths, start=1):
+        hidden = keras.layers.Dense(
+            units,
+            kernel_initializer=keras.initializers.GlorotUniform(
+                seed=None if seed is None else seed + index
+            ),
+            name=f"dense_{index}",
+            dtype=dtype,
+        )(hidden)
+        if index < len(widths):
+            if normalize:
+                hidden = keras.layers.BatchNormalization(
+                    momentum=0.9, name=f"normal_{index}", dtype=dtype
+                )(hidden)
+            hidden = keras.layers.Activation(
+                activation, name=f"active_{index}", dtype=dtype
+            )(hidden)
+    return keras.Model(inputs, hidden, name=name)
 
 
 def _unit(z):

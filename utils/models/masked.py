@@ -14,7 +14,7 @@ from utils.models.pretext import PretextModel
 from utils.nn.layers import PACKAGE
 from utils.support import validation as check
 
-__all__ = ["MaskedPatches", "patches_of"]
+__all__ = ["MaskedPatches", "Places", "patches_of"]
 
 
 def patches_of(x, patch):
@@ -111,14 +111,13 @@ class MaskedPatches(PretextModel):
                 f"{ratio:g}",
             )
         self.seed_generator = keras.random.SeedGenerator(seed)
-        init = keras.initializers.RandomNormal(
-            stddev=0.02, seed=None if seed is None else seed + 250
-        )
         self.places = self.add_weight(
-            name="places", shape=tokens, initializer=init
+            name="places",
+            shape=tokens,
+            initializer=_scattered(None if seed is None else seed + 250),
         )
         self.blank = self.add_weight(
-            name="blank", shape=(width,), initializer=init
+            name="blank", shape=(width,), initializer="zeros"
         )
         self.mse_tracker = keras.metrics.Mean(name="mse")
         self.built = True
@@ -249,6 +248,11 @@ def _networks(
     return embed, trunk, keras.Model(whole, pixels(made), name="decoder")
 
 
+def _scattered(seed):
+    """Places far enough apart to be told from each other at once."""
+    return keras.initializers.RandomNormal(stddev=0.5, seed=seed)
+
+
 class _Seeds:
     """A fresh, differently seeded initialiser for each layer."""
 
@@ -306,9 +310,7 @@ class Places(keras.layers.Layer):
         self.table = self.add_weight(
             name="table",
             shape=input_shape[1:],
-            initializer=keras.initializers.RandomNormal(
-                stddev=0.02, seed=self.seed
-            ),
+            initializer=_scattered(self.seed),
         )
 
     def call(self, inputs):
