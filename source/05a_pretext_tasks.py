@@ -75,9 +75,9 @@ VIEWS = profile.pick(
     full={"shift": 3.0, "affine": 0.35, "elastic": 1.5},
 )
 EPOCHS = profile.pick(quick=4, full=3)  # of repairing and turning
-VIEW_EPOCHS = profile.pick(quick=6, full=6)  # of comparing
+VIEW_EPOCHS = profile.pick(quick=5, full=6)  # of comparing
 PATCH = profile.pick(quick=2, full=4)
-PATCH_EPOCHS = profile.pick(quick=6, full=10)
+PATCH_EPOCHS = profile.pick(quick=4, full=10)
 FEW = 5  # labels a class of the probe at the end
 
 # %% tags=["setup"]
@@ -581,7 +581,7 @@ class SelfTaught(keras.Model):
         m = self.momentum
         pairs = zip(self.student.weights, self.teacher.weights, strict=True)
         for new, old in pairs:
-            old.assign(m * old + (1 - m) * ops.stop_gradient(new))
+            old.assign(old + (1 - m) * (ops.stop_gradient(new) - old))
 
 
 # %% [markdown]

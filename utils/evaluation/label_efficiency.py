@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 _STATISTICS = 5000  # unlabelled rows behind the mean and size of codes
-_STEP = 0.005  # a gain in validation accuracy below this is none
+_STEP = 0.01  # a gain in validation accuracy below this is none
 
 
 class LabelRace:
@@ -37,7 +37,7 @@ class LabelRace:
     Each contender learns from the same labelled rows, drawn several times,
     by Adam in the same batches, and says at several numbers of updates what
     it gets right on validation rows. Of these numbers the **smallest** counts
-    whose accuracy, averaged over the draws, is within half a point of the
+    whose accuracy, averaged over the draws, is within a point of the
     best: if that is the largest, accuracy was still rising and the race was
     too short for this contender. Then, once, the test rows.
 
