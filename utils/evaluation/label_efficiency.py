@@ -119,8 +119,8 @@ class LabelRace:
                 them, one a draw.
             views: Learn from views of the labelled rows, too.
         """
-        self._enter(name, views)
         coders = self._coders(encoder)
+        self._enter(name, views)
         for budget in range(len(self.budgets)):
             heads = self._heads(coders, budget, views)
             curve = np.stack(
@@ -151,8 +151,8 @@ class LabelRace:
                 updates chosen as in :meth:`frozen`); else at zeros, as one
                 does from scratch.
         """
-        self._enter(name, views)
         coders = self._coders(encoder)
+        self._enter(name, views)
         for budget in range(len(self.budgets)):
             start = np.zeros(
                 (self.draws, coders[0].val.shape[1] + 1, self.classes)

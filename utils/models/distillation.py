@@ -237,13 +237,16 @@ class DINO(PretextModel):
 
     Loss:
         Nats, sum over both directions, mean over pairs, plus
-        ``self.losses``. Metrics: ``spread`` as for :class:`BYOL`, and
+        ``self.losses``. The centre belongs to a batch, not to a row: sample
+        weights are refused. Metrics: ``spread`` as for :class:`BYOL`, and
         ``classes``: exp of the entropy of the teacher's mean answer, the
         number of invented classes in use; 1 is collapse.
 
     Raises:
-        ValueError: as for :class:`BYOL`.
+        ValueError: as for :class:`BYOL`; weights of rows.
     """
+
+    weighted = False
 
     def __init__(
         self,
@@ -265,7 +268,7 @@ class DINO(PretextModel):
         self.teacher_temperature = check.check_number(
             teacher_temperature, "teacher_temperature", 1e-3
         )
-        self.centring = bool(centring)
+        self.centring = check.check_flag(centring, "centring")
         self.center_momentum = check.check_number(
             center_momentum, "center_momentum", 0.0, 1.0
         )
@@ -321,7 +324,7 @@ class DINO(PretextModel):
                 kept = self.center_momentum
                 mean = ops.mean(scores, axis=0)
                 self.center.assign(kept * center + (1.0 - kept) * mean)
-        return self.add_losses(weighted_mean(error, sample_weight))
+        return self.add_losses(ops.mean(error))
 
 
 def _with_teacher(model, projector, augmentation, momentum, seed):
@@ -392,6 +395,7 @@ def _two_heads(
     latent_dim, projection, prediction, activation, normalize, seed, dtype
 ):
     """Projector of codes and predictor of another's projections."""
+    normalize = check.check_flag(normalize, "normalize")
     projection = check.check_widths(projection, "projection")
     prediction = check.check_widths(prediction, "prediction")
     if not projection:
