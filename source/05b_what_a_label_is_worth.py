@@ -75,7 +75,7 @@ BUDGETS = profile.pick(quick=(1, 3, 10), full=(1, 10, 100))  # labels a class
 FEW = profile.pick(quick=3, full=10)  # the budget that the text speaks of
 DRAWS = 5  # of the labelled rows
 UPDATES = profile.pick(quick=(50, 100, 200, 400), full=(50, 100, 200, 400))
-HEAD_UPDATES = (50, 100, 200, 400, 800, 1600, 3200)
+HEAD_UPDATES = (25, 50, 100, 200, 400, 800)
 TUNED = profile.pick(quick=("SimCLR",), full=("denoising", "SimCLR"))
 HELD_OUT = 1000, 4000  # validation and test rows in use, at most
 PHOTOS = profile.pick(quick=None, full="cifar10")

@@ -19,7 +19,6 @@ MAX_WORDS, MAX_CELLS, MAX_CODE = 3_000, 80, 450
 # not yet divided into sittings
 NOT_YET = {
     "04_vaes",
-    "05a_pretext_tasks",
     "06a_anomaly_detection",
     "06b_images",
     "06c_recommendation",
