@@ -57,7 +57,7 @@ def test_race_gives_every_row_for_every_budget_and_draw(blobs, small):
         assert values.shape == (2, 3)
         assert ((values >= 0) & (values <= 1)).all()
         stops = 2 if name in ("scratch", "mine, tuned") else 3
-        assert race.curves[name].shape == (2, 3, stops)
+        assert [c.shape for c in race.curves[name]] == [(3, stops)] * 2
         assert len(race.chosen[name]) == len(race.risen[name]) == 2
     header, rows = race.table()
     assert header == ["labels a class", "2", "8"]
@@ -128,6 +128,20 @@ def test_race_says_who_was_still_rising(blobs):
     race.tuned("slow", fresh, rate=3e-3, warm=False)
     assert race.risen["slow"] == [True]
     assert race.chosen["slow"] == [40]
+
+
+def test_race_goes_on_while_accuracy_rises_as_if_it_had_never_stopped(blobs):
+    given = {"budgets": (8,), "draws": 2, "head_rate": 0.1}
+    short = LabelRace(blobs, updates=(10, 20), limit=160, **given)
+    long = LabelRace(blobs, updates=(10, 20, 40, 80, 160), **given)
+    for race in (short, long):
+        fresh = [build(0), build(1)]
+        race.tuned("slow", fresh, rate=3e-3, warm=False)
+    stops = short.curves["slow"][0].shape[1]
+    assert stops > 2
+    np.testing.assert_allclose(
+        short.curves["slow"][0], long.curves["slow"][0][:, :stops], atol=0.02
+    )
 
 
 def test_race_worth_joins_the_other_s_accuracies_over_log_labels(blobs, small):

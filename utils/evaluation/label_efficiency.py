@@ -55,6 +55,8 @@ class LabelRace:
         updates: Numbers of updates of a whole network, ascending, at least
             two.
         head_updates: Those of a head on frozen codes.
+        limit: While a network's accuracy is still rising at the last of its
+            updates, that number is doubled, up to here; ``None`` never does.
         views: Layer that draws random views of images, or ``None``: then no
             contender may ask for them.
         pool: Number of views of the labelled rows of a draw, at least four
@@ -65,8 +67,8 @@ class LabelRace:
 
     Attributes:
         accuracy: Dict of name to array ``(budgets, draws)``, test rows.
-        curves: Dict of name to array ``(budgets, draws, updates)``,
-            validation rows.
+        curves: Dict of name to a list, for each budget an array
+            ``(draws, stops)``: accuracy on validation rows.
         chosen: Dict of name to list: updates chosen for each budget.
         risen: Dict of name to list of bools: the largest number was chosen.
         labelled: For each budget an array ``(draws, budget · classes)``: row
@@ -85,6 +87,7 @@ class LabelRace:
         draws=5,
         updates=(50, 100, 200, 400),
         head_updates=(25, 50, 100, 200, 400, 800),
+        limit=None,
         views=None,
         pool=2000,
         batch_size=32,
@@ -97,6 +100,9 @@ class LabelRace:
         self.draws = check.check_int(draws, "draws", 2)
         self.updates = _check_ladder(updates, "updates")
         self.head_updates = _check_ladder(head_updates, "head_updates")
+        self.limit = self.updates[-1]
+        if limit is not None:
+            self.limit = check.check_int(limit, "limit", self.limit)
         self.views = views
         self.pool = check.check_int(pool, "pool")
         self.batch_size = check.check_int(batch_size, "batch_size")
@@ -106,7 +112,7 @@ class LabelRace:
             self.y, self.budgets, draws=self.draws, seed=self.seed
         )
         self.accuracy, self.curves, self.chosen = {}, {}, {}
-        self._longest, self._viewed, self._networks = {}, {}, {}
+        self._rising, self._viewed, self._networks = {}, {}, {}
 
     # -------------------------------------------------------- contenders
 
@@ -159,24 +165,36 @@ class LabelRace:
             )
             if warm:
                 start = self._best_heads(coders, budget, views)
-            runs = [
-                self._train(coder, head, budget, draw, views, rate)
-                for draw, (coder, head) in enumerate(
-                    zip(coders, start, strict=True)
-                )
-            ]
             network = self._network(coders[0].encoder)
-            curve = [
-                [
-                    _accuracy(self._logits(network, w, self.x_val), self.y_val)
-                    for w in stops
-                ]
-                for stops in runs
+            states = [
+                self._start(network, coder, head, rate)
+                for coder, head in zip(coders, start, strict=True)
             ]
-            best = self._choose(name, np.array(curve), self.updates)
+            kept, curve, done = [], [], 0
+            ladder = list(self.updates)
+            for stop in ladder:  # it grows while accuracy does
+                for draw, state in enumerate(states):
+                    rows = self._rows(budget, draw, views)
+                    states[draw] = self._go_on(network, state, rows, done, stop)
+                weights = len(network.weights)
+                kept.append([state[:weights] for state in states])
+                curve.append(
+                    [
+                        _accuracy(
+                            self._logits(network, values, self.x_val),
+                            self.y_val,
+                        )
+                        for values in kept[-1]
+                    ]
+                )
+                done = stop
+                rising = _first_of_the_best(np.mean(curve, 1)) == len(curve) - 1
+                if stop == ladder[-1] and rising and 2 * stop <= self.limit:
+                    ladder.append(2 * stop)
+            best = self._choose(name, np.array(curve).T, ladder)
             self._score(
                 name,
-                [self._logits(network, r[best], self.x_test) for r in runs],
+                [self._logits(network, w, self.x_test) for w in kept[best]],
             )
 
     # ----------------------------------------------------------- results
@@ -184,12 +202,7 @@ class LabelRace:
     @property
     def risen(self):
         """Where the largest number of updates was the one to choose."""
-        return {
-            name: [
-                chosen == self._longest[name] for chosen in self.chosen[name]
-            ]
-            for name in self.chosen
-        }
+        return dict(self._rising)
 
     def table(self):
         """Header and rows of text: mean ± standard deviation, in percent."""
@@ -270,7 +283,7 @@ class LabelRace:
                 x = np.concatenate([x, drawn])
                 y = np.tile(y, copies + 1)
             rng = np.random.default_rng([self.seed, draw, budget])
-            steps = max(self.updates[-1], self.head_updates[-1])
+            steps = max(self.limit, self.head_updates[-1])
             order = update_rows(len(x), steps, self.batch_size, rng)
             order = order.reshape(steps, self.batch_size)
             self._viewed[key] = x, y, order
@@ -319,28 +332,29 @@ class LabelRace:
             self._networks[key] = network
         return self._networks[key]
 
-    def _train(self, coder, head, budget, draw, views, rate):
-        """Weights of the network after each number of updates."""
-        network = self._network(coder.encoder)
+    def _start(self, network, coder, head, rate):
+        """Values of all weights and the optimizer's variables at the start."""
         recipes.forget(network.optimizer)
         network.optimizer.learning_rate = rate
         network.get_layer("encoder").set_weights(coder.encoder.get_weights())
         network.get_layer("standardize").set_weights([coder.mean, coder.scale])
         network.get_layer("head").set_weights([head[:-1], head[-1]])
-        x, y, order = self._rows(budget, draw, views)
-        kept, done = [], 0
-        for stop in self.updates:
-            rows = order[done:stop].ravel()
-            network.fit(
-                x[rows],
-                y[rows],
-                batch_size=self.batch_size,
-                shuffle=False,
-                verbose=0,
-            )
-            kept.append(network.get_weights())
-            done = stop
-        return kept
+        return _values(network)
+
+    def _go_on(self, network, state, rows, done, stop):
+        """The same after updates number ``done`` to ``stop``."""
+        for variable, value in zip(_state_of(network), state, strict=True):
+            variable.assign(value)
+        x, y, order = rows
+        taken = order[done:stop].ravel()
+        network.fit(
+            x[taken],
+            y[taken],
+            batch_size=self.batch_size,
+            shuffle=False,
+            verbose=0,
+        )
+        return _values(network)
 
     def _logits(self, network, weights, x):
         network.set_weights(weights)
@@ -351,7 +365,7 @@ class LabelRace:
         self.curves[name].append(curve)
         best = _first_of_the_best(curve.mean(axis=0))
         self.chosen[name].append(ladder[best])
-        self._longest[name] = ladder[-1]
+        self._rising.setdefault(name, []).append(best == len(ladder) - 1)
         return best
 
     def _score(self, name, all_logits):
@@ -359,7 +373,6 @@ class LabelRace:
         self.accuracy[name].append(found)
         if len(self.accuracy[name]) == len(self.budgets):
             self.accuracy[name] = np.array(self.accuracy[name])
-            self.curves[name] = np.array(self.curves[name])
 
 
 def paired_interval(differences):
@@ -461,6 +474,14 @@ def _first_of_the_best(scores):
 
 def _accuracy(logits, y):
     return np.mean(logits.argmax(axis=1) == y)
+
+
+def _state_of(network):
+    return [*network.weights, *network.optimizer.variables]
+
+
+def _values(network):
+    return [keras.ops.convert_to_numpy(v).copy() for v in _state_of(network)]
 
 
 class _Coder:
