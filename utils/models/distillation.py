@@ -10,7 +10,7 @@ centred and sharpened.
 import keras
 from keras import ops
 
-from utils.models.base import builds, weighted_mean
+from utils.models.base import builds, shapes_of, weighted_mean
 from utils.models.contrastive import _conv, _dense, _views
 from utils.models.pretext import PretextModel
 from utils.nn.layers import PACKAGE
@@ -105,7 +105,7 @@ class BYOL(PretextModel):
     ):
         super().__init__(encoder, **kwargs)
         _with_teacher(self, projector, augmentation, momentum, seed)
-        ends = predictor.input_shape[1:], predictor.output_shape[1:]
+        ends = shapes_of(predictor, "predictor")
         if ends != ((self.width,),) * 2:
             check.fail(
                 "predictor", f"{self.width} numbers in and out", f"{ends}"
