@@ -267,7 +267,7 @@ def test_loader_splits_are_disjoint_index_sets(name):
 
 
 def test_probes_tell_blobs_apart_and_chance_from_noise(blobs, rng):
-    x, y, x_eval, y_eval = blobs
+    x, y, _, _, x_eval, y_eval = blobs
     assert linear_probe(x, y, x_eval, y_eval) > 0.9
     assert knn_probe(x, y, x_eval, y_eval) > 0.85
     noise = rng.normal(size=x.shape)
@@ -276,7 +276,7 @@ def test_probes_tell_blobs_apart_and_chance_from_noise(blobs, rng):
 
 
 def test_probes_do_not_depend_on_size_or_place_of_the_codes(blobs):
-    x, y, x_eval, y_eval = blobs
+    x, y, _, _, x_eval, y_eval = blobs
     for probe in (linear_probe, knn_probe):
         plain = probe(x, y, x_eval, y_eval)
         moved = probe(50 * x + 7, y, 50 * x_eval + 7, y_eval)
