@@ -181,6 +181,14 @@ CASES = [
     ),
     VIEWS,
     changed(VIEWS, cls=models.VICReg, builder="dense", weighted=False),
+    changed(
+        VIEWS,
+        cls=models.BYOL,
+        arguments={**VIEWS.arguments, "normalize": False},
+        repeats=True,
+        min_batch=1,
+    ),
+    changed(VIEWS, cls=models.DINO, min_batch=1, weighted=False),
     game(models.GAN),
     game(models.WGANGP, still=DIFFERENCES),
     game(models.RelativisticGAN, still=DIFFERENCES),
@@ -220,6 +228,13 @@ CASES = [
         verbs={"encode": (IMAGES,)},
     ),
     dense(models.MaskedAutoencoder, x=IMAGES),
+    Case(
+        models.MaskedPatches,
+        "transformer",
+        {"input_shape": (4, 4, 1), "latent_dim": 4, "heads": 2, "depth": 1},
+        IMAGES,
+        verbs={"encode": (IMAGES,)},
+    ),
     Case(
         models.AutoRec,
         "dense",
