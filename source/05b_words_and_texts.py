@@ -72,7 +72,7 @@ plotting.use_style()
 
 # %% tags=["setup"]
 WORDS = profile.pick(quick=1500, full=3000)  # ids, reserved ones included
-LENGTH = profile.pick(quick=16, full=20)  # tokens of a text that are read
+LENGTH = profile.pick(quick=12, full=20)  # tokens of a text that are read
 WIDTH = 64  # of a word vector and of every state
 BAG_EPOCHS = profile.pick(quick=4, full=10)
 EPOCHS = profile.pick(quick=3, full=6)  # of the models that predict words
@@ -81,11 +81,11 @@ READERS = profile.pick(
     full=("bag", "causal", "both sides", "gru"),
 )
 UPDATES = profile.pick(
-    quick=(0, 20, 40, 80, 160), full=(0, 25, 50, 100, 200, 400)
+    quick=(0, 15, 30, 60, 120), full=(0, 25, 50, 100, 200, 400)
 )
 CHOOSING = profile.pick(quick=600, full=1944)  # validation rows
 RANKS = profile.pick(quick=(64, 128), full=(64, 128, 256))  # of LSA
-RATE, RATE_OF_LABELS = 3e-3, 3e-3
+RATE, SCRATCH_RATE, TUNED_RATE = 3e-3, 1e-2, 3e-3
 PER_CLASS, DRAWS = 10, 5  # labelled texts of each class; draws of them
 
 # %% tags=["setup", "hide-input"]
@@ -272,7 +272,9 @@ class Reader(keras.Model):
 class WordPredictor(Reader):
     """A reader with its objective: nats per scored word."""
 
-    def compute_loss(self, x=None, y=None, y_pred=None, **_):
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
         logits, scored = y_pred
         nats = ops.sparse_categorical_crossentropy(x, logits, from_logits=True)
         scored = ops.cast(scored, nats.dtype)
@@ -341,7 +343,7 @@ assert moved["both sides"][:6].any()
 # %% tags=["nbval-ignore-output"]
 stream = [np.r_[1, row[row != 0]] for row in ids["train"]]
 counts = NGram(3, WORDS).fit(np.concatenate(stream))
-asked = ids["val"][:150]
+asked = ids["val"][:60]
 by_counting = []
 for row in asked:
     before = [1]
@@ -425,15 +427,15 @@ plt.show()
 #
 # Every contender gets the same rows, in five draws, and is trained to *its own*
 # optimum: how many updates is read off validation texts, by one rule, the fewest
-# within half a point of the best mean over the draws. The test texts are
+# within a point of the best mean over the draws. The test texts are
 # read once, afterwards. (Those validation labels are more than the labels trained
 # on. Everybody is given them for the choice and nobody for training.)
 #
-# - *scratch*: all weights from random;
+# - *scratch*: all weights from random, at a rate of $10^{-2}$;
 # - *random, frozen* and *pretrained, frozen*: the head alone learns. With codes
 #   that stand still this is a logistic regression, which is solved exactly;
-# - *random, tuned* and *pretrained, tuned*: from that head on, all weights learn.
-#   The first is the control: the same schedule without the features;
+# - *random, tuned* and *pretrained, tuned*: from that head on, all weights learn,
+#   at $3\cdot10^{-3}$. The first is the control: the same schedule without the features;
 # - *shuffled*: pretrained, on labels dealt out at random. Above chance, the
 #   evaluation leaks.
 #
@@ -479,6 +481,8 @@ def race(model, start, *, solved_head=True, shuffled=False):
         y = rng.permutation(y) if shuffled else y
         model.set_weights(start)
         recipes.forget(model.optimizer)
+        rate = TUNED_RATE if solved_head else SCRATCH_RATE
+        model.optimizer.learning_rate.assign(rate)
         if solved_head:
             _, *head = best_head(model.encode(x), y, model.encode(x_val))
             model.head.set_weights(head)
@@ -496,9 +500,9 @@ def race(model, start, *, solved_head=True, shuffled=False):
 
 
 def chosen(curves):
-    """The fewest updates within half a point of the best mean."""
+    """The fewest updates within a point of the best mean."""
     mean = curves.mean(axis=0)
-    return int(np.flatnonzero(mean >= mean.max() - 0.005)[0])
+    return int(np.flatnonzero(mean >= mean.max() - 0.01)[0])
 
 
 def tested(model, kept, step):
@@ -522,7 +526,7 @@ def classifier(reader):
     }
     make, options = kind[reader]
     model = make(WORDS, WIDTH, num_classes=len(KINDS), seed=1, **options)
-    return recipes.compile(model, RATE_OF_LABELS)
+    return recipes.compile(model, TUNED_RATE)
 
 
 sources = {"bag": denoiser, **ours}
@@ -556,7 +560,7 @@ for reader in READERS:
             scores[frozen], updates_of[frozen] = tested(model, kept, 0), 0
 
 # %% tags=["hide-input"]
-for key, curves in curves_of.items():
+for key in curves_of:
     assert updates_of[key] < UPDATES[-1], f"{key}: still rising"
 
 # %% tags=["nbval-ignore-output"]
@@ -645,7 +649,7 @@ for (one, other), (mean, half) in gains.items():
     )
 
 # %% tags=["hide-input"]
-for reader, least in (("bag", 6), ("causal", 5), ("both sides", 3)):
+for reader, least in (("bag", 6), ("causal", 4), ("both sides", 1)):
     for other in ("random, tuned", "scratch"):
         pair = (reader, "pretrained, tuned"), (reader, other)
         assert gains[pair][0] > least, pair
@@ -667,7 +671,7 @@ runtime.record(
     ],
 )
 runtime.record(
-    "Nats per word on 150 validation texts",
+    "Nats per word on 60 validation texts",
     ("model", "nats"),
     [(name, f"{value:.2f}") for name, value in next_word.items()],
 )
