@@ -27,7 +27,7 @@
 # - attention with and without a causal mask, from Keras's layers, in forty lines;
 # - which reader turns unlabelled texts into accuracy, each against its own
 #   random twin, trained as long as validation rows say;
-# - that word vectors from counting are as good here as the best network.
+# - that word vectors from counting beat every network here.
 #
 # | | |
 # |---|---|
@@ -397,11 +397,12 @@ for axis, (name, x) in zip(axes, shown.items(), strict=True):
 figure.suptitle(
     "Fig. 5b.1  Who looks at whom: weights of one text, mean of four heads"
 )
-figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# Rows look, columns are looked at. The causal triangle is the whole difference
+# The quick profile's attention predicts the next word about as well as counting
+# does, and no better; what it fills in is mostly a frequent word that fits the
+# grammar. In the figure rows look, columns are looked at. The causal triangle is the whole difference
 # between the two models; weights show where a token looked, not why.
 #
 # ## 4. GPT and BERT
@@ -423,7 +424,7 @@ plt.show()
 # and some 170 000 words to read. Scale is what those papers are about, and
 # nothing below speaks for or against them at theirs.
 #
-# ## 5. From ten labels a class
+# ## 5. Ten labels a class: counting wins
 #
 # Every contender gets the same rows, in five draws, and is trained to *its own*
 # optimum: how many updates is read off validation texts, by one rule, the fewest
@@ -497,6 +498,9 @@ def race(model, start, *, solved_head=True, shuffled=False):
         curves.append(curve)
         kept.append(states)
     return np.array(curves), kept
+
+
+# %%
 
 
 def chosen(curves):
@@ -688,11 +692,31 @@ axis.axvline(100 / len(KINDS), color="k", linestyle="--", linewidth=1)
 axis.set_xlabel("test texts classified right, % (dashed: chance)")
 axis.set_title("Fig. 5b.2  Ten labels a class: every dot is one draw")
 axis.grid(axis="y", visible=False)
-figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# @@CONCLUSIONS@@
+# **It is the features, not the schedule.** The random bag on the same schedule
+# (*random, tuned*) gets 34.2 ± 0.9 % in the quick profile, the pretrained one
+# 49.4 ± 1.5: 15 points, paired over the same draws. Both attention readers gain
+# over their own twins, too, the causal one by 10 ± 4, the one that sees both
+# sides by 5 ± 2. Shuffled labels leave chance, one in eight.
+#
+# **Counting wins.** Word vectors from a table of counts and one singular value
+# decomposition get 52.4 ± 2.2 %, three points above the bag (the interval leaves
+# out zero), and need a second. The comparison usually shown, with LSA, which is
+# more than eight points behind the bag, would have hidden it. What makes the
+# difference is what is counted: which words meet, not which text has which word.
+#
+# **More machinery, fewer points.** The attention readers stay behind the bag
+# (here by 8 ± 4 points), although one of them predicts words as well as counting
+# does. The kind of a thing follows from which words occur; the bag was trained on
+# exactly that, and attention also spends its 64 numbers on grammar. Whether that
+# is the reason was not tested. Of the two, next-word prediction is ahead: it is
+# scored at every word, masking at three in ten, so it learns more per text read.
+# That, too, is a guess that this table does not test.
+#
+# For the bag, tuning added nothing: validation rows chose no update at all. For
+# attention it added three to five points.
 #
 # ## 6. Two faults that run
 #
@@ -737,7 +761,14 @@ assert np.isclose(right, -np.log(p_of_label).mean(), rtol=1e-4)
 # %% [markdown]
 # ## What we showed
 #
-# @@SUMMARY@@
+# - Padding changes nothing once a mask keeps it out of means, attention and
+#   losses: three lengths, one prediction.
+# - One block serves both tasks; a triangle of ones is the difference. Changing a
+#   word moved no logit of the causal model up to its own place.
+# - Page and library agreed to within rounding, from the same weights.
+# - Each pretraining beat its own random twin on the same schedule, over five
+#   paired draws, each trained as long as validation texts asked for.
+# - Averages of counted word vectors beat them all with ten labels a class.
 #
 # **Limits.** Definitions are short, and their words say much about their kind,
 # which suits a bag; a film review that turns on "not" does not. One language, one
