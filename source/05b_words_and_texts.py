@@ -501,8 +501,6 @@ def race(model, start, *, solved_head=True, shuffled=False):
 
 
 # %%
-
-
 def chosen(curves):
     """The fewest updates within a point of the best mean."""
     mean = curves.mean(axis=0)
@@ -520,7 +518,7 @@ def tested(model, kept, step):
 
 
 # %%
-def classifier(reader):
+def untrained_for(reader):
     """A compiled classifier with the reader's trunk, untrained."""
     kind = {
         "bag": (TextClassifier.bag, {}),
@@ -540,10 +538,10 @@ if "gru" in READERS:  # next word again, from a recurrent memory
     by_gru = gru.example_losses(asked).sum() / (asked != 0).sum()
     print(f"gru, next word {by_gru:.2f} nats a word")
 
-# %% tags=["nbval-ignore-output"]
+# %%
 scores, curves_of, updates_of = {}, {}, {}
 for reader in READERS:
-    model = classifier(reader)
+    model = untrained_for(reader)
     untrained_start = model.get_weights()
     model.adopt(sources[reader])
     good_start = model.get_weights()
@@ -567,7 +565,7 @@ for reader in READERS:
 for key in curves_of:
     assert updates_of[key] < UPDATES[-1], f"{key}: still rising"
 
-# %% tags=["nbval-ignore-output"]
+# %%
 tfidf = TfidfVectorizer(sublinear_tf=True).fit(parts["train"])
 weighted = {part: tfidf.transform(parts[part]) for part in PARTS}
 codes = {}
