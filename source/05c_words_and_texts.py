@@ -11,7 +11,7 @@
 # ---
 
 # %% [markdown]
-# # Chapter 5b · Words and texts: what comes next, what is missing
+# # Chapter 5c · Words and texts: what comes next, what is missing
 #
 # Nothing in pretraining is about pixels: learn from many rows without labels,
 # keep the encoder, add a new head. On text this went further than anywhere
@@ -395,7 +395,7 @@ for axis, (name, x) in zip(axes, shown.items(), strict=True):
     axis.set_title(name)
     axis.grid(visible=False)
 figure.suptitle(
-    "Fig. 5b.1  Who looks at whom: weights of one text, mean of four heads"
+    "Fig. 5c.1  Who looks at whom: weights of one text, mean of four heads"
 )
 plt.show()
 
@@ -688,7 +688,7 @@ for i, key in enumerate(order):
 axis.set_yticks(range(len(order)), [": ".join(key) for key in order])
 axis.axvline(100 / len(KINDS), color="k", linestyle="--", linewidth=1)
 axis.set_xlabel("test texts classified right, % (dashed: chance)")
-axis.set_title("Fig. 5b.2  Ten labels a class: every dot is one draw")
+axis.set_title("Fig. 5c.2  Ten labels a class: every dot is one draw")
 axis.grid(axis="y", visible=False)
 plt.show()
 
