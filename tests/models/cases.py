@@ -283,6 +283,25 @@ CASES = [
         verbs={"encode": (IDS,), "example_losses": (IDS,)},
     ),
     Case(
+        models.LanguageModel,
+        "attention",
+        {**TEXT, "embedding_dim": 4, "causal": True, "heads": 2},
+        IDS,
+        verbs={"encode": (IDS,), "example_losses": (IDS,)},
+        name="LanguageModelAttention",
+    ),
+    Case(
+        models.MaskedLanguageModel,
+        "attention",
+        {**TEXT, "embedding_dim": 4, "causal": False, "heads": 2, "rate": 0.5},
+        IDS,
+        verbs={
+            "encode": (IDS,),
+            "example_losses": (IDS,),
+            "fill": (np.where(IDS == 4, 1, IDS),),
+        },
+    ),
+    Case(
         models.TextClassifier,
         "bag",
         {**TEXT, "num_classes": 3},

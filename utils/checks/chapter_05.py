@@ -21,7 +21,12 @@ from utils.checks._feedback import (
     slope,
     wrong,
 )
-from utils.checks.chapter_05_text import masked_mean, nats_per_token
+from utils.checks.chapter_05_text import (
+    causal_attention,
+    masked_mean,
+    nats_per_token,
+    who_sees_order,
+)
 from utils.evaluation.label_efficiency import draw_labelled, linear_probe
 from utils.models.contrastive import nt_xent
 from utils.nn import networks
@@ -690,21 +695,6 @@ def _two_views_of(calls, x):
     return [np.stack([shown[row.tobytes()][i] for row in x]) for i in (0, 1)]
 
 
-# ------------------------------------------------------- 5.9 and 5.10
-
-
-@one_sentence
-def check_5_9(answer):
-    """The mean of a row's real tokens."""
-    masked_mean("5.9", answer)
-
-
-@one_sentence
-def check_5_10(answer):
-    """Nats per real token of a language model."""
-    nats_per_token("5.10", answer)
-
-
 # ---------------------------------------------------------------- 5.8
 
 
@@ -775,3 +765,30 @@ def check_5_8(my_label, encoder):
             "properties were the views told to ignore?"
         )
     correct("5.8", f"{listed}. Which augmentation would you have to leave out?")
+
+
+# ------------------------------------------------- texts, 5.9 to 5.12
+
+
+@one_sentence
+def check_5_9(answer):
+    """The mean of a row's real tokens."""
+    masked_mean("5.9", answer)
+
+
+@one_sentence
+def check_5_10(answer):
+    """Nats per real token of a language model."""
+    nats_per_token("5.10", answer)
+
+
+@one_sentence
+def check_5_11(answer):
+    """One head of causal attention."""
+    causal_attention("5.11", answer)
+
+
+@one_sentence
+def check_5_12(answer):
+    """Which readers of a text see the order of its words?"""
+    who_sees_order("5.12", answer)

@@ -26,7 +26,12 @@ from utils.models.motifs import MotifAutoencoder
 from utils.models.ngram_mixture import NGramMixture
 from utils.models.pretext import MaskedAutoencoder, RotationPredictor
 from utils.models.recommenders import AutoRec, MatrixFactorization, MultVAE
-from utils.models.text import DenoisingText, LanguageModel, TextClassifier
+from utils.models.text import (
+    DenoisingText,
+    LanguageModel,
+    MaskedLanguageModel,
+    TextClassifier,
+)
 from utils.models.translation import Translator, UnpairedTranslator
 from utils.models.vaes import VAE, ConditionalVAE, SemiSupervisedVAE
 from utils.models.vector_quantized import VQVAE
@@ -49,6 +54,7 @@ __all__ = [
     "GloVe",
     "LanguageModel",
     "MaskedAutoencoder",
+    "MaskedLanguageModel",
     "MaskedPatches",
     "MatrixFactorization",
     "MotifAutoencoder",
