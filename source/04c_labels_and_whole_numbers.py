@@ -254,9 +254,10 @@ assert told[:, 0].max() < plain[:, 0].min(), "knowing the class is worth nats"
 # one label.
 #
 # **One Gaussian a class draws better small digits**, by distance and coverage,
-# and is recognised as often. (On MNIST see [docs/results.md](../docs/results.md).) The
-# *density* of the conditional VAE, far above the real rows' 1, is no praise: its samples
-# are means, smooth digits in the middle of many real ones.
+# and is recognised as often. On MNIST ([docs/results.md](../docs/results.md)) the
+# conditional VAE is nearer and covers more, and the Gaussians are recognised more
+# often. The *density* of the conditional VAE, far above the real rows' 1 on the small
+# digits, is no praise: its samples are means, smooth digits in the middle of many real ones.
 #
 # What is a class worth? If $y$ is a fair ten-sided die, then
 # $\log p(x)\ge\log p(x\mid y)-\log10$, so knowing it can save *one* model at most
@@ -728,7 +729,7 @@ assert frechet["tree"] < frechet["independent"]
 #
 # As a *sampler* it depends on the prior alone. Uniformly drawn codes decode to rubble:
 # most combinations of indices occur in no digit. Each step towards a better prior
-# saves nats *and* improves the samples; the tree's have a smaller Fréchet distance than the
+# saves nats *and* improves the samples; on the small digits the tree's have a smaller Fréchet distance than the
 # VAE's and a smaller coverage. That is why the models that follow this recipe today
 # spend nearly all their effort on the prior.
 #
