@@ -427,7 +427,7 @@ assert np.median(worth[least]) > 1.5 * least
 # five draws, a logistic regression on the pixels, on the codes, and on the
 # projections, where views were really compared.
 
-# %% tags=["nbval-ignore-output"]
+# %%
 parts = ("train", "test")
 ink = {part: getattr(digits, f"x_{part}").sum((1, 2, 3)) for part in parts}
 bold = {k: (v > np.median(ink["train"])).astype(int) for k, v in ink.items()}
@@ -436,6 +436,8 @@ places = {
     "SimCLR codes": simclr.encode,
     "projections": lambda rows: numpy_of(simclr.projector(simclr.encode(rows))),
 }
+
+# %% tags=["nbval-ignore-output"]
 new_task = {}
 (asked,) = labels.draw_labelled(bold["train"], (40,), draws=DRAWS, seed=3)
 for name, place in places.items():
@@ -543,8 +545,10 @@ if PHOTOS:
     for name, encoder in learned.items():
         photo_race.frozen(f"{name}, frozen", encoder)
     photo_race.tuned(best, learned["SimCLR"], rate=1e-3, views=True)
+else:
+    print("no race")
 
-# %% tags=["nbval-ignore-output"]
+# %%
 if PHOTOS:
     header, table = photo_race.table()
     title = f"{PHOTOS}, {len(photos.x_train)} rows"
