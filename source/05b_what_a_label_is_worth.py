@@ -351,8 +351,8 @@ for name, risen in race.risen.items():
 # %% [markdown]
 # **Figure 5.5.** Means of five draws; spreads stand in the table. *The order*:
 # where labels are few, SimCLR is far ahead; VICReg and BYOL, with the same
-# views, are level with scratch *with* views. Denoising gains on the pixels at
-# one label and has lost it at ten; masking is level at first and then falls
+# views, are level with scratch *with* views at one label and fall behind it
+# with more. Denoising gains on the pixels at one label and has lost it at ten; masking is level at first and then falls
 # behind; turning costs labels throughout. *The spread*: at one label a class
 # draws differ by three to seven points, so one
 # draw proves nothing. *Tuning* hardly moves SimCLR. But means side by side do
