@@ -59,8 +59,11 @@ def test_teacher_gets_no_gradient(cls):
     def loss():
         return model.compute_loss(X, y_pred=model(X), training=False)
 
-    for gradient in weight_gradients(loss, kernels):
-        assert not np.any(ops.convert_to_numpy(gradient))
+    if keras.backend.backend() == "torch":  # refuses to be asked
+        assert not any(w.value.requires_grad for w in kernels)
+    else:
+        for gradient in weight_gradients(loss, kernels):
+            assert not np.any(ops.convert_to_numpy(gradient))
     mine = weight_gradients(loss, model.encoder.trainable_variables)
     assert any(np.any(ops.convert_to_numpy(g)) for g in mine)
 

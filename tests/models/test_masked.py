@@ -52,7 +52,8 @@ def test_what_is_hidden_reaches_no_guess():
 def test_loss_is_the_error_of_hidden_patches_alone():
     model = small()
     outputs = model(X)
-    loss = model.compute_loss(X, y_pred=outputs)
+    loss = model.compute_loss(ops.convert_to_tensor(X), y_pred=outputs)
+    loss = ops.convert_to_numpy(loss)
     guess, hidden = (
         ops.convert_to_numpy(outputs[k]) for k in ("patches", "hidden")
     )
