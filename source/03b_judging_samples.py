@@ -669,7 +669,7 @@ assert within["conditional GAN"] > 0.4 * within["data"]
 #
 # **Next.** The exercises; then [3c](03c_critics_and_failures.ipynb): critics whose
 # loss means something, the gallery of failures, text and sound. The other road,
-# a model that writes a likelihood down, is [Chapter 4](04_vaes.ipynb).
+# a model that writes a likelihood down, is [Chapter 4a](04a_from_bound_to_model.ipynb).
 #
 # ## References
 #

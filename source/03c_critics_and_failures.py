@@ -606,7 +606,7 @@ assert sharp[:, 1].std() > 2 * biased[:, 1].std(), "less biased, noisier"
 # is, nor encode one, and nothing in its objective forbids storing training
 # images.
 #
-# **Next.** The exercises; then [Chapter 4](04_vaes.ipynb) writes a likelihood down,
+# **Next.** The exercises; then [Chapter 4a](04a_from_bound_to_model.ipynb) writes a likelihood down,
 # and pays for it with blur.
 #
 # ## References

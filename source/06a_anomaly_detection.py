@@ -37,7 +37,7 @@
 #
 # | | |
 # |---|---|
-# | Prerequisites | [Chapter 2](02a_autoencoders.ipynb): reconstruction error; [Chapter 4](04_vaes.ipynb): the evidence lower bound, for section 4 |
+# | Prerequisites | [Chapter 2](02a_autoencoders.ipynb): reconstruction error; [Chapter 4a](04a_from_bound_to_model.ipynb): the evidence lower bound, for section 4 |
 # | Data | scikit-learn's digits (full profile: MNIST) and breast cancer table; a sensor series made in this notebook |
 # | Time | about a minute on two CPU cores; two hours of reading and exercises |
 

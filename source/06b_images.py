@@ -836,7 +836,7 @@ plt.show()
 # several digits fit what is left, the squared error asks for their *mean*, and
 # the filling is grey: not a flaw of the network but what was asked for. A model
 # that draws one of the possibilities needs a generator
-# ([Chapter 3b](03b_judging_samples.ipynb), [Chapter 4](04_vaes.ipynb)).
+# ([Chapter 3b](03b_judging_samples.ipynb), [Chapter 4b](04b_what_it_is_good_for.ipynb)).
 
 # %% [markdown]
 # ## 7. Pairs that somebody made: letters in another style

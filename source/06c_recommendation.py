@@ -35,7 +35,7 @@
 #
 # | | |
 # |---|---|
-# | Prerequisites | [Chapter 2](02a_autoencoders.ipynb); [Chapter 4](04_vaes.ipynb), sections 1 to 3 |
+# | Prerequisites | [Chapter 2](02a_autoencoders.ipynb); [Chapter 4a](04a_from_bound_to_model.ipynb), sections 1 to 4 |
 # | Data | which modules of Python's standard library import which (real, frozen in the repository); synthetic ratings (full profile: MovieLens 100K if `COURSE_DATA` has its `u.data`) |
 # | Time | under a minute on two CPU cores; two hours of reading and exercises |
 

@@ -36,7 +36,7 @@
 #
 # | | |
 # |---|---|
-# | Prerequisites | Chapter 1: principal components ([1a](01a_without_labels.ipynb)), cross-entropy ([1b](01b_gradient_descent.ipynb)); [Chapter 5](05_pretraining.ipynb), section on texts |
+# | Prerequisites | Chapter 1: principal components ([1a](01a_without_labels.ipynb)), cross-entropy ([1b](01b_gradient_descent.ipynb)); [Chapter 5c](05c_words_and_texts.ipynb) |
 # | Data | WordNet 3.0 definitions and docstrings of four libraries, frozen in `utils/texts` with their licences |
 # | Time | about a minute on two CPU cores; an hour and a half of reading and exercises |
 
@@ -759,7 +759,7 @@ assert chosen[0] == chosen[1]
 # et al. 2020). **Variational autoencoders for text** have another trouble: a
 # strong decoder predicts the next word from the words before and ignores the
 # code, so $\mathrm{KL}\to0$ and the code means nothing, the posterior collapse
-# of [Chapter 4](04_vaes.ipynb) (Bowman et al. 2016). A weaker decoder, dropped
+# of [Chapter 4b](04b_what_it_is_good_for.ipynb) (Bowman et al. 2016). A weaker decoder, dropped
 # words, or free bits help, at a price in likelihood. When you read
 # "realistic text from GANs and VAEs", ask which of these was used.
 

@@ -33,7 +33,7 @@
 #
 # | | |
 # |---|---|
-# | Prerequisites | [Chapter 2](02a_autoencoders.ipynb): autoencoders; [Chapter 4](04_vaes.ipynb): VAEs |
+# | Prerequisites | [Chapter 2](02a_autoencoders.ipynb): autoencoders; [Chapter 4a](04a_from_bound_to_model.ipynb): VAEs |
 # | Data | the genome of HIV-1 (frozen in the course), matplotlib's `membrane.dat`; synthetic motifs and vowels |
 # | Time | under a minute on two CPU cores; two hours of reading and exercises |
 

@@ -771,7 +771,7 @@ plt.show()
 # forgets the place finds every scene. Section 5 said the same in other words:
 # telling the method what does *not* matter helped more than depth. Real films
 # need features of real images, from a network pretrained on many
-# ([chapter 5](05_pretraining.ipynb)); the rest stays as it is here. What no
+# ([chapter 5](05a_pretext_tasks.ipynb)); the rest stays as it is here. What no
 # method here does is to say in words what a scene shows: that needs pairs of
 # film and text.
 

@@ -18,9 +18,13 @@ def stub(*arguments):
 
 
 class Watched:
-    """A module of checks that remembers what its checks said."""
+    """A module of checks that remembers what its checks said.
 
-    def __init__(self, module):
+    ``only`` names those that a file of tests is about, ``without`` those that
+    it leaves to another file; all of the module, if neither is given.
+    """
+
+    def __init__(self, module, *, only=None, without=()):
         self._module = module
         self._refusals = {
             name: set()
@@ -28,6 +32,8 @@ class Watched:
             if inspect.isfunction(value)
             and value.__module__ == module.__name__
             and not name.startswith("_")
+            and (only is None or name in only)
+            and name not in without
         }
         self._accepted = dict.fromkeys(self._refusals, 0)
 

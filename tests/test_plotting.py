@@ -181,3 +181,28 @@ def test_style_palette_colours_are_distinct():
     plotting.use_style()
     cycle = plt.rcParams["axes.prop_cycle"].by_key()["color"]
     assert tuple(cycle) == plotting.COLORS
+
+
+def test_sliders_redraw_what_they_show():
+    seen = []
+
+    def draw(code):
+        seen.append(code.tolist())
+        return np.full((4, 4, 1), 0.5 + code[0] / 10)
+
+    panel = plotting.sliders(draw, units=2)
+    parts, screen = panel.children
+    before = bytes(screen.value)
+    assert before.startswith(b"\x89PNG") and seen == [[0.0, 0.0]]
+    parts.children[0].value = 2.0
+    assert np.allclose(seen[-1], [2.0, 0.0], atol=0.05)
+    assert bytes(screen.value) != before
+    higher = plotting.sliders(draw, 1, low=1.0, high=2.0)
+    assert higher.children[0].children[0].value == 1.0
+
+
+def test_sliders_refuse_an_empty_range():
+    with pytest.raises(ValueError, match="high"):
+        plotting.sliders(lambda code: code, 1, low=1.0, high=1.0)
+    with pytest.raises(ValueError, match="units"):
+        plotting.sliders(lambda code: code, 0)

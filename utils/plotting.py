@@ -1,9 +1,12 @@
 """Arrays in, Figure out: no model is called and no range is guessed.
 
 Functions return a ``matplotlib.figure.Figure`` and leave showing it to the
-caller, ``plt.show()``. Colours are distinguishable with the common forms of
+caller, ``plt.show()``; :func:`sliders` alone returns a widget and calls what it
+is given. Colours are distinguishable with the common forms of
 colour blindness.
 """
+
+import io
 
 import cycler
 import matplotlib.pyplot as plt
@@ -11,7 +14,7 @@ import numpy as np
 
 from utils.support import validation as check
 
-__all__ = ["bars", "curves", "image_rows", "scatter", "use_style"]
+__all__ = ["bars", "curves", "image_rows", "scatter", "sliders", "use_style"]
 
 # Petroff (2021): ten colours chosen for accessibility by survey.
 COLORS = (
@@ -264,3 +267,51 @@ def bars(values, title=None, *, ylabel="", reference=None):
     if title:
         axis.set_title(title)
     return figure
+
+
+def sliders(draw, units, *, low=-3.0, high=3.0):
+    """A grey picture with a slider for each number that it is drawn from.
+
+    Needs a running notebook: in a page that is only read nothing moves.
+
+    Args:
+        draw: Function from a float32 vector ``(units,)`` to a picture
+            ``(h, w)`` or ``(h, w, 1)`` with values in [0, 1].
+        units: Number of sliders ≥ 1; all start at 0, or as near as the range
+            allows.
+        low: Left end of each slider.
+        high: Right end, above ``low``.
+
+    Returns:
+        ``ipywidgets.HBox`` of the sliders and the picture.
+    """
+    import ipywidgets
+
+    units = check.check_int(units, "units")
+    if not low < high:
+        check.fail("high", f"a number above low, {low:g}", f"{high:g}")
+    screen = ipywidgets.Image(format="png", width=180, height=180)
+    parts = [
+        ipywidgets.FloatSlider(
+            value=min(max(0.0, low), high),
+            min=low,
+            max=high,
+            step=(high - low) / 60,
+            description=f"unit {number + 1}",
+        )
+        for number in range(units)
+    ]
+
+    def redraw(change=None):
+        picture = np.asarray(draw(np.float32([part.value for part in parts])))
+        picture = picture.reshape(picture.shape[:2])
+        zoom = -(-180 // max(picture.shape))
+        large = np.kron(picture, np.ones((zoom, zoom)))  # squares, no blur
+        buffer = io.BytesIO()
+        plt.imsave(buffer, large, cmap="gray", vmin=0, vmax=1, format="png")
+        screen.value = buffer.getvalue()
+
+    for part in parts:
+        part.observe(redraw, "value")
+    redraw()
+    return ipywidgets.HBox([ipywidgets.VBox(parts), screen])

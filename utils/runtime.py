@@ -168,6 +168,8 @@ def _import_keras():
         # `fit` imports TensorFlow on every backend, to recognise tf.data
         if importlib.util.find_spec("tensorflow") is not None:
             importlib.import_module("tensorflow")
+    # once more: in a notebook TensorFlow sets its own level while it loads
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     return keras
 
 

@@ -13,7 +13,7 @@ from utils.checks import chapter_04
 from utils.models.autoencoders import Autoencoder
 from utils.models.vaes import VAE
 from utils.nn import losses
-from utils.nn.layers import Sampling
+from utils.nn.layers import Sampling, VectorQuantizer
 from utils.nn.likelihoods import Bernoulli
 
 checks = Watched(chapter_04)
@@ -23,7 +23,13 @@ BACKEND = keras.backend.backend()
 
 @pytest.mark.parametrize(
     "check",
-    [checks.check_4_2, checks.check_4_3, checks.check_4_4, checks.check_4_5],
+    [
+        checks.check_4_2,
+        checks.check_4_3,
+        checks.check_4_4,
+        checks.check_4_5,
+        checks.check_4_8,
+    ],
 )
 def test_checks_name_the_unanswered_stub_and_the_missing_return(check):
     rejects(check, stub, match="waits for your answer")
@@ -65,7 +71,7 @@ def test_check_4_1_right_numbers_pass(answer, capsys):
         (1, 0.80685, "second unit alone"),
         (1, 2.31815, "still costs"),
         (1, 5.0, "Add the second"),
-        (2, 50, "weight of the \\*squared error"),
+        (2, 50, "\\*bare\\* squared error"),
         (2, 0.01, "Without the ½"),
         (2, 100, "precision"),
         (2, 0.2, "not squared"),
@@ -80,11 +86,11 @@ def test_check_4_1_right_numbers_pass(answer, capsys):
         (3, 28, "28 · 28"),
         (3, 3, "Multiply the loss by 784"),
         (4, 392, "its root"),
-        (4, 28, "√\\(β/2\\)"),
-        (4, 784, "That is β"),
+        (4, 28, "√\\(784/2\\)"),
+        (4, 784, "That is 2σ²"),
         (4, 0.70711, "\\*summed\\*"),
         (4, 0.025254, "Upside down"),
-        (4, 1, "that of a pixel mean"),
+        (4, 1, "weight 1/784"),
     ],
 )
 def test_check_4_1_wrong_number_is_named(place, value, match):
@@ -127,8 +133,12 @@ def _by_matrices(mean, log_var):
     return 0.5 * (trace + square - mean.shape[1] - ops.sum(log_var, axis=1))
 
 
+def _in_double(mean, log_var):
+    return kl(ops.cast(mean, "float64"), ops.cast(log_var, "float64"))
+
+
 @pytest.mark.parametrize(
-    "answer", [kl, losses.gaussian_kl, _by_quadrature, _by_matrices]
+    "answer", [kl, losses.gaussian_kl, _by_quadrature, _by_matrices, _in_double]
 )
 def test_check_4_2_right_divergence_passes(answer, capsys):
     checks.check_4_2(answer)
@@ -210,6 +220,10 @@ WRONG_4_2 = {
     "bits": (lambda m, v: kl(m, v) / np.log(2), "in bits"),
     "draws": (_by_draws, "estimate by draws"),
     "clipped": (lambda m, v: kl(m, ops.clip(v, 0.0, 9.0)), "negative too"),
+    "log of exp": (
+        _terms(lambda m, v: m**2 + ops.exp(v) - 1 - ops.log(ops.exp(v))),
+        "is log_var",
+    ),
     "stop": (lambda m, v: ops.stop_gradient(kl(m, v)), "has no gradient"),
     "half stopped": (
         lambda m, v: (
@@ -524,6 +538,7 @@ def _by_keras(x, logits, mean, log_var):
     [
         _loss(),
         _by_keras,
+        lambda *tensors: _loss()(*(ops.cast(t, "float64") for t in tensors)),
         lambda x, logits, m, v: (
             refuse(x)
             or ops.mean(
@@ -548,7 +563,7 @@ def _rounded(x, logits):
 
 
 def _pixel_mean(values):
-    return total(values) / 12
+    return total(values) / 36
 
 
 WRONG_4_4 = {
@@ -608,7 +623,15 @@ WRONG_4_4 = {
     "table": ({"join": lambda r, k: r[:, None] + k}, "one number"),
     "another": ({"join": lambda r, k: ops.mean(r + 3 * k)}, "−ELBO is"),
     "cut": ({"join": lambda r, k: ops.mean(r + cut(k))}, "reaches mean"),
+    "channel mean": (
+        {"over_pixels": lambda v: ops.sum(ops.mean(v, axis=3), axis=(1, 2))},
+        "\\*averaged\\* over the channels",
+    ),
     "any range": ({"check": lambda x: None}, "without a word"),
+    "only beyond 1": (
+        {"check": lambda x: refuse(ops.abs(x))},
+        "pixels from −1 to 1",
+    ),
     "only negative": (
         {"check": lambda x: refuse(ops.minimum(x, 1.0))},
         "bytes from 0 to 255",
@@ -758,16 +781,25 @@ def test_check_4_5_wrong_bound_is_named(name):
 # ---------------------------------------------------------------- 4.6
 
 
-def _vae(active=8, steps=228, beta=64.0, shape=(8, 8, 1), width=8, **options):
+def _vae(
+    active=8,
+    steps=228,
+    beta=64.0,
+    shape=(8, 8, 1),
+    width=8,
+    rate=0.001,
+    **options,
+):
     """A VAE with so many active units, without training."""
-    model = VAE.dense(shape, width, widths=(8,), beta=beta, seed=0, **options)
+    options = {"widths": (64,), "seed": 0, **options}
+    model = VAE.dense(shape, width, beta=beta, **options)
     head = model.encoder.get_layer("code")
     kernel, bias = head.get_weights()
     kernel = np.random.default_rng(0).normal(0, 1, kernel.shape)
     kernel[:, active:] = 0.0
     head.set_weights([kernel, bias])
     if steps is not None:
-        model.compile("adam")
+        model.compile(keras.optimizers.Adam(rate))
         model.optimizer.iterations.assign(steps)
     return model
 
@@ -834,6 +866,11 @@ def test_check_4_6_wrong_count_is_named(runs, active, cures, match):
             "One change at a time",
         ),
         ("warm-up", {"warmup_steps": 5000}, "are warm-up"),
+        ("warm-up", {"warmup_steps": 1}, "1 steps is none"),
+        ("free bits", {"free_bits": 0.001}, "half a nat"),
+        ("pixel mean", {"widths": (32,)}, "differ in their layers"),
+        ("pixel mean", {"seed": 3}, "differ in their seed"),
+        ("pixel mean", {"rate": 0.1}, "differ in their learning rate"),
         ("pixel mean", {"steps": 10}, "10 steps"),
         ("pixel mean", {"steps": None}, "0 steps"),
         ("pixel mean", {"active": 3}, "Not collapsed yet"),
@@ -906,7 +943,8 @@ def test_check_4_7_right_judgement_passes(numbers, capsys):
     flat = Decoder(0.05, 0.3, end=lambda images: images.reshape(-1, 64))
     lists = {name: np.array(pair) for name, pair in numbers.items()}
     checks.check_4_7(AUTOENCODER, flat, lists, ["D", "F", "B"])
-    assert capsys.readouterr().out.count("correct") == 3
+    checks.check_4_7(AUTOENCODER, flat, lists, "B, D and F")
+    assert capsys.readouterr().out.count("correct") == 4
 
 
 @pytest.mark.parametrize(
@@ -998,6 +1036,90 @@ def test_check_4_7_wrong_numbers_are_named(numbers):
         "BDF",
         match="reconstructions",
     )
+
+
+# ---------------------------------------------------------------- 4.8
+
+
+def _nearest(vectors, book):
+    apart = ops.expand_dims(vectors, 1) - book
+    return ops.argmin(ops.sum(ops.square(apart), axis=2), axis=1)
+
+
+def _quantised(
+    index=_nearest,
+    through=lambda v, e: v + ops.stop_gradient(e - v),
+    swap=False,
+    end=lambda index: index,
+):
+    """An answer to 4.8 with one part exchanged."""
+
+    def answer(vectors, book):
+        found = index(vectors, book)
+        rows = through(vectors, ops.take(book, found, axis=0))
+        return (end(found), rows) if swap else (rows, end(found))
+
+    return answer
+
+
+def _by_layer(vectors, book):
+    layer = VectorQuantizer(book.shape[0], book.shape[1])
+    layer.codebook.assign(book)
+    return layer(vectors)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        _quantised(),
+        _quantised(through=lambda v, e: cut(e) + v - cut(v)),
+        _quantised(end=lambda index: ops.cast(index, "float32")),
+        lambda v, b: _quantised()(
+            ops.cast(v, "float64"), ops.cast(b, "float64")
+        ),
+        _by_layer,
+    ],
+    ids=["plain", "other order", "float index", "float64", "library"],
+)
+def test_check_4_8_right_choice_passes(answer, capsys):
+    checks.check_4_8(answer)
+    assert "correct" in capsys.readouterr().out
+
+
+WRONG_4_8 = {
+    "farthest": (
+        {
+            "index": lambda v, b: ops.argmax(
+                ops.sum(ops.square(ops.expand_dims(v, 1) - b), axis=2), axis=1
+            )
+        },
+        "farthest",
+    ),
+    "product": (
+        {"index": lambda v, b: ops.argmax(v @ ops.transpose(b), axis=1)},
+        "largest product",
+    ),
+    "no way back": ({"through": lambda v, e: e}, "No gradient reaches"),
+    "all cut": ({"through": lambda v, e: cut(e)}, "No gradient reaches"),
+    "both": ({"through": lambda v, e: e + v - cut(v)}, "reaches the book"),
+    "the vectors": ({"through": lambda v, e: v}, "nothing is quantised"),
+    "half the slope": (
+        {"through": lambda v, e: 0.5 * v + cut(e - 0.5 * v)},
+        "unchanged",
+    ),
+    "swapped": ({"swap": True}, "come first"),
+    "always the first": (
+        {"index": lambda v, b: 0 * _nearest(v, b)},
+        "nearest rows are",
+    ),
+    "one-hot": ({"end": lambda i: ops.one_hot(i, 5)}, "one number a vector"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_4_8)
+def test_check_4_8_wrong_choice_is_named(name):
+    parts, match = WRONG_4_8[name]
+    rejects(checks.check_4_8, _quantised(**parts), match=match)
 
 
 def test_each_check_tells_wrong_from_right():

@@ -170,27 +170,31 @@ def test_e006_two_networks_two_sets_of_weights():
             assert np.abs(new - old).max() > 0.0
 
 
-def test_e007_beta_of_a_bare_squared_error_is_twice_the_variance(digits):
+def test_e007_beta_beside_a_bare_squared_error(digits):
     x, x_hat = rows_of(4, seed=1), rows_of(4, seed=2)
     kl = array(losses.gaussian_kl(rows_of(4, 2), rows_of(4, 2)))
     squared = array(losses.squared_error(x, x_hat))
     for sigma in (0.1, 1.0, 3.0):
         bound = array(losses.gaussian_nll(x, x_hat, sigma)) + kl
-        bare = squared + 2 * sigma**2 * kl  # β = 2σ²
-        constant = 0.5 * 6 * np.log(2 * np.pi * sigma**2)
-        assert np.allclose(bare / (2 * sigma**2) + constant, bound, rtol=1e-5)
+        weighted = squared + 2 * sigma**2 * kl  # β = 1
+        scale, constant = 2 * sigma**2, 0.5 * 6 * np.log(2 * np.pi * sigma**2)
+        assert np.allclose(weighted / scale + constant, bound, rtol=1e-5)
+        beta = 1 / (2 * sigma**2)  # of the plain sum: 50 for σ = 0.1
+        with_beta = bound + (beta - 1) * kl
+        plain = squared + kl
+        assert np.allclose(plain / scale + constant, with_beta, rtol=1e-5)
 
-    # what β does: a linear decoder's best weight along a direction of
-    # variance v is √(v − β/2), and 0 where the digits vary less than that
+    # what a weight w does: a linear decoder's best weight along a direction
+    # of variance v is √(v − w/2), and 0 where the digits vary less than that
     variances = np.linalg.eigvalsh(np.cov(digits.x_train.T))[::-1][:8]
     weights = np.linspace(0, 1.5, 1501)[:, None]
 
-    def used(beta):
-        total = weights**2 + beta / 2
+    def used(weight):
+        total = weights**2 + weight / 2
         cost = np.log(total) + variances / total
         return int((weights[cost.argmin(axis=0)] > 0).sum())
 
-    assert used(0.02) == 8 and used(20.0) == 0  # β = 20: σ = 3.2 on [0, 1]
+    assert used(0.02) == 8 and used(20.0) == 0  # w = 20: σ = 3.2 on [0, 1]
 
 
 def test_e008_encoder_gives_a_distribution_not_a_vector():

@@ -3,15 +3,21 @@
 import keras
 import numpy as np
 import pytest
+from scipy import stats
 
 from utils import data
 from utils.data import sets
-from utils.evaluation import label_efficiency
-from utils.evaluation.label_efficiency import knn_probe, linear_probe
+from utils.evaluation.label_efficiency import (
+    LabelRace,
+    _first_of_the_best,
+    knn_probe,
+    linear_probe,
+    paired_interval,
+)
 from utils.models.contrastive import SimCLR
 from utils.nn import networks
 from utils.training import recipes
-from utils.training.classifiers import fit_head, update_rows
+from utils.training.classifiers import fit_heads, update_rows
 from utils.training.pretraining import fine_tune, transfer
 
 
@@ -21,92 +27,158 @@ def build(seed, width=8):
 
 @pytest.fixture
 def blobs(rng):
-    """Three classes of rows that a line separates, and held-out rows."""
+    """Three classes that a line separates: train, validation, test."""
     centres = 3 * np.eye(3, 6)
-    y = np.arange(300) % 3
-    x = (centres[y] + rng.normal(size=(300, 6))).astype("float32")
-    return x[:200], y[:200], x[200:], y[200:]
+    y = np.arange(400) % 3
+    x = (centres[y] + rng.normal(size=(400, 6))).astype("float32")
+    return x[:200], y[:200], x[200:300], y[200:300], x[300:], y[300:]
 
 
 @pytest.fixture
 def small():
-    return {"budgets": (2, 8), "draws": 3, "updates": 20}
+    return {
+        "budgets": (2, 8),
+        "draws": 3,
+        "updates": (10, 20),
+        "head_updates": (10, 20, 40),
+    }
 
 
-# ------------------------------------------------------------- the harness
+# ---------------------------------------------------------------- the race
 
 
-def test_harness_returns_every_row_for_every_budget_and_draw(blobs, small):
-    result = label_efficiency.label_efficiency(
-        build, {"mine": build(5)}, blobs, fine_tuned=("mine",), **small
-    )
-    assert list(result.accuracy) == [
-        "pixels",
-        "PCA",
-        "random, frozen",
-        "scratch",
-        "random, tuned",
-        "mine, frozen",
-        "mine, tuned",
-    ]
-    for values in result.accuracy.values():
+def test_race_gives_every_row_for_every_budget_and_draw(blobs, small):
+    race = LabelRace(blobs, **small)
+    race.frozen("rows", keras.layers.Flatten())
+    race.frozen("random, frozen", [build(s) for s in range(3)])
+    race.tuned("scratch", [build(s) for s in range(3)], warm=False)
+    race.tuned("mine, tuned", build(5))
+    for name, values in race.accuracy.items():
         assert values.shape == (2, 3)
         assert ((values >= 0) & (values <= 1)).all()
-    header, rows = result.table()
+        stops = 2 if name in ("scratch", "mine, tuned") else 3
+        assert [c.shape for c in race.curves[name]] == [(3, stops)] * 2
+        assert len(race.chosen[name]) == len(race.risen[name]) == 2
+    header, rows = race.table()
     assert header == ["labels a class", "2", "8"]
-    assert rows[0][0] == "pixels"
+    assert rows[0][0] == "rows"
     assert all("±" in cell for row in rows for cell in row[1:])
-    margin = result.margin("PCA", "pixels", 8)
+    margin = race.margin("rows", "scratch", 8)
     np.testing.assert_allclose(
-        margin, result.accuracy["PCA"][1] - result.accuracy["pixels"][1]
+        margin, race.accuracy["rows"][1] - race.accuracy["scratch"][1]
+    )
+    assert race.interval("rows", "scratch", 8)[0] == pytest.approx(
+        margin.mean()
     )
 
 
-def test_harness_draws_nested_balanced_rows_of_the_training_split(blobs, small):
-    result = label_efficiency.label_efficiency(build, {}, blobs, **small)
+def test_race_draws_nested_balanced_rows_of_the_training_split(blobs, small):
+    race = LabelRace(blobs, **small)
     y = blobs[1]
-    for budget, rows in zip(result.budgets, result.labelled, strict=True):
+    for budget, rows in zip(race.budgets, race.labelled, strict=True):
         assert rows.shape == (3, 3 * budget)
         for draw in rows:
             assert len(set(draw)) == len(draw)
             assert (np.bincount(y[draw]) == budget).all()
-    few, many = result.labelled
+    few, many = race.labelled
     for draw in range(3):
         assert set(few[draw]) <= set(many[draw])
     assert len({tuple(row) for row in many}) == 3
 
 
-def test_harness_is_reproducible_and_seeded(blobs, small):
-    def run(seed):
-        return label_efficiency.label_efficiency(
-            build, {}, blobs, seed=seed, **small
-        )
-
-    first, again, other = run(0), run(0), run(1)
+def test_race_learns_what_a_line_can_tell_and_is_reproducible(blobs):
+    given = {"budgets": (30,), "draws": 2, "updates": (50, 100)}
+    found = []
+    for seed in (0, 0, 1):
+        race = LabelRace(blobs, seed=seed, **given)
+        race.frozen("rows", lambda x: x)
+        race.tuned("scratch", [build(0), build(1)], rate=1e-2, warm=False)
+        assert race.accuracy["rows"].mean() > 0.85
+        assert race.accuracy["scratch"].mean() > 0.8
+        found.append(race)
+    first, again, other = found
     for name, values in first.accuracy.items():
         np.testing.assert_allclose(values, again.accuracy[name], atol=0.03)
     assert not np.array_equal(first.labelled[0], other.labelled[0])
 
 
-def test_harness_learns_what_a_line_can_tell(blobs):
-    result = label_efficiency.label_efficiency(
-        build, {}, blobs, budgets=(30,), draws=2, updates=150
-    )
-    assert result.accuracy["pixels"].mean() > 0.85
-    assert result.accuracy["scratch"].mean() > 0.8
-
-
-def test_harness_frozen_row_leaves_the_encoders_alone(blobs, small):
+def test_race_leaves_the_encoders_alone_and_starts_at_them(blobs, small):
     mine = build(5)
     before = mine.get_weights()
-    label_efficiency.label_efficiency(
-        build, {"mine": mine}, blobs, fine_tuned=("mine",), **small
-    )
+    race = LabelRace(blobs, **{**small, "updates": (1, 2)})
+    race.frozen("frozen", mine)
+    race.tuned("tuned", mine, rate=1e-9)  # no step worth the name
     for old, new in zip(before, mine.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+    np.testing.assert_allclose(
+        race.accuracy["tuned"], race.accuracy["frozen"], atol=0.011
+    )
 
 
-def test_head_on_codes_equals_the_frozen_stage_of_keras(blobs):
+def test_race_takes_the_first_stop_within_a_point_of_the_best():
+    assert _first_of_the_best([0.5, 0.895, 0.9, 0.9]) == 1
+    assert _first_of_the_best([0.5, 0.88, 0.9]) == 2
+
+
+def test_race_says_who_was_still_rising(blobs):
+    race = LabelRace(
+        blobs, budgets=(8,), draws=2, updates=(1, 40), head_rate=0.1
+    )
+    fresh = [build(0), build(1)]
+    race.tuned("slow", fresh, rate=3e-3, warm=False)
+    assert race.risen["slow"] == [True]
+    assert race.chosen["slow"] == [40]
+
+
+def test_race_goes_on_while_accuracy_rises_as_if_it_had_never_stopped(blobs):
+    given = {"budgets": (8,), "draws": 2, "head_rate": 0.1}
+    short = LabelRace(blobs, updates=(10, 20), limit=160, **given)
+    long = LabelRace(blobs, updates=(10, 20, 40, 80, 160), **given)
+    for race in (short, long):
+        fresh = [build(0), build(1)]
+        race.tuned("slow", fresh, rate=3e-3, warm=False)
+    stops = short.curves["slow"][0].shape[1]
+    assert stops > 2
+    np.testing.assert_allclose(
+        short.curves["slow"][0], long.curves["slow"][0][:, :stops], atol=0.02
+    )
+
+
+def test_race_worth_joins_the_other_s_accuracies_over_log_labels(blobs, small):
+    race = LabelRace(blobs, **{**small, "budgets": (1, 4, 16)})
+    other = np.array([[0.5, 0.5, 0.5], [0.7, 0.7, 0.7], [0.9, 0.9, 0.9]])
+    race.accuracy["other"] = other
+    race.accuracy["mine"] = np.array([[0.6, 0.95, 0.4]] * 3)
+    found = race.worth("mine", "other", 1)
+    assert found[0] == pytest.approx(2.0, rel=1e-3)  # half way, in logarithms
+    assert found[1] == np.inf
+    assert found[2] == 0.0
+
+
+def test_race_shows_views_to_those_who_ask(blobs, small):
+    class Shifted(keras.layers.Layer):
+        def call(self, inputs, training=False):
+            return inputs + 100.0 if training else inputs
+
+    race = LabelRace(blobs, views=Shifted(), pool=30, **small)
+    x, y, order = race._rows(0, 0, True)
+    assert len(x) == len(y) == 6 + 6 * 5
+    assert (x[6:].mean() > 90) and (x[:6].mean() < 10)
+    assert order.max() < len(x)
+    assert race._rows(0, 0, True)[0] is x, "the same views for all"
+    with pytest.raises(ValueError, match="views: expected False"):
+        LabelRace(blobs, **small).frozen("rows", build(0), views=True)
+
+
+def test_paired_interval_equals_scipy(rng):
+    a, b = rng.normal(size=(2, 7))
+    found = paired_interval(a - b)
+    right = stats.ttest_rel(a, b).confidence_interval(0.95)
+    np.testing.assert_allclose(found[1:], right, rtol=1e-6)
+    assert found[0] == pytest.approx(np.mean(a - b))
+
+
+def test_heads_on_codes_equal_the_frozen_stage_of_keras(blobs):
     # the same batches, the same Adam: NumPy and Keras must agree
     x, y = blobs[0][:20], blobs[1][:20]
     classifier = transfer(build(0), 3, x=blobs[0])
@@ -125,11 +197,12 @@ def test_head_on_codes_equals_the_frozen_stage_of_keras(blobs):
     codes = keras.ops.convert_to_numpy(
         classifier.get_layer("standardize")(classifier.get_layer("encoder")(x))
     )
-    rows = update_rows(20, 25, 8, np.random.default_rng(4))
-    kernel, bias = fit_head(codes[rows], y[rows], 3, 8, 0.03)
+    order = update_rows(20, 25, 8, np.random.default_rng(4)).reshape(1, 25, 8)
+    heads = fit_heads(codes[None], y[None], order, 3, rate=0.03, stops=(5, 25))
     found = head.get_weights()
-    np.testing.assert_allclose(kernel, found[0], rtol=1e-3, atol=1e-4)
-    np.testing.assert_allclose(bias, found[1], rtol=1e-3, atol=1e-4)
+    assert heads.shape == (2, 1, 9, 3)
+    np.testing.assert_allclose(heads[1, 0, :-1], found[0], rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(heads[1, 0, -1], found[1], rtol=1e-3, atol=1e-4)
 
 
 # ------------------------------------------------------- who sees which rows
@@ -159,22 +232,22 @@ def test_no_test_row_enters_any_fit(monkeypatch):
     model = SimCLR.dense((8, 8, 1), 4, widths=(4,), seed=0)
     recipes.compile(model, 1e-3)
     model.fit(digits.x_train, batch_size=256, verbose=0)
-    result = label_efficiency.label_efficiency(
-        lambda seed: networks.dense_encoder((8, 8, 1), 4, (4,), seed=seed),
-        {"SimCLR": model.encoder},
-        (digits.x_train, digits.y_train, digits.x_test, digits.y_test),
+    race = LabelRace(
+        tuple(
+            getattr(digits, f"{kind}_{part}")
+            for part in ("train", "val", "test")
+            for kind in "xy"
+        ),
         budgets=(2,),
         draws=2,
-        updates=4,
-        fine_tuned=("SimCLR",),
+        updates=(2, 4),
     )
+    race.tuned("SimCLR, tuned", model.encoder)
     assert seen, "the spy saw nothing"
     assert not seen & (test - doubles)
     assert len(doubles) <= 2
     assert seen <= row_ids(digits.x_train)
-    labelled = row_ids(
-        digits.x_train[np.concatenate(result.labelled, axis=1)[0]]
-    )
+    labelled = row_ids(digits.x_train[np.concatenate(race.labelled, axis=1)[0]])
     assert labelled <= row_ids(digits.x_train)
     assert not labelled & row_ids(digits.x_val)
 
@@ -194,7 +267,7 @@ def test_loader_splits_are_disjoint_index_sets(name):
 
 
 def test_probes_tell_blobs_apart_and_chance_from_noise(blobs, rng):
-    x, y, x_eval, y_eval = blobs
+    x, y, _, _, x_eval, y_eval = blobs
     assert linear_probe(x, y, x_eval, y_eval) > 0.9
     assert knn_probe(x, y, x_eval, y_eval) > 0.85
     noise = rng.normal(size=x.shape)
@@ -203,7 +276,7 @@ def test_probes_tell_blobs_apart_and_chance_from_noise(blobs, rng):
 
 
 def test_probes_do_not_depend_on_size_or_place_of_the_codes(blobs):
-    x, y, x_eval, y_eval = blobs
+    x, y, _, _, x_eval, y_eval = blobs
     for probe in (linear_probe, knn_probe):
         plain = probe(x, y, x_eval, y_eval)
         moved = probe(50 * x + 7, y, 50 * x_eval + 7, y_eval)
@@ -224,20 +297,13 @@ def test_knn_probe_with_one_neighbour_by_hand():
     ("change", "match"),
     [
         ({"split": None}, "split: expected"),
-        ({"x_eval": np.zeros((5, 7))}, r"x_eval: expected shape \(n, 6\)"),
+        ({"x_val": np.zeros((5, 7))}, r"x_val: expected shape \(n, 6\)"),
         ({"y_train": np.zeros(199, "int64")}, "y_train: expected 200 labels"),
-        ({"y_eval": np.full(100, 3)}, "y_eval: expected labels from 0 to 2"),
+        ({"y_test": np.full(100, 3)}, "y_test: expected labels from 0 to 2"),
         ({"budgets": (2, 90)}, "budgets: expected at most 66"),
-        ({"draws": 0}, "draws: expected"),
-        (
-            {"encoders": {"wide": networks.dense_encoder((7,), 8, (7,))}},
-            r"encoders\['wide'\]: expected inputs \(6,\)",
-        ),
-        (
-            {"encoders": {"other": build(0, 5)}, "fine_tuned": ("other",)},
-            r"encoders\['other'\]: expected the architecture of build",
-        ),
-        ({"fine_tuned": ("nobody",)}, "fine_tuned: expected one of"),
+        ({"draws": 1}, "draws: expected"),
+        ({"updates": (20, 10)}, "updates: expected two ascending"),
+        ({"head_updates": (20,)}, "head_updates: expected two ascending"),
     ],
     ids=[
         "split",
@@ -246,18 +312,31 @@ def test_knn_probe_with_one_neighbour_by_hand():
         "class",
         "budget",
         "draws",
-        "input",
-        "architecture",
-        "unknown",
+        "order",
+        "single",
     ],
 )
-def test_harness_refuses_bad_input(change, match, blobs, small):
-    names = ("x_train", "y_train", "x_eval", "y_eval")
+def test_race_refuses_bad_input(change, match, blobs, small):
+    names = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test")
     arrays = dict(zip(names, blobs, strict=True))
     split = tuple(change.pop(name, array) for name, array in arrays.items())
-    arguments = {"encoders": {"mine": build(5)}, "split": split, **small}
     with pytest.raises(ValueError, match=match):
-        label_efficiency.label_efficiency(build, **{**arguments, **change})
+        LabelRace(**{"split": split, **small, **change})
+
+
+def test_race_refuses_strangers_by_name(blobs, small):
+    race = LabelRace(blobs, **small)
+    with pytest.raises(ValueError, match=r"encoder: expected inputs \(6,\)"):
+        race.frozen("wide", networks.dense_encoder((7,), 8, (7,)))
+    with pytest.raises(ValueError, match="encoder: expected 3, one a draw"):
+        race.frozen("two", [build(0), build(1)])
+    race.frozen("rows", lambda x: x)
+    with pytest.raises(ValueError, match="not in the race yet"):
+        race.frozen("rows", lambda x: x)
+    with pytest.raises(ValueError, match="other: expected one of"):
+        race.margin("rows", "nobody", 2)
+    with pytest.raises(ValueError, match="budget: expected one of"):
+        race.margin("rows", "rows", 3)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,15 @@ from contracts import EAGERLY, Case
 from keras import ops
 
 from utils import data
-from utils.models.text import DenoisingText, LanguageModel, TextClassifier
+from utils.models.text import (
+    MASK,
+    AttentionBlock,
+    DenoisingText,
+    LanguageModel,
+    MaskedLanguageModel,
+    Positions,
+    TextClassifier,
+)
 from utils.support.token_ids import draw_token
 
 BACKEND = keras.backend.backend()
@@ -56,6 +64,42 @@ CASES = [
         {"vocabulary_size": SIZE, "window": 4, "units": 5},
         num_weights=7,
         builder="conv",
+    ),
+    Case(
+        "language_attention",
+        LanguageModel,
+        {
+            "vocabulary_size": SIZE,
+            "embedding_dim": 6,
+            "heads": 3,
+            "causal": True,
+            "seed": 1,
+        },
+        num_weights=21,
+        builder="attention",
+    ),
+    Case(
+        "masked_attention",
+        MaskedLanguageModel,
+        {
+            "vocabulary_size": SIZE,
+            "embedding_dim": 6,
+            "heads": 2,
+            "causal": False,
+            "rate": 0.4,
+            "seed": 5,
+        },
+        num_weights=21,
+        num_generators=1,
+        builder="attention",
+    ),
+    Case(
+        "masked_gru",
+        MaskedLanguageModel,
+        {"vocabulary_size": SIZE, "units": 6},
+        num_weights=6,
+        num_generators=2,
+        builder="gru",
     ),
     Case(
         "classifier_bag",
@@ -118,7 +162,12 @@ def test_model_config_round_trip(case):
 
 
 def test_cases_move_every_argument():
-    for cls in (DenoisingText, LanguageModel, TextClassifier):
+    for cls in (
+        DenoisingText,
+        LanguageModel,
+        MaskedLanguageModel,
+        TextClassifier,
+    ):
         moved = set()
         for case in CASES:
             if case.cls is cls:
@@ -161,15 +210,19 @@ def test_model_symbolic_shapes_agree(case):
         assert tuple(symbolic[name].shape[1:]) == tuple(value.shape[1:])
 
 
-@pytest.mark.parametrize("name", ["denoiser_bag", "language_conv"])
+@pytest.mark.parametrize(
+    "name",
+    ["denoiser_bag", "language_conv", "language_attention", "masked_attention"],
+)
 def test_model_fit_moves_all_weights(name):
     case = next(case for case in CASES if case.name == name)
     contracts.check_fit_moves_all_weights(case.make(), some_ids(64))
 
 
 def test_classifier_fit_evaluate_predict_agree():
-    model = CASES[5].make()
-    ids, y = arguments(CASES[5], some_ids(20))
+    (case,) = (case for case in CASES if case.name == "classifier_bag")
+    model = case.make()
+    ids, y = arguments(case, some_ids(20))
     model.compile(keras.optimizers.SGD(0.0), run_eagerly=EAGERLY)
     model.fit(ids, y, validation_data=(ids, y), verbose=0)
     found = model.evaluate(ids, y, batch_size=8, verbose=0, return_dict=True)
@@ -322,9 +375,16 @@ def test_loss_more_padding_changes_nothing(case):
     np.testing.assert_allclose(values[0], values[1], rtol=1e-5)
 
 
-@pytest.mark.parametrize("trunk", ["conv", "gru"])
+PAST = {
+    "conv": lambda: LanguageModel.conv(SIZE, 4, 6, seed=0),
+    "gru": lambda: LanguageModel.gru(SIZE, 4, 6, seed=0),
+    "attention": lambda: LanguageModel.attention(SIZE, 8, causal=True, seed=0),
+}
+
+
+@pytest.mark.parametrize("trunk", PAST)
 def test_language_model_sees_the_past_alone(trunk):
-    model = getattr(LanguageModel, trunk)(SIZE, 4, 6, seed=0)
+    model = PAST[trunk]()
     ids = some_ids(4)[:, :6]
     ids[ids == 0] = 5
     changed = ids.copy()
@@ -354,6 +414,223 @@ def test_denoiser_ignores_the_order_of_a_bag():
     np.testing.assert_allclose(
         model.encode(ids), model.encode(ids[:, ::-1]), rtol=1e-5
     )
+
+
+# ------------------------------------------------------------------ attention
+
+
+def softmax(scores):
+    high = np.exp(scores - scores.max(-1, keepdims=True))
+    return high / high.sum(-1, keepdims=True)
+
+
+def normalised(states):
+    centred = states - states.mean(-1, keepdims=True)
+    return centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-3)
+
+
+def block_by_hand(block, states, ids, causal):
+    """One text (t, k), head by head and token by token."""
+    weights = {w.path.split("/", 1)[-1]: w for w in block.weights}
+    get = {
+        "/".join(path.split("/")[-2:]): ops.convert_to_numpy(w)
+        for path, w in weights.items()
+    }
+    h, heads = normalised(states), []
+    for head in range(block.heads):
+        q, k, v = (
+            h @ get[f"{name}/kernel"][:, head]
+            for name in ("query", "key", "value")
+        )
+        made = np.zeros_like(v)
+        for i in range(len(ids)):
+            seen = [
+                j
+                for j in range(len(ids))
+                if ids[j] != 0 and (j <= i or not causal)
+            ]
+            scores = q[i] @ k[seen].T / np.sqrt(q.shape[1])
+            made[i] = softmax(scores) @ v[seen]
+        heads.append(made @ get["attention_output/kernel"][head])
+    states = states + sum(heads)
+    wide = normalised(states) @ get["wide/kernel"]
+    wide = ops.convert_to_numpy(ops.gelu(wide, approximate=False))
+    return states + wide @ get["narrow/kernel"]
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_block_equals_its_formula(causal):
+    block = AttentionBlock(2, causal=causal, seed=3)
+    ids = np.array([[4, 5, 6, 7, 0, 0]], "int32")
+    states = np.random.default_rng(0).normal(size=(1, 6, 8)).astype("float32")
+    found = ops.convert_to_numpy(block(states, ids))[0]
+    by_hand = block_by_hand(block, states[0], ids[0], causal)
+    np.testing.assert_allclose(found[:4], by_hand[:4], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_block_depends_on_the_tokens_it_may_see(causal):
+    block = AttentionBlock(2, causal=causal, seed=0)
+    ids = np.array([[4, 5, 6, 7, 0]], "int32")
+    states = np.random.default_rng(1).normal(size=(1, 5, 4)).astype("float32")
+    first = ops.convert_to_numpy(block(states, ids))[0]
+    moved = np.zeros((5, 5), bool)  # state i by token j: where is it not 0?
+    for j in range(5):
+        other = states.copy()
+        other[0, j, 0] += 0.5
+        change = np.abs(ops.convert_to_numpy(block(other, ids))[0] - first)
+        moved[:, j] = change.max(axis=1) > 1e-5
+    seen = np.tril(np.ones((5, 5), bool)) if causal else np.ones((5, 5), bool)
+    seen = seen & (ids[0] != 0)[None]
+    seen |= np.eye(5, dtype=bool)  # what is added to itself
+    assert np.array_equal(moved, seen)
+
+
+def test_block_query_key_and_value_start_differently():
+    block = AttentionBlock(2, seed=0)
+    block.build((None, None, 8))
+    kernels = [
+        ops.convert_to_numpy(w)
+        for w in block.attend.weights
+        if w.path.endswith(("query/kernel", "key/kernel", "value/kernel"))
+    ]
+    assert len(kernels) == 3
+    for one in range(3):
+        for other in range(one):
+            assert not np.allclose(kernels[one], kernels[other])
+    # what it guards against: one seeded initialiser for all of them
+    plain = keras.layers.MultiHeadAttention(
+        2, 4, kernel_initializer=keras.initializers.GlorotUniform(seed=0)
+    )
+    plain.build((None, None, 8), (None, None, 8))
+    query, _, key = plain.weights[:3]
+    assert np.array_equal(
+        ops.convert_to_numpy(query), ops.convert_to_numpy(key)
+    )
+
+
+def test_block_refuses_heads_that_do_not_divide_the_width():
+    with pytest.raises(ValueError, match="heads: expected a divisor.*6"):
+        LanguageModel.attention(SIZE, 6, causal=True, heads=4)
+
+
+def test_language_model_refuses_attention_to_both_sides():
+    with pytest.raises(ValueError, match="trunk.*reads ahead"):
+        LanguageModel.attention(SIZE, 8, causal=False, seed=0)
+
+
+def test_attention_has_to_be_told_in_which_direction():
+    with pytest.raises(TypeError, match="causal"):
+        TextClassifier.attention(SIZE, 8, num_classes=2)
+
+
+def test_positions_are_the_waves_of_the_formula():
+    vectors = np.random.default_rng(0).normal(size=(2, 5, 6)).astype("float32")
+    found = ops.convert_to_numpy(Positions()(vectors))
+    for t in range(5):
+        for i in range(6):
+            angle = t * 10_000 ** (-2 * (i // 2) / 6)
+            wave = np.cos(angle) if i % 2 else np.sin(angle)
+            expected = vectors[:, t, i] * np.sqrt(6) + wave
+            np.testing.assert_allclose(found[:, t, i], expected, rtol=1e-4)
+
+
+# -------------------------------------------------------------- hidden tokens
+
+
+def masked_model(rate=0.34, seed=0):
+    return MaskedLanguageModel.attention(
+        SIZE, 8, causal=False, rate=rate, seed=seed
+    )
+
+
+def test_masked_model_scores_hidden_places_alone():
+    model, ids = masked_model(), some_ids(6)
+    made = {
+        name: ops.convert_to_numpy(value)
+        for name, value in model(ids, training=True).items()
+    }
+    hidden = made["hidden"]
+    assert set(np.unique(hidden)) == {0.0, 1.0} and not hidden[ids == 0].any()
+    log_p = np.log(softmax(made["logits"]))
+    nats = -np.take_along_axis(log_p, ids[..., None], 2)[..., 0]
+    expected = (nats * hidden).sum() / hidden.sum()
+    loss = model.compute_loss(x=ops.convert_to_tensor(ids), y_pred=made)
+    assert np.isclose(number(loss), expected, rtol=1e-4)
+    # whatever is said about tokens in sight costs nothing
+    made["logits"] = made["logits"] + 50.0 * (1.0 - hidden)[..., None]
+    made["logits"][hidden == 0] = -made["logits"][hidden == 0]
+    again = model.compute_loss(x=ops.convert_to_tensor(ids), y_pred=made)
+    assert np.isclose(number(again), expected, rtol=1e-4)
+
+
+def test_masked_model_does_not_see_what_is_hidden():
+    model, ids = masked_model(), some_ids(3, 6)
+    ids[ids == 0] = 5
+    hidden = np.zeros(ids.shape, bool)
+    hidden[:, 2] = True
+    other = ids.copy()
+    other[:, 2] = 3 + (other[:, 2] - 2) % 9
+    first, second = (
+        ops.convert_to_numpy(model.read(x, hidden)["logits"])
+        for x in (ids, other)
+    )
+    np.testing.assert_array_equal(first, second)
+    shown = ops.convert_to_numpy(model(other)["logits"])
+    assert np.abs(first - shown).max() > 1e-3
+
+
+def test_masked_model_hides_the_share_it_was_told():
+    model, ids = masked_model(0.3), np.full((400, 10), 5, "int32")
+    shares = [
+        number(ops.mean(model(ids, training=True)["hidden"])) for _ in range(2)
+    ]
+    np.testing.assert_allclose(shares, 0.3, atol=0.04)
+    assert shares[0] != shares[1]  # a new draw each time
+    assert number(ops.sum(model(ids)["hidden"])) == 0.0
+
+
+def test_masked_model_evaluates_the_same_places_in_any_batch():
+    model, ids = masked_model(), some_ids(12)
+    hidden = ops.convert_to_numpy(model.hidden_in_evaluation(ids))
+    for row, chosen in zip(ids, hidden, strict=True):
+        places = [t for t in range(7) if (t + row.sum()) % 3 == 0 and row[t]]
+        assert np.flatnonzero(chosen).tolist() == places
+    model.compile("sgd", run_eagerly=EAGERLY)
+    found = [
+        model.evaluate(x, batch_size=size, verbose=0, return_dict=True)
+        for x, size in ((ids, 12), (ids, 5), (ids[::-1].copy(), 12))
+    ]
+    values = [one["nats_per_token"] for one in found]
+    np.testing.assert_allclose(values, values[0], rtol=1e-5)
+    by_text = model.example_losses(ids)
+    assert np.isclose(values[0], by_text.sum() / hidden.sum(), rtol=1e-5)
+
+
+def test_masked_model_fills_what_it_learned_to_fill():
+    ids = np.array([[3, 4, 5, 6], [7, 8, 9, 10]], "int32").repeat(64, axis=0)
+    model = masked_model()
+    model.compile(keras.optimizers.Adam(0.03), run_eagerly=EAGERLY)
+    model.fit(ids, batch_size=16, epochs=12, verbose=0)
+    asked = np.array([[3, MASK, 5, 6, 0], [7, 8, 9, MASK, 0]], "int32")
+    assert model.fill(asked).tolist() == [[3, 4, 5, 6, 0], [7, 8, 9, 10, 0]]
+    assert model.fill(ids[:3]).tolist() == ids[:3].tolist()
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+def test_masked_model_refuses_a_rate_that_hides_nothing_or_all(rate):
+    with pytest.raises(ValueError, match="rate"):
+        masked_model(rate)
+
+
+def test_classifier_adopts_a_masked_model():
+    model = TextClassifier.attention(
+        SIZE, 8, causal=False, num_classes=3, seed=4
+    )
+    pretrained, ids = masked_model(), some_ids(5)
+    assert not np.allclose(model.encode(ids), pretrained.encode(ids))
+    model.adopt(pretrained)
+    assert np.array_equal(model.encode(ids), pretrained.encode(ids))
 
 
 # -------------------------------------------------------------------- losses

@@ -1,5 +1,7 @@
 """Checks of chapter 4, variational autoencoders."""
 
+import re
+
 import keras
 import numpy as np
 from keras import ops
@@ -9,6 +11,7 @@ from utils.checks._feedback import (
     as_array,
     as_dict,
     as_names,
+    as_parts,
     as_values,
     call,
     correct,
@@ -31,7 +34,7 @@ def check_4_1(answer):
     if numbers.shape != (5,):
         wrong(
             "Give a list of five numbers: the KL of the first unit, that of "
-            "both, two values of β, and one σ; received shape "
+            "both, a weight, a β, and one σ; received shape "
             f"{numbers.shape}."
         )
     first, both, beta_scale, beta_mean, sigma = (float(n) for n in numbers)
@@ -78,21 +81,22 @@ def check_4_1(answer):
         (
             (
                 50.0,
-                "That is 1/(2σ²), the weight of the *squared error*. "
-                "Multiply the whole loss so that the error has weight 1.",
+                "50 = 1/(2σ²) is the β that a *bare* squared error plus "
+                "KL has. Asked is what to write before the KL so that β is "
+                "1: multiply the negative ELBO until the error has weight 1.",
             ),
-            (0.01, "Without the ½: −log N has ‖x − x̂‖²/(2σ²), so β = 2σ²."),
-            (100.0, "1/σ² is the precision; β = 2σ²."),
-            (0.2, "σ is not squared: β = 2σ²."),
-            (0.1, "β is not σ itself: β = 2σ²."),
-            (2.0, "β = 2 belongs to σ = 1; here σ = 0.1."),
+            (0.01, "Without the ½: −log N has ‖x − x̂‖²/(2σ²), so w = 2σ²."),
+            (100.0, "1/σ² is the precision; w = 2σ²."),
+            (0.2, "σ is not squared: w = 2σ²."),
+            (0.1, "w is not σ itself: w = 2σ²."),
+            (2.0, "w = 2 belongs to σ = 1; here σ = 0.1."),
             (
                 1.0,
-                "β = 1 would belong to a full −log N(x; x̂, σ²I), which a "
+                "1 would belong to a full −log N(x; x̂, σ²I), which a "
                 "bare squared error is not.",
             ),
         ),
-        "β for σ = 0.1",
+        "The weight for σ = 0.1",
         "Multiply ‖x − x̂‖²/(2σ²) + KL by whatever frees the error.",
     )
     _name_number(
@@ -125,12 +129,12 @@ def check_4_1(answer):
         392**0.5,
         (
             (392.0, "That is σ²; its root is wanted."),
-            (28.0, "√784: from β = 2σ² it follows that σ = √(β/2)."),
-            (784.0, "That is β. From β = 2σ²: σ = √(β/2)."),
+            (28.0, "√784: a mean has 1/784 = 1/(2σ²), so σ = √(784/2)."),
+            (784.0, "That is 2σ²: σ = √(784/2)."),
             (
                 0.5**0.5,
                 "σ = √½ belongs to a squared error *summed* over "
-                "pixels (β = 1). Keras's MSE takes their mean.",
+                "pixels. Keras's MSE takes their mean.",
             ),
             (
                 (0.5 / 784) ** 0.5,
@@ -139,7 +143,7 @@ def check_4_1(answer):
             ),
         ),
         "The σ behind a mean squared error",
-        "Its β is that of a pixel mean, and β = 2σ².",
+        "The error has weight 1/784 there, and 1/(2σ²) in −log N.",
     )
     correct("4.1", "Which σ would you believe of pixels in [0, 1]?")
 
@@ -269,7 +273,7 @@ def check_4_2(answer):
 
 def _check_kl_ends(run, answer, mu, lv):
     """Small and tiny variances, and the gradient of the encoder."""
-    low = np.float32([[-60.0, -3.0], [-0.5, 0.0]])
+    low = np.float32([[-120.0, -3.0], [-0.5, 0.0]])  # exp(−120) underflows
     right = 0.5 * (np.exp(low.astype("float64")) - 1 - low).sum(axis=1)
     found = run(np.zeros_like(low), low, finite=False)
     if found.shape != right.shape:
@@ -278,7 +282,8 @@ def _check_kl_ends(run, answer, mu, lv):
         wrong(
             f"For μ = 0 and log_var {low[0].tolist()} the KL is "
             f"{right[0]:.2f}, not {found[0]:.4g}. log_var may be any real "
-            "number, negative too; nothing has to be clipped or logged."
+            "number, negative too; nothing has to be clipped or logged, and "
+            "log(exp(log_var)) is log_var."
         )
     mean, log_var = ops.convert_to_tensor(mu), ops.convert_to_tensor(lv)
     by_mean = slope(lambda m: call(answer, m, log_var), mean)
@@ -609,7 +614,7 @@ def _check_compiled_draw(model, x):
 def check_4_4(answer):
     """−ELBO of a Bernoulli VAE: sums in an example, mean over the batch."""
     rng = np.random.default_rng(4)
-    n, shape, k = 6, (4, 3, 1), 2
+    n, shape, k = 6, (4, 3, 3), 2  # channels, so that the last axis counts
     d = int(np.prod(shape))
     x = rng.random((n, *shape)).astype("float32")
     logits = rng.normal(0, 2, (n, *shape)).astype("float32")
@@ -635,6 +640,7 @@ def check_4_4(answer):
     s = 1 / (1 + np.exp(-logits))
     twice = np.logaddexp(0, s) - x * s
     squared = (x - s) ** 2
+    last = pixels.mean(axis=-1).reshape(n, -1).sum(1).mean()
     mean_pixels = (
         "A *mean* over pixels beside a summed KL: the KL counts "
         f"{d} times too much here, 784 times on MNIST. This is β = {d}, and "
@@ -644,6 +650,12 @@ def check_4_4(answer):
         value,
         (
             (nll / d + kl, mean_pixels),
+            (
+                last + kl,
+                "Summed over height and width, but *averaged* over the "
+                f"channels: Keras's loss takes the mean of the last axis. This "
+                f"is β = {shape[-1]}. With one channel nobody would notice.",
+            ),
             (
                 n * (nll + kl),
                 "Summed over the batch: the loss grows with the "
@@ -750,6 +762,7 @@ def _check_loss_ends(answer, run, x, logits, mean, log_var):
                 "or stop_gradient on the way."
             )
     for name, bad in (
+        ("pixels from −1 to 1", 2 * x - 1),
         ("standardised pixels", (x - 0.1307) / 0.3081),
         ("bytes from 0 to 255", np.round(255 * x)),
     ):
@@ -926,6 +939,16 @@ def _check_run(name, model):
                 f"{name!r} has {option} = {value:g}. One change at a time: "
                 f"only {owner!r} has it, with a value above 0."
             )
+    if name == "free bits" and not np.isclose(model.free_bits, 0.5):
+        wrong(
+            f"'free bits' leaves {model.free_bits:g} nats a unit free; half a "
+            "nat is asked for, and with next to nothing there is no cure."
+        )
+    if name == "warm-up" and model.warmup_steps < 20:
+        wrong(
+            f"A warm-up of {model.warmup_steps} steps is none: let β grow over "
+            "the first 100 steps."
+        )
     optimizer = getattr(model, "optimizer", None)
     steps = 0
     if optimizer is not None:
@@ -940,6 +963,32 @@ def _check_run(name, model):
         )
 
 
+def _check_alike(models):
+    """Refuse runs that differ in more than one thing."""
+
+    def shapes(model):
+        return [tuple(w.shape) for w in model.trainable_variables]
+
+    def rate(model):
+        return str(model.optimizer.get_config().get("learning_rate"))
+
+    first = models[RUNS[0]]
+    if not any(64 in shape for shape in shapes(first)):
+        wrong("The networks should have 64 hidden units: widths=(64,).")
+    for name in RUNS[1:]:
+        other = models[name]
+        for what, read in (
+            ("layers", shapes),
+            ("seed", lambda model: model.seed),
+            ("learning rate", rate),
+        ):
+            if read(other) != read(first):
+                wrong(
+                    f"{name!r} and 'summed' differ in their {what} as well. "
+                    "One change at a time, or one cannot tell which helped."
+                )
+
+
 @one_sentence
 def check_4_6(models, active, cures):
     """Collapse provoked, two cures tried, counted one by one."""
@@ -949,6 +998,8 @@ def check_4_6(models, active, cures):
     counts = {}
     for name in RUNS:
         _check_run(name, models[name])
+    _check_alike(models)
+    for name in RUNS:
         counts[name] = _active(models[name], x)
     told = ", ".join(f"{name}: {low}" for name, (low, _) in counts.items())
     if counts["pixel mean"][1] > 0:
@@ -1127,6 +1178,9 @@ def _check_judgement(name, given, right, copies):
 
 def _check_sentences(justified):
     letters = (str, list, tuple, set, frozenset)
+    if isinstance(justified, str):  # "BDF", "b d f", "B, D and F"
+        words = re.findall(r"\w+", justified.upper())
+        justified = "".join(word for word in words if word != "AND")
     if not isinstance(justified, letters) or not set(justified) <= set(
         _SENTENCES
     ):
@@ -1134,3 +1188,92 @@ def _check_sentences(justified):
     for letter in sorted(set(justified) ^ JUSTIFIED):
         verdict = "is not" if letter in justified else "is"
         wrong(f"Sentence {letter} {verdict} justified. {_SENTENCES[letter]}")
+
+
+# ---------------------------------------------------------------- 4.8
+
+
+@one_sentence
+def check_4_8(answer):
+    """The nearest row of a book, and a gradient that passes it by."""
+    rng = np.random.default_rng(8)
+    n, width, size = 7, 3, 5
+    book = rng.normal(0, 1, (size, width)).astype("float32")
+    book[0] *= 1.5  # a long row: largest product is not nearest
+    vectors = rng.normal(0, 1, (n, width)).astype("float32")
+    apart = ((vectors[:, None] - book) ** 2).sum(axis=2)
+    index, chosen = apart.argmin(axis=1), book[apart.argmin(axis=1)]
+
+    def run(vectors, book):
+        made = call(answer, vectors, book)
+        if made is None:
+            wrong("Your function returns None: did you forget the `return`?")
+        return as_parts(made, "rows", "indices")
+
+    inputs = ops.convert_to_tensor(vectors), ops.convert_to_tensor(book)
+    rows, found = run(*inputs)
+    rows = as_values(rows, "The rows")
+    found = as_values(found, "The indices")
+    if rows.shape == (n,) and found.shape == (n, width):
+        wrong("The rows come first, then their indices.")
+    if found.shape == (n, size):
+        wrong("The indices are one number a vector: argmin over the rows.")
+    if found.shape != (n,):
+        wrong(f"The indices should have shape ({n},), not {found.shape}.")
+    if rows.shape != (n, width):
+        wrong(f"The rows should have shape {(n, width)}, not {rows.shape}.")
+    name_value(
+        found,
+        (
+            (apart.argmax(axis=1), "That is the *farthest* row: argmin."),
+            (
+                (vectors @ book.T).argmax(axis=1),
+                "You took the largest product, which favours long rows. "
+                "Nearest is the smallest squared distance; ‖e‖² is in it.",
+            ),
+        ),
+    )
+    if not np.array_equal(found, index):
+        wrong(
+            f"The nearest rows are {index.tolist()}, by squared distance; "
+            f"yours are {found.astype(int).tolist()}."
+        )
+    name_value(
+        rows,
+        (
+            (
+                vectors,
+                "The values are those of the vectors: nothing is quantised. "
+                "Add the difference to the chosen row with its gradient cut.",
+            ),
+        ),
+    )
+    if not np.allclose(rows, chosen, atol=1e-5):
+        wrong("The indices are right, but the rows are not book[indices].")
+    weights = ops.convert_to_tensor(
+        rng.normal(0, 1, (n, width)).astype("float32")
+    )
+
+    def weighted(vectors, book):
+        made = run(vectors, book)[0]
+        return ops.cast(made, weights.dtype) * weights
+
+    by_vectors = slope(lambda v: weighted(v, inputs[1]), inputs[0])
+    by_book = slope(lambda b: weighted(inputs[0], b), inputs[1])
+    if not np.any(by_vectors):
+        wrong(
+            "No gradient reaches the vectors: the choice has none. Write "
+            "vectors + stop_gradient(rows − vectors)."
+        )
+    expected = ops.convert_to_numpy(weights)
+    if not np.allclose(by_vectors, expected, atol=1e-4):
+        wrong(
+            "The gradient by the vectors should be that of the output, "
+            "unchanged, as if nothing had been chosen."
+        )
+    if np.abs(by_book).max() > 1e-5:
+        wrong(
+            "A gradient reaches the book as well. The reconstruction must not "
+            "move it: that is what the two distances of the loss are for."
+        )
+    correct("4.8", "What moves a row of the book that no vector chooses?")

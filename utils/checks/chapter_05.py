@@ -1,5 +1,7 @@
 """Checks of chapter 5, unsupervised pretraining."""
 
+import contextlib
+
 import keras
 import numpy as np
 from keras import ops
@@ -19,10 +21,16 @@ from utils.checks._feedback import (
     slope,
     wrong,
 )
-from utils.checks.chapter_05_text import masked_mean, nats_per_token
+from utils.checks.chapter_05_text import (
+    causal_attention,
+    masked_mean,
+    nats_per_token,
+    who_sees_order,
+)
 from utils.evaluation.label_efficiency import draw_labelled, linear_probe
 from utils.models.contrastive import nt_xent
 from utils.nn import networks
+from utils.nn.backend import weight_gradients
 
 
 def _same(first, second):
@@ -156,10 +164,18 @@ _NT_XENT_FEEDBACK = {
 def check_5_2(answer):
     """NT-Xent of each pair, differentiable."""
     rng = np.random.default_rng(3)
-    for n, width, temperature in ((5, 3, 0.5), (4, 4, 0.2)):
+    for n, width, temperature in ((5, 3, 0.5), (4, 4, 0.2), (3, 4, 0.01)):
         first, second = rng.normal(size=(2, n, width)).astype("float32")
+        if temperature == 0.01:  # and partners that differ: exp(200)
+            second = -first
         given = call(answer, first, second, temperature)
-        value = as_values(given, "Your loss")
+        value = as_values(given, "Your loss", finite=temperature > 0.01)
+        if not np.isfinite(value).all():
+            wrong(
+                "At τ = 0.01 your loss is not finite: exp(100) overflows. Use "
+                "`ops.logsumexp` or `ops.log_softmax`, which subtract the "
+                "largest score first."
+            )
         right = ops.convert_to_numpy(nt_xent(first, second, temperature))
         if value.shape == () and np.isclose(value, right.mean(), rtol=1e-3):
             wrong("That is the mean. Return one value a pair, shape (n,).")
@@ -178,21 +194,44 @@ def check_5_2(answer):
             )
             wrong(
                 f"For {n} pairs the first value should be {right[0]:.4f}, not "
-                f"{value[0]:.4f}. Compare with the four vectors of section 6."
+                f"{value[0]:.4f}. Compare, for your own two or three pairs, "
+                "with the softmax of one view's cosines, written out by hand."
             )
-    gradient = slope(
-        lambda z: call(answer, z, ops.convert_to_tensor(second), 0.2), first
-    )
-    if not np.any(gradient):
-        wrong("Your loss has no gradient: stay inside `keras.ops`.")
+    first, second = rng.normal(size=(2, 4, 4)).astype("float32")
+    a, b = map(ops.convert_to_tensor, (first, second))
+    for which, function, right, z in (
+        (
+            "first",
+            lambda z: call(answer, z, b, 0.2),
+            lambda z: nt_xent(z, b, 0.2),
+            first,
+        ),
+        (
+            "second",
+            lambda z: call(answer, a, z, 0.2),
+            lambda z: nt_xent(a, z, 0.2),
+            second,
+        ),
+    ):
+        gradient = slope(function, z)
+        if not np.any(gradient):
+            wrong(
+                f"Your loss has no gradient by the {which} views: stay inside "
+                "`keras.ops`, and stop no gradient. Both views learn."
+            )
+        if not np.allclose(gradient, slope(right, z), rtol=1e-2, atol=1e-4):
+            wrong(
+                f"The value is right, its gradient by the {which} views is "
+                "not: a part of the loss is cut off by `stop_gradient`."
+            )
     correct("5.2", "What does the gradient do to two negatives that coincide?")
 
 
-# ---------------------------------------------------------------- 5.3
+# ---------------------------------------------------------------- 5.5
 
 
 @one_sentence
-def check_5_3(answer):
+def check_5_5(answer):
     """Row numbers of a balanced labelled subset."""
     y = np.random.default_rng(0).permutation(np.repeat(np.arange(4), 30))
     before = y.copy()
@@ -239,14 +278,38 @@ def check_5_3(answer):
             "Another seed gave the same rows. The first rows of each class "
             "are not a random draw, and the spread over draws would be 0."
         )
-    correct("5.3", "Why draw in each class? Try two labels a class without it.")
+    for c in range(4):
+        place = np.flatnonzero(np.isin(np.flatnonzero(y == c), rows))
+        if len(place) and place[-1] - place[0] + 1 == len(place):
+            wrong(
+                "In a class you take neighbours, a block that begins at "
+                "random. Files are often sorted, by writer or by day: draw "
+                "each row by itself, `rng.choice(…, replace=False)`."
+            )
+    correct("5.5", "Why draw in each class? Try two labels a class without it.")
 
 
-# ---------------------------------------------------------------- 5.4
+# ---------------------------------------------------------------- 5.6
+
+
+@contextlib.contextmanager
+def _compile_watched():
+    """What was trainable when models were compiled: id → ids of weights."""
+    compiled, original = {}, keras.Model.compile
+
+    def compile_and_note(self, *args, **kwargs):
+        compiled[id(self)] = {id(v) for v in self.trainable_variables}
+        return original(self, *args, **kwargs)
+
+    keras.Model.compile = compile_and_note
+    try:
+        yield compiled
+    finally:
+        keras.Model.compile = original
 
 
 @one_sentence
-def check_5_4(answer):
+def check_5_6(answer):
     """A compiled classifier, ready for the frozen stage."""
     rng = np.random.default_rng(0)
     encoder = networks.dense_encoder((12,), 6, (9,), seed=3)
@@ -257,34 +320,30 @@ def check_5_4(answer):
     before = encoder.get_weights()
     x = rng.normal(size=(40, 12)).astype("float32")
     y = rng.integers(0, 4, 40)
-    model = call(answer, encoder, 4)
+    with _compile_watched() as compiled:
+        model = call(answer, encoder, 4)
     if not isinstance(model, keras.Model):
         wrong(f"Return the compiled `keras.Model`; received {kind(model)}.")
-    if not model.built:
-        wrong("Your model is not built: begin it with `keras.Input`.")
-    if model is encoder or tuple(model.output_shape) != (None, 4):
+    scores = as_values(call(model, x), "The class scores")
+    if model is encoder or scores.shape != (40, 4):
         wrong(
-            f"The classifier should map to (None, 4), one score a class, not "
-            f"{model.output_shape}: the code is not the class scores."
+            f"The classifier should map 40 rows to (40, 4), one score a "
+            f"class, not {scores.shape}: the code is not the class scores."
         )
     if getattr(model, "optimizer", None) is None:
         wrong("The model is not compiled.")
-    own = [
-        layer
-        for layer in model.layers
-        if isinstance(layer, keras.Model) and layer.weights
-    ] or [model]
-    found = {id(w) for layer in own for w in layer.weights}
-    values = [w for layer in own for w in layer.get_weights()]
-    if not all(
-        any(np.array_equal(old, new) for new in values) for old in before
-    ):
+    values = [ops.convert_to_numpy(w).copy() for w in model.weights]
+    places = [
+        [i for i, new in enumerate(values) if np.array_equal(old, new)]
+        for old in before
+    ]
+    if not all(places):
         wrong(
             "The encoder's weights are not the pretrained ones: a clone starts "
             "afresh until `set_weights(encoder.get_weights())`."
         )
-    head = [w for w in model.weights if id(w) not in found]
-    head_before = [ops.convert_to_numpy(w).copy() for w in head]
+    inside = {i for found in places for i in found}
+    _scores_and_loss(model, x, y, scores)
     try:
         model.fit(x, y, batch_size=8, epochs=1, verbose=0)
     except Exception as error:
@@ -292,19 +351,20 @@ def check_5_4(answer):
             f"fit(x, integer labels) stopped with {type(error).__name__}: "
             f"{error}. Integer labels go with SparseCategoricalCrossentropy."
         )
+    after = [ops.convert_to_numpy(w) for w in model.weights]
+    still = [np.array_equal(*pair) for pair in zip(values, after, strict=True)]
     if not _same(encoder.get_weights(), before):
         wrong(
             "One epoch changed the *original* encoder, and it is not frozen. "
             "Freeze before compiling; and classify on a copy, so that the "
             "pretrained weights survive the second stage."
         )
-    after = [w for layer in own for w in layer.get_weights()]
-    if not _same(after, values):
+    if not all(still[i] for i in inside):
         wrong(
-            "The encoder moved in the first stage. `trainable = False` counts "
-            "when the model is compiled: freeze first, then compile."
+            "The encoder moved in the first stage: freeze it first, then "
+            "compile."
         )
-    if head and _same([ops.convert_to_numpy(w) for w in head], head_before):
+    if all(still):
         wrong("The head did not move either: freeze the encoder alone.")
     if any(a is b for a in encoder.weights for b in model.weights):
         wrong(
@@ -312,19 +372,75 @@ def check_5_4(answer):
             "is well; in the second stage your pretrained encoder would be "
             "gone. Clone it and copy the weights."
         )
-    correct("5.4", "Now unfreeze and compile again at a tenth of the rate.")
+    of_encoder = {id(model.weights[i]) for i in inside}
+    if compiled.get(id(model), set()) & of_encoder:
+        wrong(
+            "You compiled first and froze afterwards. That works only until "
+            "the first `fit`: a step that has been made keeps training the "
+            "encoder, whatever its flag says. Freeze, then compile."
+        )
+    correct("5.6", "Now unfreeze and compile again at a tenth of the rate.")
 
 
-# ---------------------------------------------------------------- 5.5
+def _scores_and_loss(model, x, y, scores):
+    """Refuse outputs and a loss that do not belong together."""
+    shares = (
+        np.allclose(scores.sum(axis=1), 1, atol=1e-3) and (scores >= 0).all()
+    )
+    if (scores >= 0).all() and not shares:
+        wrong(
+            "All scores are positive, as after a ReLU or a sigmoid. A score "
+            "has to be free to fall: a linear layer, or a softmax."
+        )
+    try:
+        loss = model.evaluate(x, y, verbose=0, return_dict=True)["loss"]
+    except Exception:
+        return  # fit says what is wrong
+    rows = np.arange(len(y))
+    of_logits = _softmax_nll(scores, y).mean()
+    if shares:
+        config = getattr(model.loss, "get_config", dict)()
+        double = np.isclose(loss, of_logits, rtol=1e-3) and np.ptp(scores) > 0.2
+        if config.get("from_logits") or double:
+            wrong(
+                "A softmax twice: your outputs are probabilities, and the "
+                "loss has from_logits=True, which applies another. (Where "
+                "Keras notices it takes the first one back.) Leave out one."
+            )
+        return
+    clipped = np.clip(scores, 1e-7, None)
+    clipped = np.clip(clipped / clipped.sum(1, keepdims=True), 1e-7, 1 - 1e-7)
+    taken = -np.log(clipped[rows, y]).mean()
+    direct = -np.log(np.clip(scores[rows, y], 1e-7, 1 - 1e-7)).mean()
+    named = [
+        value for value in (taken, direct) if abs(value - of_logits) > 0.05
+    ]
+    if not np.isclose(loss, of_logits, rtol=1e-3) and any(
+        np.isclose(loss, value, rtol=0.05) for value in named
+    ):
+        wrong(
+            "Linear scores are no probabilities: tell the loss, "
+            "SparseCategoricalCrossentropy(from_logits=True), or end in a "
+            "softmax."
+        )
+
+
+# ---------------------------------------------------------------- 5.3
 
 
 @one_sentence
-def check_5_5(answer):
+def check_5_3(answer):
     """Hide an exact share of patches of every image."""
     rng = np.random.default_rng(1)
     x = rng.uniform(0.1, 1.0, (40, 8, 12, 2))
-    result = call(answer, x.copy(), 2, 0.25, np.random.default_rng(5))
+    given = x.copy()
+    result = call(answer, given, 2, 0.25, np.random.default_rng(5))
     seen, hidden = as_parts(result, "seen", "hidden")
+    if not np.array_equal(given, x):
+        wrong(
+            "Your function wrote into x, the caller's images: work on a copy, "
+            "or multiply."
+        )
     seen = as_array(seen, "seen", x.shape)
     hidden = as_array(hidden, "hidden")
     if hidden.shape != (40, 8, 12, 1):
@@ -357,10 +473,28 @@ def check_5_5(answer):
         if np.allclose(seen, x * hidden):
             wrong("`seen` shows what is hidden, and hides the rest.")
         wrong("`seen` is x with hidden pixels 0 and all others as they were.")
-    correct("5.5", "At which share does a person no longer see the digit?")
+
+    def hidden_by(seed, ratio=0.25):
+        result = call(answer, x.copy(), 2, ratio, np.random.default_rng(seed))
+        return as_array(as_parts(result, "seen", "hidden")[1], "hidden")
+
+    if not np.array_equal(hidden_by(5), hidden):
+        wrong(
+            "The same generator gave other patches: draw from `rng`, from "
+            "nothing else."
+        )
+    if np.array_equal(hidden_by(6), hidden):
+        wrong("Another generator hid the same patches: draw from `rng`.")
+    nine = hidden_by(5, 0.36).mean(axis=(1, 2, 3)) * 24
+    if not np.allclose(nine, 9):
+        wrong(
+            f"36 % of 24 patches are 8.64, rounded 9, not {nine.mean():.3g}: "
+            "`int` cuts off, `round` rounds."
+        )
+    correct("5.3", "At which share does a person no longer see the digit?")
 
 
-# ---------------------------------------------------------------- 5.6
+# ---------------------------------------------------------------- 5.7
 
 
 def _codes(model, x, what):
@@ -374,11 +508,42 @@ def _codes(model, x, what):
     return codes.reshape(len(x), -1)
 
 
+_KINDS = {
+    "noise": {"noise"},
+    "shift": {"shift"},
+    "warp": {"affine", "elastic"},
+}
+
+
+def _one_kind_of_view(name, model):
+    """Refuse a model that saw other views than its name says, or no steps."""
+    views = getattr(model, "augmentation", None)
+    if not hasattr(model, "encoder") or views is None:
+        wrong(
+            f"trio[{name!r}] should be the trained SimCLR model itself, so "
+            f"that its views can be looked at; received {kind(model)}."
+        )
+    amounts = ("shift", "affine", "elastic", "noise", "color", "flip")
+    used = {a for a in amounts if getattr(views, a, 0)}
+    if hasattr(views, "shift") and used != _KINDS[name]:
+        wrong(
+            f"trio[{name!r}] has views by {', '.join(sorted(used)) or 'none'}"
+            f", not by {' and '.join(sorted(_KINDS[name]))} alone."
+        )
+    steps = getattr(getattr(model, "optimizer", None), "iterations", None)
+    steps = 0 if steps is None else int(ops.convert_to_numpy(steps))
+    if steps < 500:
+        wrong(
+            f"trio[{name!r}] was trained for {steps} steps. Train for at "
+            "least 500 steps."
+        )
+
+
 @one_sentence
-def check_5_6(encoders, best):
+def check_5_7(encoders, best):
     """Which single kind of view is worth most."""
     names = ("noise", "shift", "warp")
-    encoders = as_dict(encoders, "encoders", names)
+    encoders = as_dict(encoders, "trio", names)
     best = as_names(best, "best", names)
     if len(best) != 1:
         wrong("`best` is one name: which single kind of view is worth most?")
@@ -387,8 +552,9 @@ def check_5_6(encoders, best):
     rows = draw_labelled(digits.y_train, (5,), draws=5, seed=7)[0]
     found = {}
     for name, encoder in encoders.items():
+        _one_kind_of_view(name, encoder)
         z, z_val = (
-            _codes(encoder, x, f"encoders[{name!r}]")
+            _codes(encoder, x, f"trio[{name!r}]")
             for x in (digits.x_train, digits.x_val)
         )
         found[name] = np.mean(
@@ -407,29 +573,133 @@ def check_5_6(encoders, best):
         )
     if found[best] < max(found.values()) - 0.01:
         wrong(f"Probed with five labels a class: {listed}. Not {best!r}.")
-    correct("5.6", f"Linear probes: {listed}.")
+    correct("5.7", f"Linear probes: {listed}.")
 
 
-# ------------------------------------------------------- 5.7 and 5.8
+# ---------------------------------------------------------------- 5.4
+
+
+@keras.saving.register_keras_serializable(package="checks")
+class _Drawing(keras.layers.Layer):
+    """Views that are noise, and a record of what was asked and drawn."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.rng = np.random.default_rng(4)
+        self.calls = []
+
+    def call(self, inputs, training=False):
+        if not training:
+            self.calls.append((inputs, inputs, False))
+            return inputs
+        noise = self.rng.normal(size=tuple(inputs.shape)).astype("float32")
+        views = inputs + 0.5 * noise
+        self.calls.append((inputs, views, True))
+        return views
 
 
 @one_sentence
-def check_5_7(answer):
-    """The mean of a row's real tokens."""
-    masked_mean("5.7", answer)
+def check_5_4(answer):
+    """The loss of one contrastive step."""
+    rng = np.random.default_rng(2)
+    x = rng.uniform(size=(6, 4, 4, 1)).astype("float32")
+    encoder = networks.dense_encoder((4, 4, 1), 5, (7,), seed=1)
+    projector = networks.dense_encoder((5,), 3, (4,), seed=2)
+    for temperature in (0.5, 0.1):
+        views = _Drawing()
+        given = call(answer, x, views, encoder, projector, temperature)
+        value = as_values(given, "The loss of the step")
+        first, second = _two_views_of(views.calls, x)
+
+        def loss(network, first=first, second=second, tau=temperature):
+            pair = (network(ops.convert_to_tensor(v)) for v in (first, second))
+            return ops.convert_to_numpy(nt_xent(*pair, tau))
+
+        right = loss(lambda v: projector(encoder(v)))
+        if value.shape == (len(x),) and np.allclose(value, right, rtol=1e-3):
+            wrong("One loss a pair. A step has one number: take the mean.")
+        if value.shape != ():
+            wrong(f"Return one number, a scalar, not shape {value.shape}.")
+        name_value(
+            value,
+            [
+                (right.sum(), "That is the sum over pairs: take the mean."),
+                (-right.mean(), "The sign: the loss is −log of a probability."),
+                (
+                    loss(encoder).mean(),
+                    "You compare codes. Equation (3) is about projections: "
+                    "projector(encoder(view)).",
+                ),
+            ],
+        )
+        if not np.isclose(value, right.mean(), rtol=1e-3, atol=1e-4):
+            wrong(
+                f"For the views that were drawn the loss is {right.mean():.4f}"
+                f", not {float(value):.4f}. Are both views encoded by the same "
+                "networks, partners in the same rows, and the temperature used?"
+            )
+    views = _Drawing()
+    variables = [*encoder.trainable_variables, *projector.trainable_variables]
+    try:
+        gradients = weight_gradients(
+            lambda: call(answer, x, views, encoder, projector, 0.5), variables
+        )
+    except Exception:
+        wrong("The loss has no gradient: stay inside `keras.ops`.")
+    first, second = _two_views_of(views.calls, x)
+    wanted = weight_gradients(
+        lambda: ops.mean(
+            nt_xent(projector(encoder(first)), projector(encoder(second)), 0.5)
+        ),
+        variables,
+    )
+    for found, expected in zip(gradients, wanted, strict=True):
+        found, expected = map(ops.convert_to_numpy, (found, expected))
+        if not np.any(found):
+            wrong(
+                "Some weights get no gradient: call encoder and projector on "
+                "both views, inside `keras.ops`, and stop nothing."
+            )
+        if not np.allclose(found, expected, rtol=1e-2, atol=1e-4):
+            wrong(
+                "The value is right and its gradient is not: something is "
+                "cut off, as by `stop_gradient` on one of the two views."
+            )
+    correct("5.4", "Now add an optimizer: `fit` does nothing else.")
+
+
+def _two_views_of(calls, x):
+    """First and second view of each image, from what was drawn."""
+    if not calls:
+        wrong("`views` was never called: draw two views of every image.")
+    if not all(training for _, _, training in calls):
+        wrong(
+            "`views` was called without `training=True`: it then returns the "
+            "images as they are."
+        )
+    shown = {row.tobytes(): [] for row in x}
+    for inputs, views, _ in calls:
+        pair = (ops.convert_to_numpy(part) for part in (inputs, views))
+        for image, view in zip(*pair, strict=True):
+            if image.astype("float32").tobytes() not in shown:
+                wrong("Draw views of the images themselves, not of views.")
+            shown[image.astype("float32").tobytes()].append(view)
+    counts = {len(views) for views in shown.values()}
+    if counts == {1}:
+        wrong(
+            "One view of each image was drawn. Its partner is a *second* "
+            "draw, not the image nor the same view again."
+        )
+    if counts != {2}:
+        wrong(f"Draw two views of each image, not {sorted(counts)}.")
+    return [np.stack([shown[row.tobytes()][i] for row in x]) for i in (0, 1)]
+
+
+# ---------------------------------------------------------------- 5.8
 
 
 @one_sentence
-def check_5_8(answer):
-    """Nats per real token of a language model."""
-    nats_per_token("5.8", answer)
-
-
-# ---------------------------------------------------------------- 5.9
-
-
-@one_sentence
-def check_5_9(my_label, encoder):
+def check_5_8(my_label, encoder):
     """A binary question for which PCA codes beat the encoder's."""
     from sklearn.decomposition import PCA
 
@@ -458,6 +728,16 @@ def check_5_9(my_label, encoder):
             "chance: it should be a property of the image. (A threshold taken "
             "from the rows at hand depends on them: write a fixed number.)"
         )
+    x, y = parts["train"]
+    order = np.argsort(x.sum(axis=(1, 2, 3)))
+    ones = np.concatenate([[0], np.cumsum(y[order])])
+    below = np.arange(len(y) + 1)  # rows with less ink than a threshold
+    right = (below - ones + ones[-1] - ones) / len(y)
+    if max(right.max(), 1 - right.min()) > 0.95:
+        wrong(
+            "That is the amount of ink, the question of section 5: ask about "
+            "something else that the views vary."
+        )
     pca = PCA(32, random_state=0).fit(digits.x_train.reshape(-1, 64))
 
     def features(code, x):
@@ -484,4 +764,31 @@ def check_5_9(my_label, encoder):
             f"The encoder answers nearly as well or better: {listed}. Which "
             "properties were the views told to ignore?"
         )
-    correct("5.9", f"{listed}. Which augmentation would you have to leave out?")
+    correct("5.8", f"{listed}. Which augmentation would you have to leave out?")
+
+
+# ------------------------------------------------- texts, 5.9 to 5.12
+
+
+@one_sentence
+def check_5_9(answer):
+    """The mean of a row's real tokens."""
+    masked_mean("5.9", answer)
+
+
+@one_sentence
+def check_5_10(answer):
+    """Nats per real token of a language model."""
+    nats_per_token("5.10", answer)
+
+
+@one_sentence
+def check_5_11(answer):
+    """One head of causal attention."""
+    causal_attention("5.11", answer)
+
+
+@one_sentence
+def check_5_12(answer):
+    """Which readers of a text see the order of its words?"""
+    who_sees_order("5.12", answer)

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from utils.checks._feedback import (
+    as_dict,
     as_number,
     as_values,
     call,
@@ -155,6 +156,184 @@ def nats_per_token(exercise, answer):
     correct(
         exercise,
         "Divide by log 2 for bits. What is the loss of equal logits?",
+    )
+
+
+def _softmax(scores, axis=-1):
+    high = np.exp(scores - scores.max(axis, keepdims=True))
+    return high / high.sum(axis, keepdims=True)
+
+
+def causal_attention(exercise, answer):
+    """Exercise on (N.5): one head that looks back, (n, t, k)."""
+    rng = np.random.default_rng(3)
+    q, k, v = 1.5 * rng.standard_normal((3, 2, 5, 4)).astype("float32")
+    raw = q @ k.transpose(0, 2, 1)
+    scores = raw / 2.0  # the root of 4
+    back = np.tril(np.ones((5, 5), bool))
+    low = np.where(back, scores, -1e9)
+    weights = _softmax(low)
+    expected = weights @ v
+
+    def given(*arrays):
+        arrays = map(ops.convert_to_tensor, arrays)
+        return as_values(call(answer, *arrays), "Your result", finite=False)
+
+    value = given(q, k, v)
+    if value.shape == (2, 5, 5):
+        wrong(
+            "That is one number for each pair of tokens, (n, t, t): the "
+            "weights, or the scores. Average `values` with the weights."
+        )
+    if value.shape != expected.shape:
+        wrong(
+            f"The result should have shape {expected.shape}, (n, t, k): a "
+            f"vector for each token; yours has {value.shape}."
+        )
+    if np.isnan(value).any():
+        wrong(
+            "Your result contains NaN: a row of weights without any token, "
+            "or infinity less infinity. Every token sees itself; put a large "
+            "negative number, such as -1e9, where it must not look."
+        )
+    strict = _softmax(np.where(np.tril(back, -1), scores, -1e9)) @ v
+    cut = _softmax(scores) * back
+    name_value(
+        value,
+        (
+            (
+                _softmax(scores) @ v,
+                "Every token sees the whole text, the tokens to come as well. "
+                "Mask the scores of places after its own before the softmax.",
+            ),
+            (
+                _softmax(np.where(back.T, scores, -1e9)) @ v,
+                "Your mask is the wrong way round: token i sees i, i + 1, … "
+                "It may see those up to i only: keep j ≤ i.",
+            ),
+            (
+                _softmax(np.where(back, raw, -1e9)) @ v,
+                "The scores are not divided by √k, the root of the vectors' "
+                "width.",
+            ),
+            (
+                _softmax(np.where(back, raw / 4.0, -1e9)) @ v,
+                "You divide the scores by k. Divide by its square root.",
+            ),
+            (
+                _softmax(np.where(back, raw / 5**0.5, -1e9)) @ v,
+                "You divide by the root of the number of tokens. It is the "
+                "width k of the vectors, the last axis.",
+            ),
+            (
+                cut @ v,
+                "You mask after the softmax: the weights of a row no longer "
+                "add up to one. Mask the scores before it.",
+            ),
+            (
+                _softmax(np.where(back, scores, 0.0)) @ v,
+                "A masked score of 0 is a score like any other: exp(0) = 1. "
+                "Put a large negative number there, such as -1e9.",
+            ),
+            (
+                _softmax(low, axis=1) @ v,
+                "Your softmax runs over the tokens that look. The weights of "
+                "one token add up to one over those it looks at: the last "
+                "axis.",
+            ),
+            (
+                low @ v,
+                "There is no softmax: the masked scores are used as weights.",
+            ),
+            (
+                np.where(back, scores, 0.0) @ v,
+                "There is no softmax: the masked scores are used as weights.",
+            ),
+            (
+                weights.transpose(0, 2, 1) @ v,
+                "The weights are transposed in the average: row i of the "
+                "weights belongs to token i.",
+            ),
+            (
+                weights @ k,
+                "You average the keys. What is averaged are the values.",
+            ),
+        ),
+    )
+    if np.allclose(value[:, 1:], strict[:, 1:], atol=1e-4):
+        wrong(
+            "No token sees itself in your result. Token i sees all j ≤ i, "
+            "its own place among them; the first has nothing else."
+        )
+    if not np.allclose(value, expected, atol=1e-3):
+        wrong(
+            "The values differ from softmax(q kᵀ / √k, masked) v. Compute "
+            "the first token by hand: it sees itself alone, so its result is "
+            "its own value."
+        )
+    for shape in ((1, 1, 3), (3, 8, 2)):
+        q, k, v = rng.standard_normal((3, *shape)).astype("float32")
+        low = q @ k.transpose(0, 2, 1) / shape[-1] ** 0.5
+        back = np.tril(np.ones((shape[1],) * 2, bool))
+        right = _softmax(np.where(back, low, -1e9)) @ v
+        value = given(q, k, v)
+        if value.shape != right.shape or not np.allclose(value, right, 0, 1e-3):
+            wrong(
+                f"With other sizes, {shape}, your result is another: read "
+                "the number of tokens and the width from the shapes."
+            )
+    tensors = map(ops.convert_to_tensor, (k, v))
+    k, v = tensors
+    if np.abs(slope(lambda q: call(answer, q, k, v), q)).max() == 0:
+        wrong("Your result has no gradient by the queries: use keras.ops.")
+    correct(
+        exercise,
+        "Several heads do this side by side, each on a part of the columns.",
+    )
+
+
+ORDER = {
+    "bag": (
+        False,
+        "a mean of word vectors is the same in any order: a sum does not know "
+        "what came first",
+    ),
+    "both sides": (
+        False,
+        "without positions, every score depends on two words and not on where "
+        "they stand: the states move with the words, and their mean stays",
+    ),
+    "causal": (
+        True,
+        "the mask knows the order: the first word sees itself alone, so a "
+        "word's state depends on which words came before it",
+    ),
+    "positions": (
+        True,
+        "the wave of its place is added to each word, so a word in another "
+        "place is another vector",
+    ),
+}
+
+
+def who_sees_order(exercise, answer):
+    """Exercise on order: does the code change if two words change places?"""
+    given = as_dict(answer, "sees_order", ORDER)
+    left = [name for name, value in given.items() if value is None]
+    if left:
+        wrong(f"`sees_order[{left[0]!r}]` is None: write True or False.")
+    read = {}
+    for name, value in given.items():
+        number = as_number(value, f"sees_order[{name!r}]")
+        if number not in (0.0, 1.0):
+            wrong(f"sees_order[{name!r}] should be True or False.")
+        read[name] = bool(number)
+    for name, (right, because) in ORDER.items():
+        if read[name] != right:
+            wrong(f"{name!r} is not {read[name]}: {because}.")
+    correct(
+        exercise,
+        "Try it: encode a text and the same text with two words exchanged.",
     )
 
 

@@ -1,53 +1,208 @@
-"""How many labels is a pretrained encoder worth? Measured, with controls.
+"""How many labels is a pretrained encoder worth? A race, with controls.
 
-Everything that could favour one row of the table is held equal: labelled
-rows, held-out rows, head, optimiser, number of updates, order of batches.
+Everything that could favour one contender is held equal: labelled rows,
+views, order of batches, head, optimiser, and the rule by which the number of
+updates is chosen.
 """
 
-import dataclasses
+import math
 
 import keras
 import numpy as np
-from sklearn.decomposition import PCA
+from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from utils.support import validation as check
 from utils.support.batches import in_batches
 from utils.training import recipes
-from utils.training.classifiers import (
-    compile_classifier,
-    fit_head,
-    mean_and_size,
-    update_rows,
-)
+from utils.training.classifiers import fit_heads, mean_and_size, update_rows
 from utils.training.pretraining import transfer
 
 __all__ = [
-    "LabelEfficiency",
+    "LabelRace",
     "draw_labelled",
     "knn_probe",
-    "label_efficiency",
     "linear_probe",
+    "paired_interval",
 ]
 
 _STATISTICS = 5000  # unlabelled rows behind the mean and size of codes
+_STEP = 0.01  # a gain in validation accuracy below this is none
 
 
-@dataclasses.dataclass(frozen=True)
-class LabelEfficiency:
-    """Accuracies of :func:`label_efficiency`.
+class LabelRace:
+    """Accuracy against the number of labels, contender by contender.
+
+    Each contender learns from the same labelled rows, drawn several times,
+    by Adam in the same batches, and says at several numbers of updates what
+    it gets right on validation rows. Of these numbers the **smallest** counts
+    whose accuracy, averaged over the draws, is within a point of the
+    best: if that is the largest, accuracy was still rising and the race was
+    too short for this contender. Then, once, the test rows.
+
+    >>> race = LabelRace(split, budgets=(1, 10))  # doctest: +SKIP
+    >>> race.frozen("pixels", keras.layers.Flatten())  # doctest: +SKIP
+    >>> race.tuned("SimCLR, tuned", simclr.encoder)  # doctest: +SKIP
+    >>> race.interval("SimCLR, tuned", "pixels", 10)  # doctest: +SKIP
+
+    Args:
+        split: ``(x_train, y_train, x_val, y_val, x_test, y_test)``. Labels
+            are drawn from the training rows. Means and sizes of codes are
+            taken from training rows without labels.
+        budgets: Labels a class, ascending; draws are nested.
+        draws: Number of draws of labelled rows ≥ 2.
+        updates: Numbers of updates of a whole network, ascending, at least
+            two.
+        head_updates: Those of a head on frozen codes.
+        limit: While a network's accuracy is still rising at the last of its
+            updates, that number is doubled, up to here; ``None`` never does.
+        views: Layer that draws random views of images, or ``None``: then no
+            contender may ask for them.
+        pool: Number of views of the labelled rows of a draw, at least four
+            of each row. They are drawn once, for all contenders.
+        batch_size: Labelled rows a step.
+        head_rate: Adam's rate for heads.
+        seed: Integer ≥ 0 of draws and batches.
 
     Attributes:
-        budgets: Labels a class.
-        accuracy: Dict of name to array ``(budgets, draws)``, held-out.
+        accuracy: Dict of name to array ``(budgets, draws)``, test rows.
+        curves: Dict of name to a list, for each budget an array
+            ``(draws, stops)``: accuracy on validation rows.
+        chosen: Dict of name to list: updates chosen for each budget.
+        risen: Dict of name to list of bools: the largest number was chosen.
         labelled: For each budget an array ``(draws, budget · classes)``: row
             numbers within ``x_train`` that were labelled.
+
+    Raises:
+        ValueError: arrays of different shape, labels out of range, a class
+            with fewer rows than a budget.
     """
 
-    budgets: tuple
-    accuracy: dict
-    labelled: tuple
+    def __init__(
+        self,
+        split,
+        *,
+        budgets=(1, 5, 20),
+        draws=5,
+        updates=(50, 100, 200, 400),
+        head_updates=(25, 50, 100, 200, 400, 800),
+        limit=None,
+        views=None,
+        pool=2000,
+        batch_size=32,
+        head_rate=1e-2,
+        seed=0,
+    ):
+        split, self.classes = _check_split(split)
+        self.x, self.y, self.x_val, self.y_val, self.x_test, self.y_test = split
+        self.budgets = check.check_widths(budgets, "budgets")
+        self.draws = check.check_int(draws, "draws", 2)
+        self.updates = _check_ladder(updates, "updates")
+        self.head_updates = _check_ladder(head_updates, "head_updates")
+        self.limit = self.updates[-1]
+        if limit is not None:
+            self.limit = check.check_int(limit, "limit", self.limit)
+        self.views = views
+        self.pool = check.check_int(pool, "pool")
+        self.batch_size = check.check_int(batch_size, "batch_size")
+        self.head_rate = check.check_number(head_rate, "head_rate", 0.0)
+        self.seed = check.check_int(seed, "seed", minimum=0)
+        self.labelled = draw_labelled(
+            self.y, self.budgets, draws=self.draws, seed=self.seed
+        )
+        self.accuracy, self.curves, self.chosen = {}, {}, {}
+        self._rising, self._viewed, self._networks = {}, {}, {}
+
+    # -------------------------------------------------------- contenders
+
+    def frozen(self, name, encoder, *, views=False):
+        """A softmax layer on codes that stay as they are.
+
+        Args:
+            name: Row of the table.
+            encoder: Layer, model or function rows → codes; or a list of
+                them, one a draw.
+            views: Learn from views of the labelled rows, too.
+        """
+        coders = self._coders(encoder)
+        self._enter(name, views)
+        for budget in range(len(self.budgets)):
+            heads = self._heads(coders, budget, views)
+            curve = np.stack(
+                [
+                    _accuracy(coder.val @ head[:-1] + head[-1], self.y_val)
+                    for stop in heads
+                    for coder, head in zip(coders, stop, strict=True)
+                ]
+            ).reshape(len(heads), self.draws)
+            best = self._choose(name, curve.T, self.head_updates)
+            self._score(
+                name,
+                [
+                    coder.test @ head[:-1] + head[-1]
+                    for coder, head in zip(coders, heads[best], strict=True)
+                ],
+            )
+
+    def tuned(self, name, encoder, *, views=False, rate=3e-4, warm=True):
+        """A whole network, started at an encoder.
+
+        Args:
+            name: Row of the table.
+            encoder: Keras model, or a list of them, one a draw.
+            views: Learn from views of the labelled rows, too.
+            rate: Adam's learning rate for all weights.
+            warm: Start with a head that was trained on the frozen codes (its
+                updates chosen as in :meth:`frozen`); else at zeros, as one
+                does from scratch.
+        """
+        coders = self._coders(encoder)
+        self._enter(name, views)
+        for budget in range(len(self.budgets)):
+            start = np.zeros(
+                (self.draws, coders[0].val.shape[1] + 1, self.classes)
+            )
+            if warm:
+                start = self._best_heads(coders, budget, views)
+            network = self._network(coders[0].encoder)
+            states = [
+                self._start(network, coder, head, rate)
+                for coder, head in zip(coders, start, strict=True)
+            ]
+            kept, curve, done = [], [], 0
+            ladder = list(self.updates)
+            for stop in ladder:  # it grows while accuracy does
+                for draw, state in enumerate(states):
+                    rows = self._rows(budget, draw, views)
+                    states[draw] = self._go_on(network, state, rows, done, stop)
+                weights = len(network.weights)
+                kept.append([state[:weights] for state in states])
+                curve.append(
+                    [
+                        _accuracy(
+                            self._logits(network, values, self.x_val),
+                            self.y_val,
+                        )
+                        for values in kept[-1]
+                    ]
+                )
+                done = stop
+                rising = _first_of_the_best(np.mean(curve, 1)) == len(curve) - 1
+                if stop == ladder[-1] and rising and 2 * stop <= self.limit:
+                    ladder.append(2 * stop)
+            best = self._choose(name, np.array(curve).T, ladder)
+            self._score(
+                name,
+                [self._logits(network, w, self.x_test) for w in kept[best]],
+            )
+
+    # ----------------------------------------------------------- results
+
+    @property
+    def risen(self):
+        """Where the largest number of updates was the one to choose."""
+        return dict(self._rising)
 
     def table(self):
         """Header and rows of text: mean ± standard deviation, in percent."""
@@ -63,100 +218,182 @@ class LabelEfficiency:
         """Accuracy of one row minus another's, draw by draw: ``(draws,)``."""
         check.check_choice(name, "name", tuple(self.accuracy))
         check.check_choice(other, "other", tuple(self.accuracy))
-        if budget not in self.budgets:
-            check.fail("budget", f"one of {self.budgets}", f"{budget}")
-        index = self.budgets.index(budget)
+        index = self._index(budget)
         return self.accuracy[name][index] - self.accuracy[other][index]
 
+    def interval(self, name, other, budget):
+        """:func:`paired_interval` of :meth:`margin`: mean, lower, upper."""
+        return paired_interval(self.margin(name, other, budget))
 
-def label_efficiency(
-    build,
-    encoders,
-    split,
-    *,
-    budgets=(2, 5, 20),
-    draws=5,
-    fine_tuned=(),
-    updates=200,
-    batch_size=32,
-    head_rate=1e-2,
-    rate=1e-3,
-    tuned_rate=3e-4,
-    augmentation=None,
-    seed=0,
-):
-    """Held-out accuracy against the number of labels, with all controls.
+    def worth(self, name, other, budget):
+        """Labels that another contender needs for the same accuracy.
 
-    Rows of the result: ``"pixels"`` and ``"PCA"``, whose features no
-    gradient made; ``"random, frozen"``, the encoder's architecture without
-    its training; ``"scratch"``, the whole network trained on the labels; for
-    each encoder ``"NAME, frozen"``. For encoders in ``fine_tuned`` also
-    ``"NAME, tuned"``, half of the updates with the encoder frozen, half with
-    all weights moving, and ``"random, tuned"``: a random encoder on the
-    *same schedule*, so that what is left of the difference are features.
+        Draw by draw, the accuracies of the other contender are joined by
+        straight lines over the logarithm of the budget.
 
-    The head is one softmax layer on codes of mean 0 and mean square 1 (as
-    ``pretraining.transfer`` makes them from ``x``), started at zero and
-    trained by Adam, with the same number of updates in every row.
+        Returns:
+            Array ``(draws,)``: labels a class. Below the first budget or
+            above the last one nothing was measured: 0 or ∞ there.
+        """
+        reached = self.accuracy[name][self._index(budget)]
+        sizes = np.log(self.budgets)
+        found = []
+        for draw, level in enumerate(reached):
+            line = np.maximum.accumulate(self.accuracy[other][:, draw])
+            line = line + 1e-9 * np.arange(len(line))
+            here = np.interp(level, line, sizes, left=-np.inf, right=np.inf)
+            found.append(np.exp(here))
+        return np.array(found)
+
+    # ------------------------------------------------------ how they run
+
+    def _enter(self, name, views):
+        if name in self.accuracy:
+            check.fail("name", "one that is not in the race yet", repr(name))
+        if views and self.views is None:
+            check.fail("views", "False: the race was given no views", "True")
+        self.curves[name], self.chosen[name], self.accuracy[name] = [], [], []
+
+    def _index(self, budget):
+        if budget not in self.budgets:
+            check.fail("budget", f"one of {self.budgets}", f"{budget}")
+        return self.budgets.index(budget)
+
+    def _coders(self, encoder):
+        """What turns rows to standardised codes, one a draw."""
+        several = isinstance(encoder, (list, tuple))
+        if several and len(encoder) != self.draws:
+            check.fail("encoder", f"{self.draws}, one a draw", len(encoder))
+        if not several:
+            return [_Coder(encoder, self)] * self.draws
+        return [_Coder(one, self) for one in encoder]
+
+    def _rows(self, budget, draw, views):
+        """Rows to learn from, their labels, and the rows of each step."""
+        key = budget, draw, views
+        if key not in self._viewed:
+            rows = self.labelled[budget][draw]
+            x, y = self.x[rows], self.y[rows]
+            if views:
+                copies = max(4, self.pool // len(x))
+                drawn = np.tile(x, (copies, *(1,) * (x.ndim - 1)))
+                drawn = in_batches(
+                    lambda part: self.views(part, training=True), drawn
+                )
+                x = np.concatenate([x, drawn])
+                y = np.tile(y, copies + 1)
+            rng = np.random.default_rng([self.seed, draw, budget])
+            steps = max(self.limit, self.head_updates[-1])
+            order = update_rows(len(x), steps, self.batch_size, rng)
+            order = order.reshape(steps, self.batch_size)
+            self._viewed[key] = x, y, order
+        return self._viewed[key]
+
+    def _heads(self, coders, budget, views):
+        """Heads on frozen codes: ``(stops, draws, k + 1, classes)``."""
+        rows = [self._rows(budget, d, views) for d in range(self.draws)]
+        codes = [
+            coder(x) for coder, (x, _, _) in zip(coders, rows, strict=True)
+        ]
+        return fit_heads(
+            np.stack(codes),
+            np.stack([y for _, y, _ in rows]),
+            np.stack([order for _, _, order in rows]),
+            self.classes,
+            rate=self.head_rate,
+            stops=self.head_updates,
+        )
+
+    def _best_heads(self, coders, budget, views):
+        heads = self._heads(coders, budget, views)
+        scores = [
+            np.mean(
+                [
+                    _accuracy(coder.val @ head[:-1] + head[-1], self.y_val)
+                    for coder, head in zip(coders, stop, strict=True)
+                ]
+            )
+            for stop in heads
+        ]
+        return heads[_first_of_the_best(scores)]
+
+    def _network(self, encoder):
+        """One compiled classifier for all encoders of an architecture."""
+        key = tuple((w.path, tuple(w.shape)) for w in encoder.weights)
+        if key not in self._networks:
+            network = transfer(encoder, self.classes, x=self.x[:64])
+            several = recipes.steps_at_once() > 1
+            network.compile(
+                recipes.adam(1e-3),
+                keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+                steps_per_execution=math.gcd(*self.updates) if several else 1,
+            )
+            network.optimizer.build(network.trainable_variables)
+            self._networks[key] = network
+        return self._networks[key]
+
+    def _start(self, network, coder, head, rate):
+        """Values of all weights and the optimizer's variables at the start."""
+        recipes.forget(network.optimizer)
+        network.optimizer.learning_rate = rate
+        network.get_layer("encoder").set_weights(coder.encoder.get_weights())
+        network.get_layer("standardize").set_weights([coder.mean, coder.scale])
+        network.get_layer("head").set_weights([head[:-1], head[-1]])
+        return _values(network)
+
+    def _go_on(self, network, state, rows, done, stop):
+        """The same after updates number ``done`` to ``stop``."""
+        for variable, value in zip(_state_of(network), state, strict=True):
+            variable.assign(value)
+        x, y, order = rows
+        taken = order[done:stop].ravel()
+        network.fit(
+            x[taken],
+            y[taken],
+            batch_size=self.batch_size,
+            shuffle=False,
+            verbose=0,
+        )
+        return _values(network)
+
+    def _logits(self, network, weights, x):
+        network.set_weights(weights)
+        return in_batches(lambda rows: network(rows, training=False), x)
+
+    def _choose(self, name, curve, ladder):
+        """Index of the updates that count, by validation rows alone."""
+        self.curves[name].append(curve)
+        best = _first_of_the_best(curve.mean(axis=0))
+        self.chosen[name].append(ladder[best])
+        self._rising.setdefault(name, []).append(best == len(ladder) - 1)
+        return best
+
+    def _score(self, name, all_logits):
+        found = [_accuracy(logits, self.y_test) for logits in all_logits]
+        self.accuracy[name].append(found)
+        if len(self.accuracy[name]) == len(self.budgets):
+            self.accuracy[name] = np.array(self.accuracy[name])
+
+
+def paired_interval(differences):
+    """Mean of paired differences and its 95 % interval, by Student's t.
 
     Args:
-        build: Function of a seed that returns an untrained encoder; the one
-            place where the architecture stands. Draw i uses seed 1000 + i.
-        encoders: Dict of name to pretrained encoder, codes ``(batch, k)``.
-        split: ``(x_train, y_train, x_eval, y_eval)``: labels are drawn from
-            ``x_train``, accuracy is that on ``x_eval``. PCA, means and sizes
-            of codes are taken from ``x_train`` without labels.
-        budgets: Labels a class, ascending. Draws are nested: those of a
-            small budget are among those of a larger one.
-        draws: Number of draws of labelled rows ≥ 1.
-        fine_tuned: Names in ``encoders`` to fine-tune as well; these must
-            have the architecture of ``build``.
-        updates: Gradient steps of every row.
-        batch_size: Labelled rows a step.
-        head_rate: Adam's rate for a head on frozen codes.
-        rate: Adam's rate from scratch.
-        tuned_rate: Adam's rate while fine-tuning.
-        augmentation: Layer applied to the labelled rows of every step, in
-            every row of the table, or ``None``.
-        seed: Integer ≥ 0 of the draws and the order of batches.
+        differences: Numbers ``(n,)``, one a pair, n ≥ 2.
 
     Returns:
-        :class:`LabelEfficiency`.
+        ``(mean, lower, upper)``.
 
-    Raises:
-        ValueError: arrays of different shape, labels out of range, a class
-            with fewer rows than a budget, an encoder of another input shape
-            or, to be fine-tuned, of another architecture.
+    Example:
+
+    >>> [round(float(v), 2) for v in paired_interval([1.0, 2.0, 3.0])]
+    [2.0, -0.48, 4.48]
     """
-    split, classes = _check_split(split)
-    budgets = check.check_widths(budgets, "budgets")
-    seed = check.check_int(seed, "seed", minimum=0)
-    schedule = _Schedule(
-        check.check_int(updates, "updates", 2),
-        check.check_int(batch_size, "batch_size"),
-        check.check_number(head_rate, "head_rate", 0.0),
-        check.check_number(rate, "rate", 0.0),
-        check.check_number(tuned_rate, "tuned_rate", 0.0),
-        augmentation,
-        seed,
-    )
-    labelled = draw_labelled(split[1], budgets, draws=draws, seed=seed)
-    _check_encoders(build, encoders, fine_tuned, split[0].shape[1:])
-    runs = _Runs(split, classes, labelled, schedule)
-    accuracy = {}
-    flat = keras.layers.Flatten()
-    accuracy["pixels"] = runs.frozen([flat] * draws)
-    accuracy["PCA"] = runs.frozen([_pca(split[0], build(0))] * draws)
-    untrained = [build(1000 + draw) for draw in range(draws)]
-    accuracy["random, frozen"] = runs.frozen(untrained)
-    accuracy["scratch"] = runs.scratch(untrained)
-    if fine_tuned:
-        accuracy["random, tuned"] = runs.tuned(untrained)
-    for name, encoder in encoders.items():
-        accuracy[f"{name}, frozen"] = runs.frozen([encoder] * draws)
-        if name in fine_tuned:
-            accuracy[f"{name}, tuned"] = runs.tuned([encoder] * draws)
-    return LabelEfficiency(tuple(budgets), accuracy, tuple(labelled))
+    values = check.check_array(differences, "differences", ndim=1, min_rows=2)
+    values = values.astype("float64")
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1)
+    half /= np.sqrt(len(values))
+    return values.mean(), values.mean() - half, values.mean() + half
 
 
 def draw_labelled(y, budgets, *, draws=5, seed=0):
@@ -203,180 +440,61 @@ def draw_labelled(y, budgets, *, draws=5, seed=0):
 
 
 def _check_split(split):
-    if not isinstance(split, tuple) or len(split) != 4:
+    if not isinstance(split, tuple) or len(split) != 6:
         check.fail(
-            "split", "(x_train, y_train, x_eval, y_eval)", type(split).__name__
+            "split",
+            "(x_train, y_train, x_val, y_val, x_test, y_test)",
+            type(split).__name__,
         )
-    x_train, y_train, x_eval, y_eval = split
+    x_train, y_train, x_val, y_val, x_test, y_test = split
     x_train = check.check_array(x_train, "x_train", min_rows=2)
-    x_eval = check.check_array(x_eval, "x_eval", event_shape=x_train.shape[1:])
+    event = x_train.shape[1:]
     y_train = check.check_labels(y_train, "y_train", len(x_train))
     classes = int(y_train.max()) + 1
     check.check_labels(y_train, "y_train", num_classes=classes)
-    y_eval = check.check_labels(y_eval, "y_eval", len(x_eval), classes)
-    return (x_train, y_train, x_eval, y_eval), classes
+    held_out = []
+    for part, x, y in (("val", x_val, y_val), ("test", x_test, y_test)):
+        x = check.check_array(x, f"x_{part}", event_shape=event)
+        held_out += [x, check.check_labels(y, f"y_{part}", len(x), classes)]
+    return (x_train, y_train, *held_out), classes
 
 
-def _check_encoders(build, encoders, fine_tuned, event_shape):
-    wanted = [tuple(w.shape) for w in build(0).weights]
-    for name, encoder in encoders.items():
-        shape = tuple(encoder.input_shape[1:])
-        if shape != event_shape:
-            check.fail(f"encoders[{name!r}]", f"inputs {event_shape}", shape)
-        found = [tuple(w.shape) for w in encoder.weights]
-        if name in fine_tuned and found != wanted:
-            check.fail(
-                f"encoders[{name!r}]",
-                f"the architecture of build, weights {wanted}",
-                f"{found}",
-            )
-    for name in fine_tuned:
-        check.check_choice(name, "fine_tuned", tuple(encoders))
+def _check_ladder(updates, name):
+    ladder = check.check_widths(updates, name)
+    if len(ladder) < 2 or list(ladder) != sorted(set(ladder)):
+        check.fail(name, "two ascending numbers or more", f"{ladder}")
+    return ladder
 
 
-def _pca(x, encoder):
-    """PCA features as many as the code's entries, as a function."""
-    width = min(encoder.output_shape[-1], *np.shape(x.reshape(len(x), -1)))
-    pca = PCA(width, random_state=0).fit(x.reshape(len(x), -1))
-    basis, mean = pca.components_.T, pca.mean_
-
-    def features(rows):
-        rows = np.asarray(rows)
-        return (rows.reshape(len(rows), -1) - mean) @ basis
-
-    return features
+def _first_of_the_best(scores):
+    """Index of the first score that is nearly the largest."""
+    scores = np.asarray(scores)
+    return int(np.argmax(scores >= scores.max() - _STEP))
 
 
-# ------------------------------------------------ the rows of the table
+def _accuracy(logits, y):
+    return np.mean(logits.argmax(axis=1) == y)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Schedule:
-    """How long and in what batches each network is trained."""
-
-    updates: int
-    batch_size: int
-    head_rate: float
-    rate: float
-    tuned_rate: float
-    augmentation: object
-    seed: int
+def _state_of(network):
+    return [*network.weights, *network.optimizer.variables]
 
 
-class _Runs:
-    """All draws and budgets of one row of the table, each a method."""
-
-    def __init__(self, split, classes, labelled, schedule):
-        self.x, self.y, self.x_eval, self.y_eval = split
-        self.classes = classes
-        self.labelled = labelled
-        self.plan = schedule
-        self.network = None
-
-    def _batches(self, budget, draw, updates, part):
-        """Rows of all steps, augmented, and their labels."""
-        rows = self.labelled[budget][draw]
-        rng = np.random.default_rng([self.plan.seed, draw, part])
-        order = update_rows(len(rows), updates, self.plan.batch_size, rng)
-        x, y = self.x[rows[order]], self.y[rows[order]]
-        if self.plan.augmentation is not None:
-            x = in_batches(
-                lambda b: self.plan.augmentation(b, training=True), x
-            )
-        return x, y
-
-    def _head(self, encoder, codes_of, budget, draw, updates):
-        """A head trained on frozen codes."""
-        if self.plan.augmentation is None:  # encode each row once
-            rows = self.labelled[budget][draw]
-            rng = np.random.default_rng([self.plan.seed, draw, 0])
-            order = update_rows(len(rows), updates, self.plan.batch_size, rng)
-            codes, y = codes_of(self.x[rows])[order], self.y[rows[order]]
-        else:
-            x, y = self._batches(budget, draw, updates, 0)
-            codes = codes_of(x)
-        plan = self.plan
-        return fit_head(codes, y, self.classes, plan.batch_size, plan.head_rate)
-
-    def _over_draws(self, encoders, run):
-        """Call run for every draw and budget; accuracies (budgets, draws)."""
-        found = np.zeros((len(self.labelled), len(encoders)))
-        codes_of, last = None, None
-        for draw, encoder in enumerate(encoders):
-            if encoder is not last:
-                codes_of = _StandardCodes(encoder, self.x[:_STATISTICS])
-                last = encoder
-            for budget in range(len(self.labelled)):
-                logits = run(encoder, codes_of, budget, draw)
-                found[budget, draw] = np.mean(
-                    logits.argmax(axis=1) == self.y_eval
-                )
-        return found
-
-    def frozen(self, encoders):
-        """One head after another on the codes of each draw's encoder."""
-        cache = {}
-
-        def run(encoder, codes_of, budget, draw):
-            kernel, bias = self._head(
-                encoder, codes_of, budget, draw, self.plan.updates
-            )
-            if id(encoder) not in cache:
-                cache.clear()
-                cache[id(encoder)] = codes_of(self.x_eval)
-            return cache[id(encoder)] @ kernel + bias
-
-        return self._over_draws(encoders, run)
-
-    def _start(self, encoder, codes_of, rate):
-        """The compiled network with this encoder and a head of zeros."""
-        if self.network is None:
-            self.network = transfer(encoder, self.classes, x=self.x[:64])
-            compile_classifier(self.network, rate)
-        recipes.forget(self.network.optimizer)
-        self.network.optimizer.learning_rate = rate
-        self.network.get_layer("encoder").set_weights(encoder.get_weights())
-        standardize = self.network.get_layer("standardize")
-        standardize.set_weights([codes_of.mean, codes_of.scale])
-        head = self.network.get_layer("head")
-        head.set_weights([np.zeros_like(w) for w in head.get_weights()])
-        return self.network, head
-
-    def _train(self, budget, draw, updates, part):
-        x, y = self._batches(budget, draw, updates, part)
-        self.network.fit(
-            x, y, batch_size=self.plan.batch_size, shuffle=False, verbose=0
-        )
-        return in_batches(self.network, self.x_eval)
-
-    def scratch(self, encoders):
-        """Everything trained on the labelled rows from the first update."""
-
-        def run(encoder, codes_of, budget, draw):
-            self._start(encoder, codes_of, self.plan.rate)
-            return self._train(budget, draw, self.plan.updates, 0)
-
-        return self._over_draws(encoders, run)
-
-    def tuned(self, encoders):
-        """Half of the updates for the head alone, half for everything."""
-        half = self.plan.updates // 2
-
-        def run(encoder, codes_of, budget, draw):
-            trained = self._head(encoder, codes_of, budget, draw, half)
-            _, head = self._start(encoder, codes_of, self.plan.tuned_rate)
-            head.set_weights(trained)
-            return self._train(budget, draw, self.plan.updates - half, 1)
-
-        return self._over_draws(encoders, run)
+def _values(network):
+    return [keras.ops.convert_to_numpy(v).copy() for v in _state_of(network)]
 
 
-class _StandardCodes:
+class _Coder:
     """Codes of mean 0 and mean square 1, by the unlabelled rows."""
 
-    def __init__(self, encoder, x):
+    def __init__(self, encoder, race):
+        if isinstance(encoder, keras.Model):
+            shape = tuple(encoder.input_shape[1:])
+            if shape != race.x.shape[1:]:
+                check.fail("encoder", f"inputs {race.x.shape[1:]}", shape)
         self.encoder = encoder
-        self.mean, self.scale = mean_and_size(self._codes(x))
+        self.mean, self.scale = mean_and_size(self._codes(race.x[:_STATISTICS]))
+        self.val, self.test = self(race.x_val), self(race.x_test)
 
     def _codes(self, x):
         if isinstance(self.encoder, keras.layers.Layer):

@@ -4,8 +4,9 @@ Every file reads from top to bottom with ``base`` and the parts of
 ``utils.nn`` beside it. Where a model is a variant of another family it
 imports that family's file: ``pretext``, ``motifs``, ``compression``,
 ``vector_quantized`` and ``clustering`` vary the autoencoder,
-``recommenders`` the VAE, ``contrastive`` the pretext task; ``translation``
-takes the rules of the game from ``gans``.
+``recommenders`` the VAE, ``contrastive`` and ``masked`` the pretext task;
+``distillation`` takes its networks and views from ``contrastive``,
+``translation`` the rules of the game from ``gans``.
 """
 
 from utils.models.autoencoders import (
@@ -18,12 +19,19 @@ from utils.models.autoencoders import (
 from utils.models.clustering import DeepEmbeddedClustering, NeighborClustering
 from utils.models.compression import Compressor, EntropyCoder
 from utils.models.contrastive import SimCLR, VICReg
+from utils.models.distillation import BYOL, DINO
 from utils.models.gans import GAN, WGANGP, ConditionalGAN, RelativisticGAN
+from utils.models.masked import MaskedPatches
 from utils.models.motifs import MotifAutoencoder
 from utils.models.ngram_mixture import NGramMixture
 from utils.models.pretext import MaskedAutoencoder, RotationPredictor
 from utils.models.recommenders import AutoRec, MatrixFactorization, MultVAE
-from utils.models.text import DenoisingText, LanguageModel, TextClassifier
+from utils.models.text import (
+    DenoisingText,
+    LanguageModel,
+    MaskedLanguageModel,
+    TextClassifier,
+)
 from utils.models.translation import Translator, UnpairedTranslator
 from utils.models.vaes import VAE, ConditionalVAE, SemiSupervisedVAE
 from utils.models.vector_quantized import VQVAE
@@ -32,10 +40,12 @@ from utils.models.words import GloVe, SkipGram
 __all__ = [
     "AutoRec",
     "Autoencoder",
+    "BYOL",
     "Compressor",
     "ConditionalGAN",
     "ConditionalVAE",
     "ContractiveAutoencoder",
+    "DINO",
     "DeepEmbeddedClustering",
     "DenoisingAutoencoder",
     "DenoisingText",
@@ -44,6 +54,8 @@ __all__ = [
     "GloVe",
     "LanguageModel",
     "MaskedAutoencoder",
+    "MaskedLanguageModel",
+    "MaskedPatches",
     "MatrixFactorization",
     "MotifAutoencoder",
     "MultVAE",

@@ -1,6 +1,6 @@
-"""Models of token ids: a denoiser, a language model, a classifier.
+"""Models of token ids: a denoiser, two language models, a classifier.
 
-All three read texts as rows of ids padded with 0 (:mod:`utils.data.tokens`)
+All read texts as rows of ids padded with 0 (:mod:`utils.data.tokens`)
 through a *trunk*: any network from ids to one state a token. The code of a
 text is the mean of the states of its real tokens. Padding never counts:
 neither in a mean, nor in a loss, nor in a prediction.
@@ -29,14 +29,20 @@ from utils.support.token_ids import (
 )
 
 __all__ = [
+    "MASK",
+    "AttentionBlock",
     "DenoisingText",
     "LanguageModel",
+    "MaskedLanguageModel",
     "MaskedMean",
+    "Positions",
     "TextClassifier",
     "TextModel",
     "TokenDropout",
     "text_nats",
 ]
+
+MASK = START  # stands for a hidden token: no text contains it
 
 
 class TextModel(CourseModel):
@@ -173,6 +179,34 @@ class TextModel(CourseModel):
             name="gru",
             dtype=dtype,
         )(vectors)
+        return keras.Model(ids, states, name="trunk")
+
+    @builds("trunk")
+    def attention(
+        vocabulary_size,
+        embedding_dim=64,
+        *,
+        causal,
+        heads=4,
+        seed=None,
+        dtype=None,
+    ):
+        """As :meth:`bag`, then positions and one block of attention.
+
+        ``causal`` says whether a token sees those before it alone, as a
+        :class:`LanguageModel` needs, or all of its text. The states are as
+        wide as the word vectors, ``heads`` × a whole number.
+        """
+        ids, vectors = _word_vectors(
+            vocabulary_size, embedding_dim, seed, dtype
+        )
+        states = Positions(name="positions", dtype=dtype)(vectors)
+        states = AttentionBlock(
+            heads, causal=causal, seed=seed, name="block", dtype=dtype
+        )(states, ids)
+        states = keras.layers.LayerNormalization(name="norm", dtype=dtype)(
+            states
+        )
         return keras.Model(ids, states, name="trunk")
 
     def _check_trunk(self):
@@ -333,8 +367,8 @@ class LanguageModel(TextModel):
     same tokens; divided by log 2 it is in bits. The text's end is not
     predicted unless the texts end with a token of their own.
 
-    ``LanguageModel.gru`` remembers all tokens before, ``.conv`` sees the last
-    ``window``, ``.bag`` only the last one.
+    ``LanguageModel.gru`` remembers all tokens before, ``.attention`` looks
+    back at them, ``.conv`` sees the last ``window``, ``.bag`` only the last.
 
     Example:
 
@@ -450,6 +484,137 @@ class LanguageModel(TextModel):
             context = context[:, -self.window :]
         states = self.trunk(ops.convert_to_tensor(context))
         return ops.convert_to_numpy(self.head(states[:, -1:])[:, 0])
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class MaskedLanguageModel(TextModel):
+    """Predicts hidden tokens from all that is left, on both sides.
+
+    Devlin et al. (2019): some tokens are replaced by a token that no text
+    contains (here id 1), and the state at each such place has to say what
+    stood there. Only hidden places are scored: copying what is in sight
+    earns nothing. (Their model leaves one chosen token in ten as it is and
+    turns another one into a random word; here all become the mask.)
+
+        L = − Σ over hidden tokens of log p(token | the rest) / hidden tokens.
+
+    It is no probability of the whole text and cannot be compared with a
+    :class:`LanguageModel`'s.
+
+    Example:
+
+    >>> model = MaskedLanguageModel.attention(20, 8, causal=False, seed=0)
+    >>> model.fill(np.array([[5, 1, 7], [9, 3, 1]])).shape
+    (2, 3)
+
+    Args:
+        trunk: Keras model from ids ``(batch, length)`` to states ``(batch,
+            length, units)``.
+        vocabulary_size: Number of ids, reserved ones included.
+        head: Keras layer or model from states ``(batch, length, units)`` to
+            logits ``(batch, length, vocabulary_size)``; ``None`` makes a
+            linear one.
+        rate: Probability in (0, 1) that a token is hidden.
+        seed: Integer seed of what is hidden and of the linear head, or
+            ``None``.
+
+    Loss:
+        As above, in nats per hidden token of the batch; ``sample_weight``
+        weighs texts. In training a draw hides tokens. In ``evaluate`` one
+        token in 1/``rate`` is hidden, rounded, beginning at a place that the
+        text itself decides: the same each time, in any batch. The metric
+        ``nats_per_token`` is the mean over all hidden tokens so far.
+
+    Call arguments:
+        inputs: Int tensor (batch, t), padded with 0.
+        training: Hide tokens only if true.
+
+    Output:
+        Dict with ``"logits"`` (batch, t, vocabulary_size), ``"hidden"``
+        (batch, t), 1 where a token was hidden.
+
+    Raises:
+        ValueError: what :class:`TextModel` refuses; a rate out of range; in
+            ``fit``, ids beyond the vocabulary, floats, empty texts, a
+            target.
+    """
+
+    per_token = True
+
+    def __init__(
+        self,
+        trunk,
+        vocabulary_size,
+        *,
+        head=None,
+        rate=0.15,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(trunk, vocabulary_size, head=head, seed=seed, **kwargs)
+        self.rate = check.check_number(rate, "rate", 0.01, 0.99)
+        self.seed_generator = keras.random.SeedGenerator(self.seed)
+        self.nats_tracker = keras.metrics.Mean(name="nats_per_token")
+
+    def call(self, inputs, training=False):
+        hidden = ops.zeros_like(inputs, dtype="bool")
+        if training:
+            draw = keras.random.uniform(
+                ops.shape(inputs), seed=self.seed_generator
+            )
+            hidden = (draw < self.rate) & ops.not_equal(inputs, PAD)
+        return self.read(inputs, hidden, training)
+
+    def read(self, inputs, hidden, training=False):
+        """Output of a call that hides what is true in ``hidden``."""
+        left = ops.where(hidden, ops.full_like(inputs, MASK), inputs)
+        states = self.trunk(left, training=training)
+        logits = self.head(states, training=training)
+        return {"logits": logits, "hidden": ops.cast(hidden, "float32")}
+
+    def hidden_in_evaluation(self, inputs):
+        """Bool tensor like the ids: every so manieth real token."""
+        every = max(1, round(1 / self.rate))
+        first = ops.sum(inputs, axis=1, keepdims=True)  # padding adds nothing
+        places = ops.arange(inputs.shape[1], dtype=first.dtype)[None]
+        chosen = ops.equal((places + first) % every, 0)
+        return chosen & ops.not_equal(inputs, PAD)
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        if not training:
+            y_pred = self.read(x, self.hidden_in_evaluation(x))
+        nats, count = text_nats(
+            x, y_pred["logits"], sample_weight, y_pred["hidden"]
+        )
+        return self.add_losses(_per_token(nats, count, self.nats_tracker))
+
+    def example_losses(self, x):
+        """−log p in nats of the tokens hidden in ``evaluate``: ``(n,)``."""
+
+        def losses(ids):
+            made = self.read(ids, self.hidden_in_evaluation(ids))
+            return text_nats(ids, made["logits"], None, made["hidden"])[0]
+
+        return in_batches(losses, self.check_input(x), batch_size=256)
+
+    def fill(self, x):
+        """The texts with the likeliest word in place of each id 1.
+
+        Args:
+            x: Int array ``(n, t)`` in which 1 stands for what is asked.
+
+        Returns:
+            Int32 array ``(n, t)``; no reserved id is filled in.
+        """
+        x = self.check_input(x)
+
+        def likeliest(ids):
+            logits = self(ids)["logits"][..., UNKNOWN + 1 :]
+            return ops.argmax(logits, axis=-1) + UNKNOWN + 1
+
+        return np.where(x == MASK, in_batches(likeliest, x), x).astype("int32")
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -602,10 +767,126 @@ class TokenDropout(keras.layers.Layer):
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
 
 
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class Positions(keras.layers.Layer):
+    """Adds waves that tell the places of a text apart.
+
+    Attention does not know in which order its tokens stand. Vaswani et al.
+    (2017) multiply the word vectors (batch, t, k) by √k and add, at place t
+    in column i, sin(t ω) if i is even and cos(t ω) if it is odd, with
+    ω = 10 000^(−2⌊i/2⌋/k): no weights, and no longest text.
+    """
+
+    def call(self, vectors):
+        width = vectors.shape[-1]
+        column = np.arange(width)
+        omega = 10_000.0 ** (-2.0 * (column // 2) / width)
+        place = ops.arange(ops.shape(vectors)[1], dtype="float32")[:, None]
+        angle = place * omega.astype("float32")
+        waves = ops.where(column % 2 == 0, ops.sin(angle), ops.cos(angle))
+        return vectors * width**0.5 + ops.cast(waves, vectors.dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class AttentionBlock(keras.layers.Layer):
+    """One block of a transformer: attention, then a dense layer, both added.
+
+    With layers normalised before each half (Vaswani et al. 2017; Xiong et
+    al. 2020):
+
+        h ← h + attention(norm(h)),   h ← h + W₂ gelu(W₁ norm(h)).
+
+    No token attends to padding and, if ``causal``, none to a later one.
+
+    Args:
+        heads: Heads of the attention; the states' width is a multiple.
+        causal: Whether a token sees itself and those before it only.
+        seed: Integer seed of the initial weights, or ``None``.
+
+    Call arguments:
+        states: Tensor (batch, t, k).
+        ids: Int tensor (batch, t), 0 where padded.
+
+    Output shape:
+        That of ``states``.
+
+    Raises:
+        ValueError: a width that the heads do not divide.
+    """
+
+    def __init__(self, heads=4, *, causal=False, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.heads = check.check_int(heads, "heads")
+        self.causal = check.check_flag(causal, "causal")
+        self.seed = check.check_seed(seed)
+
+    def build(self, states_shape, ids_shape=None):
+        width = states_shape[-1]
+        if width % self.heads:
+            check.fail("heads", f"a divisor of the width, {width}", self.heads)
+        policy = {"dtype": self.dtype_policy}
+        self.norms = [
+            keras.layers.LayerNormalization(name=name, **policy)
+            for name in ("norm_attention", "norm_dense")
+        ]
+        self.attend = keras.layers.MultiHeadAttention(
+            self.heads, width // self.heads, name="attention", **policy
+        )
+        self.wide = keras.layers.Dense(
+            2 * width,
+            activation="gelu",
+            kernel_initializer=_glorot(self.seed, 6),
+            name="wide",
+            **policy,
+        )
+        self.narrow = keras.layers.Dense(
+            width,
+            kernel_initializer=_glorot(self.seed, 7),
+            name="narrow",
+            **policy,
+        )
+        self.attend.build(states_shape, states_shape)
+        for norm in self.norms:
+            norm.build(states_shape)
+        self.wide.build(states_shape)
+        self.narrow.build((*states_shape[:-1], 2 * width))
+        # one seeded initialiser would make query, key and value the same
+        if self.seed is not None:
+            kernels = [w for w in self.attend.weights if "kernel" in w.name]
+            for number, kernel in enumerate(kernels, 2):
+                draw = _glorot(self.seed, number)
+                flat = (width, width)
+                kernel.assign(ops.reshape(draw(flat), kernel.shape))
+
+    def call(self, states, ids, training=False):
+        seen = ops.not_equal(ids, PAD)[:, None, :]
+        if self.causal:
+            place = ops.arange(ops.shape(ids)[1])
+            seen = seen & (place[None, None, :] <= place[None, :, None])
+        first, second = self.norms
+        h = first(states)
+        states = states + self.attend(h, h, attention_mask=seen)
+        return states + self.narrow(self.wide(second(states)))
+
+    def compute_output_shape(self, states_shape, ids_shape=None):
+        return states_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "heads": self.heads,
+            "causal": self.causal,
+            "seed": self.seed,
+        }
+
+
 # ------------------------------------------------- nats of a text's own tokens
 
 
-def text_nats(x, logits, sample_weight=None):
+def text_nats(x, logits, sample_weight=None, scored=None):
     """−log p of each text, and its number of real tokens.
 
     Args:
@@ -613,6 +894,8 @@ def text_nats(x, logits, sample_weight=None):
         logits: Tensor ``(batch, t, vocabulary_size)``, or ``(batch,
             vocabulary_size)``: one distribution for all tokens of a text.
         sample_weight: Tensor ``(batch,)`` that multiplies both, or ``None``.
+        scored: Tensor ``(batch, t)``, 1 where a token counts and 0 where
+            not; ``None`` counts all real ones.
 
     Returns:
         Tensors ``(batch,)``: nats, summed over the real tokens; tokens.
@@ -623,6 +906,8 @@ def text_nats(x, logits, sample_weight=None):
     else:
         nats = -ops.take_along_axis(log_p, x[..., None], axis=2)[..., 0]
     real = ops.cast(ops.not_equal(x, PAD), nats.dtype)
+    if scored is not None:
+        real = real * ops.cast(scored, nats.dtype)
     nats, count = ops.sum(nats * real, axis=1), ops.sum(real, axis=1)
     if sample_weight is not None:
         weight = ops.cast(sample_weight, nats.dtype)
@@ -665,7 +950,7 @@ def _word_vectors(vocabulary_size, embedding_dim, seed, dtype, mask_zero=False):
 
 
 def _seed_of(seed, number):
-    """The seed of one layer's weights; 1 to 3 in a trunk, 9 in the head."""
+    """The seed of one layer's weights; 1 to 7 in a trunk, 9 in the head."""
     return None if seed is None else 1000 * seed + number
 
 

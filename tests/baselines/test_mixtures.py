@@ -1,0 +1,87 @@
+"""Mixtures against counts made by hand."""
+
+import numpy as np
+import pytest
+
+from utils.baselines.mixtures import (
+    BernoulliMixture,
+    LevelMixture,
+    choose_gaussian_mixture,
+    choose_mixture,
+)
+
+
+def prototypes(n=200, seed=0):
+    """Rows near two patterns of eight pixels, a tenth of them turned."""
+    rng = np.random.default_rng(seed)
+    patterns = np.array([[1] * 4 + [0] * 4, [0, 1] * 4])
+    which = rng.integers(2, size=n)
+    turned = rng.random((n, 8)) < 0.1
+    return np.abs(patterns[which] - turned).astype("float32"), which
+
+
+def test_one_component_is_independent_pixels_with_one_imagined_row():
+    x = np.array([[1, 0], [1, 0], [1, 1], [0, 0]], "float64")
+    mixture = BernoulliMixture(1).fit(x)
+    # counts (3, 1) of 4 rows, and the mean row (¾, ¼) of a fifth
+    p = np.array([3.75 / 5, 1.25 / 5])
+    assert np.allclose(mixture.white, p)
+    right = np.log([p[0] * (1 - p[1]), p[0] * p[1], (1 - p[0]) * (1 - p[1])])
+    assert np.allclose(mixture.score_samples(x)[[0, 2, 3]], right)
+
+
+def test_bernoulli_mixture_is_a_probability_and_finds_two_patterns():
+    x, which = prototypes()
+    mixture = BernoulliMixture(2, seed=1).fit(x)
+    every = np.array([[(n >> b) & 1 for b in range(8)] for n in range(256)])
+    total = np.exp(mixture.score_samples(every.astype("float64"))).sum()
+    assert np.isclose(total, 1.0)
+    assert np.allclose(sorted(mixture.weights), [0.5, 0.5], atol=0.1)
+    assert np.allclose(np.sort(mixture.white[:, 0]), [0.1, 0.9], atol=0.08)
+    new, _ = prototypes(seed=5)
+    alone = BernoulliMixture(1).fit(x).score_samples(new).mean()
+    assert mixture.score_samples(new).mean() > alone + 0.5
+
+
+def test_rounds_never_lower_the_likelihood_much():
+    x, _ = prototypes()
+    scores = [
+        BernoulliMixture(3, rounds=r).fit(x).score_samples(x).mean()
+        for r in (1, 3, 10, 30)
+    ]
+    assert np.all(np.diff(scores) > -0.01)  # the imagined row shifts them
+
+
+@pytest.mark.parametrize("model", [BernoulliMixture(1), LevelMixture(3, 1)])
+def test_mixtures_refuse_what_is_no_grey_level(model):
+    with pytest.raises(ValueError, match="x"):
+        model.fit(np.array([[0.0, 255.0], [3.0, 1.0]]))
+    with pytest.raises(ValueError, match="components"):
+        BernoulliMixture(0)
+
+
+def test_level_mixture_counts_levels_and_sums_to_one():
+    x = np.array([[0.0], [0.5], [0.5], [1.0]])
+    mixture = LevelMixture(3, 1, smoothing=4.0).fit(x)
+    # frequencies of all rows, one imagined of each level: (2, 3, 2) of 7
+    right = (np.array([1, 2, 1]) + 4 * np.array([2, 3, 2]) / 7) / 8
+    found = np.exp(mixture.score_samples(np.array([[0.0], [0.5], [1.0]])))
+    assert np.allclose(found, right) and np.isclose(found.sum(), 1.0)
+    two = LevelMixture(3, 2).fit(np.repeat(x, 5, axis=0))
+    found = np.exp(two.score_samples(np.array([[0.0], [0.5], [1.0]])))
+    assert np.isclose(found.sum(), 1.0)
+
+
+def test_choice_is_by_held_out_rows():
+    x, _ = prototypes()
+    held_out, _ = prototypes(seed=9)
+    mixtures = [BernoulliMixture(k) for k in (1, 2)]
+    assert choose_mixture(mixtures, x, held_out).components == 2
+    rng = np.random.default_rng(0)
+    centres = np.array([[-5.0, 0.0], [5.0, 0.0]])
+    points = centres[rng.integers(2, size=300)] + rng.normal(size=(300, 2))
+    chosen = choose_gaussian_mixture(
+        points[:200].astype("float32"), points[200:], (1, 2)
+    )
+    assert chosen.n_components == 2
+    assert chosen.means_.dtype == np.float64
