@@ -107,3 +107,17 @@ def test_networks_that_do_not_fit_are_refused():
     flat = keras.Sequential([keras.Input((8, 4, 3)), keras.layers.Flatten()])
     with pytest.raises(ValueError, match="embed: expected"):
         models.MaskedPatches(flat, model.trunk, model.decoder)
+
+
+def test_attention_starts_with_queries_keys_and_values_of_their_own():
+    """Keras draws all kernels of a layer from one seeded initialiser."""
+    attend = small().trunk.get_layer("attention_1")
+    kernels = [
+        ops.convert_to_numpy(w).ravel()
+        for w in attend.weights
+        if "kernel" in w.name
+    ]
+    assert len(kernels) == 4
+    for i, one in enumerate(kernels):
+        for other in kernels[i + 1 :]:
+            assert np.abs(one - other).max() > 1e-3

@@ -205,10 +205,8 @@ def _whole(embed, trunk):
     return keras.Model(inputs, pool(tokens), name="encoder")
 
 
-def _networks(
-    input_shape, width, patch, depth, heads, decoder_depth, seed, dtype
-):
-    """Embedding, trunk and decoder of :meth:`MaskedPatches.transformer`."""
+def _sizes(input_shape, width, patch, heads, depth, decoder_depth):
+    """The sizes of a transformer of patches, once they fit each other."""
     width = check.check_int(width, "latent_dim")
     heads = check.check_int(heads, "heads")
     depth = check.check_int(depth, "depth")
@@ -219,7 +217,17 @@ def _networks(
     sides = input_shape[:2]
     if len(input_shape) != 3 or any(side % patch for side in sides):
         check.fail("patch", f"a divisor of both sides, {sides}", f"{patch}")
-    count = int(np.prod(sides)) // patch**2
+    return width, patch, heads, depth, decoder_depth
+
+
+def _networks(
+    input_shape, width, patch, depth, heads, decoder_depth, seed, dtype
+):
+    """Embedding, trunk and decoder of :meth:`MaskedPatches.transformer`."""
+    width, patch, heads, depth, decoder_depth = _sizes(
+        input_shape, width, patch, heads, depth, decoder_depth
+    )
+    count = int(np.prod(input_shape[:2])) // patch**2
     start = _Seeds(seed)
     layers = keras.layers
     image = keras.Input(input_shape, name="x")
@@ -276,12 +284,16 @@ def _blocks(tokens, depth, heads, start, dtype):
         attend = layers.MultiHeadAttention(
             heads,
             width // heads,
-            kernel_initializer=start(),
             seed=start.next(),
             name=f"attention_{index}",
             dtype=dtype,
         )
-        tokens = layers.Add(dtype=dtype)([tokens, attend(normal, normal)])
+        attended = attend(normal, normal)
+        # one seeded initialiser would make query, key and value the same
+        for kernel in (w for w in attend.weights if "kernel" in w.name):
+            flat = (width, width)
+            kernel.assign(ops.reshape(start()(flat), kernel.shape))
+        tokens = layers.Add(dtype=dtype)([tokens, attended])
         normal = layers.LayerNormalization(dtype=dtype)(tokens)
         for units, activation in ((2 * width, "gelu"), (width, None)):
             normal = layers.Dense(
