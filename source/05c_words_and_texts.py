@@ -75,7 +75,7 @@ WORDS = profile.pick(quick=1500, full=3000)  # ids, reserved ones included
 LENGTH = profile.pick(quick=12, full=20)  # tokens of a text that are read
 WIDTH = 64  # of a word vector and of every state
 BAG_EPOCHS = profile.pick(quick=4, full=10)
-EPOCHS = profile.pick(quick=2, full=6)  # of the models that predict words
+EPOCHS = profile.pick(quick=3, full=6)  # of the models that predict words
 READERS = profile.pick(
     quick=("bag", "causal", "both sides"),
     full=("bag", "causal", "both sides", "gru"),
@@ -83,7 +83,7 @@ READERS = profile.pick(
 UPDATES = profile.pick(
     quick=(0, 15, 30, 60, 120), full=(0, 25, 50, 100, 200, 400)
 )
-CHOOSING = profile.pick(quick=400, full=1944)  # validation rows
+CHOOSING = profile.pick(quick=600, full=1944)  # validation rows
 RANKS = profile.pick(quick=(64, 128), full=(64, 128, 256))  # of LSA
 RATE, SCRATCH_RATE, TUNED_RATE = 3e-3, 1e-2, 3e-3
 PER_CLASS, DRAWS = 10, 5  # labelled texts of each class; draws of them
