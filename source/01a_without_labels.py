@@ -154,12 +154,7 @@ grid = np.linspace(0, 8, 200)[:, None]
 axes[0].hist(x_iris[:, 2], 30, density=True, alpha=0.4)
 for k, mixture in density.items():
     heights = np.exp(mixture.score_samples(grid))
-    axes[0].plot(
-        grid,
-        heights,
-        "-" if k == 2 else "--",
-        label=f"{k} Gaussian{'s'[: k - 1]}",
-    )
+    axes[0].plot(grid, heights, "-" if k == 2 else "--", label=f"K = {k}")
 axes[0].set(title="a distribution", xlabel="petal length, cm", ylabel="density")
 axes[0].legend()
 axes[1].hist(area, 30)

@@ -22,7 +22,7 @@
 #
 # - what a generator without a discriminator learns: the mean image;
 # - a GAN and a convolutional one, a DCGAN, built layer by layer;
-# - four numbers for a set of samples, with a floor, and what each is blind to;
+# - five numbers for a set of samples, with a floor, and what each is blind to;
 # - that a Gaussian mixture draws better digits than either game;
 # - digits to order, and what labels are worth.
 #
@@ -157,7 +157,7 @@ assert mean_gap.mean() < 0.02, "the mean image, whatever the noise"
 # $$R_1=\tfrac{\gamma}{2}\,\mathbb E\lVert\nabla s(x)\rVert^2,\qquad
 # R_2=\tfrac{\gamma}{2}\,\mathbb E\lVert\nabla s(\tilde x)\rVert^2,\tag{8}$$
 #
-# and call the whole R3GAN. `RelativisticGAN` is that loss. The penalty is four
+# and call the loss with their network R3GAN. `RelativisticGAN` is that loss. The penalty is four
 # lines: a gradient by the *pixels*, inside the loss.
 
 # %%
@@ -334,7 +334,7 @@ assert min(map(generation.sample_spread, by_dcgan)) > 0.6 * spread_data
 #   as a multiple of what unseen digits have. Copies have 0.
 #
 # A number needs a floor and a ceiling. The floor is *real* held-out rows: nobody
-# can be closer to the test set than they. The training rows themselves show what
+# should be closer, though density can be higher where samples crowd. The training rows themselves show what
 # a generator that stores them would score.
 
 # %% tags=["nbval-ignore-output"]
@@ -506,8 +506,8 @@ assert min(game[:, 4].min() for game in games) > 1.1
 #   components, fitted to 10 000 rows only, still has the better density and
 #   coverage, and a Fréchet distance no better than a game's; the one on chapter
 #   2's codes beats both games in all three.
-# - **One Gaussian** has the right mean and covariance of pixels, and its
-#   samples are blends. It is this opponent that GANs are usually shown against.
+# - **One Gaussian** has the right mean and covariance in those directions, and
+#   its samples are blends.
 # - **The games** have a newness well above 1: their samples lie farther from
 #   all training digits than real ones do. That is not originality, it is error.
 # - **Copies** do as well as real rows in every column but the last. No other number
@@ -626,7 +626,8 @@ assert with_labels[:, 2].mean() > games[0][:, 2].mean(), "coverage"
 
 
 # %% [markdown]
-# Labels help the game a great deal: it draws nearly level with the mixture that has
+# The game with labels, which has another loss and no R2 besides, does far better
+# than those without: it draws nearly level with the mixture that has
 # none. That is supervision, and belongs in the bill. And it helps the opponent as
 # much: on the digits one Gaussian a class, fitted in no time, comes close.
 #
@@ -658,11 +659,11 @@ assert within["conditional GAN"] > 0.4 * within["data"]
 #
 # - A generator with a loss of its own learned the mean image.
 # - Two games, a dense and a convolutional one, drew digits of all ten classes.
-# - Four numbers, each blind to something: density to a missing class, all
+# - Five numbers, each blind to something: density to a missing class, all
 #   but newness to copying. Floor and opponents stand in the same table.
 # - The Gaussian mixture, chosen by validation likelihood, beat both games in
 #   density and coverage.
-# - With labels the game drew to order, and better.
+# - With labels a game drew to order, and better.
 #
 # **Limits.** Small images, small networks, short training; the judge is our own
 # and sees what tells classes apart, nothing else.

@@ -318,6 +318,10 @@ def _together(noise=lambda z_d, z_g: z_g):
     return answer
 
 
+def _exchanged(g, d, d_optimizer, g_optimizer, x, z_d, z_g):
+    _step()(g, d, g_optimizer, d_optimizer, x, z_d, z_g)
+
+
 def _moves_d_as_well(g, d, d_optimizer, g_optimizer, x, z_d, z_g):
     _step(order="D")(g, d, d_optimizer, g_optimizer, x, z_d, z_g)
     both = g.trainable_variables + d.trainable_variables
@@ -353,7 +357,8 @@ def _step_by_hand(g, d, d_optimizer, g_optimizer, x, z_d, z_g):
     ):
         weights = network.trainable_variables
         slopes = weight_gradients(loss, weights)
-        rate = float(ops.convert_to_numpy(d_optimizer.learning_rate))
+        optimizer = d_optimizer if network is d else g_optimizer
+        rate = float(ops.convert_to_numpy(optimizer.learning_rate))
         for weight, slope in zip(weights, slopes, strict=True):
             weight.assign(weight - rate * slope)
 
@@ -378,6 +383,7 @@ def test_check_3_3_right_step_passes(answer, capsys):
         (_together(), "at the same time: G's slope"),
         (_together(lambda z_d, z_g: z_d), "same time and on the same noise"),
         (_moves_d_as_well, "moves D as well"),
+        (_exchanged, "optimisers are exchanged"),
         (_step(noise_of_g=lambda z_d, z_g: z_d), "takes the fresh z_g"),
         (
             _step(d_loss=lambda real, fake: mean(softplus(-real))),
@@ -617,6 +623,38 @@ def _noise_while_training(layer):
     return answer
 
 
+def _deep_and_small(latent_dim, shape):
+    """Three hidden layers of small weights: nearly constant."""
+    small = keras.initializers.RandomNormal(stddev=0.05, seed=0)
+    hidden = [
+        keras.layers.Dense(64, "relu", kernel_initializer=small)
+        for _ in range(3)
+    ]
+    out = keras.layers.Dense(int(np.prod(shape)), "sigmoid")
+    return keras.Sequential(
+        [keras.Input((latent_dim,)), *hidden, out, keras.layers.Reshape(shape)]
+    )
+
+
+def _same_noise_always(latent_dim, shape):
+    """Noise inside, of a fixed seed: z and its place decide."""
+    model = _generator()(latent_dim, shape)
+
+    def answer(z):
+        noise = keras.random.normal(ops.shape(z), seed=1)
+        return model(z + ops.cast(noise, z.dtype))
+
+    return answer
+
+
+def _left_in_training(latent_dim, shape):
+    """Statistics of the batch, whatever the mode."""
+    model = _generator()(latent_dim, shape)
+    norm = keras.layers.BatchNormalization()
+    norm.build((None, latent_dim))
+    return lambda z: model(norm(z, training=True))
+
+
 def _plain_function(latent_dim, shape):
     """No Keras model, but a function of z that works as one."""
     model = _generator()(latent_dim, shape)
@@ -640,6 +678,7 @@ def _normalised(latent_dim, shape):
         _plain_function,
         _normalised,
         _generator("softmax"),
+        _deep_and_small,
     ],
 )
 def test_check_3_5_right_generator_passes(answer, capsys):
@@ -672,6 +711,8 @@ def test_check_3_5_right_generator_passes(answer, capsys):
             "adds noise of its own",
         ),
         (_deaf, "z is ignored"),
+        (_same_noise_always, "another output in another batch"),
+        (_left_in_training, "another output in another batch"),
         (lambda k, s: keras.layers.Dense(8, "nonsense"), "noise is not one"),
         (lambda k, s: "G", "Return a Keras model"),
         (lambda k: None, "TypeError"),
@@ -929,6 +970,7 @@ WRONG_3_7 = {
     ),
     "norm over the batch": ({"axis": None}, "whole batch"),
     "last axis": ({"axis": -1}, "every axis but the first"),
+    "two axes": ({"axis": (1, 2)}, "every axis but the first|all axes"),
     "averaged": (
         {"finish": lambda q: mean((ops.sqrt(q) - 1) ** 2)},
         "one value a row",
