@@ -238,7 +238,7 @@ class ProgressLine:
         self.terminal = sys.stdout.isatty()
 
     def text(self):
-        """``[3/11] 04_vaes 12/44 · 05_pretraining 3/40 · 71 s``."""
+        """``[3/20] 04a_… 12/44 · 05a_… 3/40 · 71 s``."""
         parts = [
             f"{sitting.name} {sitting.cell}/{sitting.cells}"
             for sitting in self.sittings
