@@ -382,7 +382,7 @@ def verdict(x):
 
 
 # %%
-def choose_mixture(rows, held_out, ridge, seed=0):
+def fitted_mixture(rows, held_out, ridge, seed=0):
     """The mixture under which the held-out rows are most likely."""
     rows = rows.astype("float64")  # in 32 bits covariances lose definiteness
     fitted = [
@@ -411,7 +411,7 @@ def to_images(rows):
 # %%
 pca = PCA(DIRECTIONS, random_state=0).fit(flat.x_train)
 fit_codes = pca.transform(flat.x_train[:MIXED])
-mixture = choose_mixture(fit_codes, pca.transform(flat.x_val), 1e-2)
+mixture = fitted_mixture(fit_codes, pca.transform(flat.x_val), 1e-2)
 print("components of the mixture:", mixture.n_components)
 
 # %%
@@ -448,7 +448,7 @@ if profile.full:
     codes = coder.encode(digits.x_train[:MIXED])
     centre, scale = codes.mean(axis=0), codes.std(axis=0)
     held_out = (coder.encode(digits.x_val) - centre) / scale
-    on_codes = choose_mixture((codes - centre) / scale, held_out, 1e-3)
+    on_codes = fitted_mixture((codes - centre) / scale, held_out, 1e-3)
     candidates["Gaussian mixture on chapter 2's codes"] = [
         coder.decode(draw(on_codes, seed) * scale + centre) for seed in SEEDS
     ]

@@ -727,7 +727,7 @@ class HiddenPatches(keras.Model):
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         guess, hidden = y_pred
-        error = ops.square(patchwise.patches_of(x, PATCH) - guess)
+        error = ops.square(patchwise.image_patches(x, PATCH) - guess)
         error = ops.sum(error, axis=2) * ops.cast(hidden, "float32")
         return ops.mean(ops.sum(error, axis=1))
 

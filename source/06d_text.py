@@ -67,7 +67,7 @@ from utils.models.words import (
     skip_gram_rows,
 )
 from utils.training import recipes
-from utils.training.repeats import restart
+from utils.training.repeats import restart, with_spread
 
 plotting.use_style()
 
@@ -364,14 +364,7 @@ scores = {
 }
 table = []
 for name, found in scores.items():
-    (near, area), (near_std, area_std) = found.mean(0), found.std(0, ddof=1)
-    table.append(
-        (
-            name,
-            f"{near:.3f} ± {near_std:.3f}",
-            f"{area:.3f} ± {area_std:.3f}",
-        )
-    )
+    table.append((name, *(with_spread(values, 3) for values in found.T)))
 runtime.record(
     "Word vectors: similarity test, three seeds",
     ("vectors", "neighbours", "pairs (AUROC)"),

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from utils import data, models
-from utils.models.masked import patches_of
+from utils.models.masked import image_patches
 from utils.training import recipes
 
 X = np.random.default_rng(0).random((6, 8, 4, 3)).astype("float32")
@@ -18,7 +18,7 @@ def small(**changes):
 
 
 def test_patches_are_the_pixels_of_squares_row_by_row():
-    found = ops.convert_to_numpy(patches_of(X, 2))
+    found = ops.convert_to_numpy(image_patches(X, 2))
     assert found.shape == (6, 8, 12)
     np.testing.assert_array_equal(found[:, 0], X[:, :2, :2].reshape(6, -1))
     np.testing.assert_array_equal(found[:, 1], X[:, :2, 2:].reshape(6, -1))
@@ -39,7 +39,7 @@ def test_what_is_hidden_reaches_no_guess():
     start = ops.convert_to_numpy(state).copy()
     first = model(X)
     hidden = ops.convert_to_numpy(first["hidden"]).astype(bool)
-    patches = ops.convert_to_numpy(patches_of(X, 2)).copy()
+    patches = ops.convert_to_numpy(image_patches(X, 2)).copy()
     patches[hidden] = 9.0
     changed = patches.reshape(6, 4, 2, 2, 2, 3).transpose(0, 1, 3, 2, 4, 5)
     state.assign(start)
@@ -57,7 +57,7 @@ def test_loss_is_the_error_of_hidden_patches_alone():
     guess, hidden = (
         ops.convert_to_numpy(outputs[k]) for k in ("patches", "hidden")
     )
-    right = ops.convert_to_numpy(patches_of(X, 2))
+    right = ops.convert_to_numpy(image_patches(X, 2))
     error = ((right - guess) ** 2).sum(axis=2) * hidden
     assert float(loss) == pytest.approx(error.sum(axis=1).mean(), rel=1e-4)
 

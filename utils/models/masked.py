@@ -14,10 +14,10 @@ from utils.models.pretext import PretextModel
 from utils.nn.layers import PACKAGE
 from utils.support import validation as check
 
-__all__ = ["MaskedPatches", "Places", "patches_of"]
+__all__ = ["MaskedPatches", "Places", "image_patches"]
 
 
-def patches_of(x, patch):
+def image_patches(x, patch):
     """Images as rows of square patches.
 
     Args:
@@ -73,34 +73,11 @@ class MaskedPatches(PretextModel):
     def __init__(
         self, embed, trunk, decoder, *, patch=2, ratio=0.5, seed=None, **kwargs
     ):
-        shape, tokens = shapes_of(embed, "embed")
-        patch = check.check_int(patch, "patch")
-        if len(shape) != 3 or any(side % patch for side in shape[:2]):
-            check.fail(
-                "patch",
-                f"a divisor of both sides of the images, {shape[:2]}",
-                f"{patch}",
-            )
-        count = int(np.prod(shape[:2])) // patch**2
-        if len(tokens) != 2 or tokens[0] != count:
-            check.fail("embed", f"{count} tokens, one a patch", f"{tokens}")
-        width = tokens[1]
-        if shapes_of(trunk, "trunk") != ((None, width), (None, width)):
-            check.fail(
-                "trunk",
-                f"any number of tokens of width {width} in and out",
-                f"{shapes_of(trunk, 'trunk')}",
-            )
-        made = (count, patch**2 * shape[2])
-        if shapes_of(decoder, "decoder") != (tokens, made):
-            check.fail(
-                "decoder",
-                f"tokens {tokens} in, patches {made} out",
-                f"{shapes_of(decoder, 'decoder')}",
-            )
+        tokens = _tokens_of(embed, trunk, decoder, patch)
+        count, width = tokens
         super().__init__(_whole(embed, trunk), **kwargs)
         self.embed, self.trunk, self.decoder = embed, trunk, decoder
-        self.patch, self.seed = patch, check.check_seed(seed)
+        self.patch, self.seed = int(patch), check.check_seed(seed)
         self.ratio = check.check_number(ratio, "ratio", 0.0, 1.0)
         self.count = count
         self.num_hidden = round(self.ratio * count)
@@ -188,13 +165,43 @@ class MaskedPatches(PretextModel):
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        right = patches_of(ops.cast(x, "float32"), self.patch)
+        right = image_patches(ops.cast(x, "float32"), self.patch)
         guess = ops.cast(y_pred["patches"], "float32")
         error = ops.sum(ops.square(right - guess), axis=2)
         error = ops.sum(error * y_pred["hidden"], axis=1)
         pixels = self.num_hidden * right.shape[2]
         self.mse_tracker.update_state(error / pixels, sample_weight)
         return self.add_losses(weighted_mean(error, sample_weight))
+
+
+def _tokens_of(embed, trunk, decoder, patch):
+    """Number and width of the tokens, if the three networks fit."""
+    shape, tokens = shapes_of(embed, "embed")
+    patch = check.check_int(patch, "patch")
+    if len(shape) != 3 or any(side % patch for side in shape[:2]):
+        check.fail(
+            "patch",
+            f"a divisor of both sides of the images, {shape[:2]}",
+            f"{patch}",
+        )
+    count = int(np.prod(shape[:2])) // patch**2
+    if len(tokens) != 2 or tokens[0] != count:
+        check.fail("embed", f"{count} tokens, one a patch", f"{tokens}")
+    width = tokens[1]
+    if shapes_of(trunk, "trunk") != ((None, width), (None, width)):
+        check.fail(
+            "trunk",
+            f"any number of tokens of width {width} in and out",
+            f"{shapes_of(trunk, 'trunk')}",
+        )
+    made = (count, patch**2 * shape[2])
+    if shapes_of(decoder, "decoder") != (tokens, made):
+        check.fail(
+            "decoder",
+            f"tokens {tokens} in, patches {made} out",
+            f"{shapes_of(decoder, 'decoder')}",
+        )
+    return tokens
 
 
 def _whole(embed, trunk):
