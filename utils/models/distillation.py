@@ -11,7 +11,7 @@ import keras
 from keras import ops
 
 from utils.models.base import builds, shapes_of, weighted_mean
-from utils.models.contrastive import _conv, _dense, _views
+from utils.models.contrastive import _conv, _dense, _unit, _views
 from utils.models.pretext import PretextModel
 from utils.nn.layers import PACKAGE
 from utils.support import validation as check
@@ -182,13 +182,8 @@ class BYOL(PretextModel):
         return (encoder, *_two_heads(latent_dim, *rest))
 
     def call(self, inputs, training=False):
-        """What student and teacher say of two views of each row.
-
-        ``{"student_first", "student_second", "teacher_first",
-        "teacher_second"}``, each ``(batch, p)``. Views are drawn in
-        ``evaluate`` and ``predict`` as well; ``encode`` draws none.
-        """
-        return _both(self, inputs, training)
+        """What student and teacher say of two views, as ``_answers``."""
+        return _answers(self, inputs, training)
 
     def student(self, views, training):
         """Predictions of the teacher's projections, ``(batch, p)``."""
@@ -285,13 +280,8 @@ class DINO(PretextModel):
     conv = builds("encoder", "projector")(_conv)
 
     def call(self, inputs, training=False):
-        """What student and teacher say of two views of each row.
-
-        ``{"student_first", "student_second", "teacher_first",
-        "teacher_second"}``, each ``(batch, p)``. Views are drawn in
-        ``evaluate`` and ``predict`` as well; ``encode`` draws none.
-        """
-        return _both(self, inputs, training)
+        """What student and teacher say of two views, as ``_answers``."""
+        return _answers(self, inputs, training)
 
     def student(self, views, training):
         """Scores of the invented classes, ``(batch, k)``."""
@@ -341,8 +331,16 @@ def _with_teacher(model, projector, augmentation, momentum, seed):
     model.spread_tracker = keras.metrics.Mean(name="spread")
 
 
-def _both(model, inputs, training):
-    """Answers of student and teacher to two views of each row."""
+def _answers(model, inputs, training):
+    """What student and teacher say of two views of each row.
+
+    Views are drawn in ``evaluate`` and ``predict`` as well; ``encode`` draws
+    none.
+
+    Returns:
+        ``{"student_first", "student_second", "teacher_first",
+        "teacher_second"}``, each ``(batch, p)``.
+    """
     rows = ops.shape(inputs)[0]
     views = ops.concatenate([inputs, inputs], axis=0)
     views = model.augmentation(views, training=True)
@@ -432,9 +430,3 @@ def _mlp(name, width, widths, activation, normalize, seed, dtype):
                 activation, name=f"active_{index}", dtype=dtype
             )(hidden)
     return keras.Model(inputs, hidden, name=name)
-
-
-def _unit(z):
-    """Rows of length one; a row of zeros stays zero."""
-    squared = ops.sum(ops.square(z), axis=1, keepdims=True)
-    return z * ops.rsqrt(ops.maximum(squared, 1e-12))

@@ -174,17 +174,22 @@ class MaskedPatches(PretextModel):
         return self.add_losses(weighted_mean(error, sample_weight))
 
 
-def _tokens_of(embed, trunk, decoder, patch):
-    """Number and width of the tokens, if the three networks fit."""
-    shape, tokens = shapes_of(embed, "embed")
+def _count_patches(shape, patch):
+    """Number of square patches of an image, if they fit its sides."""
     patch = check.check_int(patch, "patch")
     if len(shape) != 3 or any(side % patch for side in shape[:2]):
         check.fail(
             "patch",
-            f"a divisor of both sides of the images, {shape[:2]}",
+            f"a divisor of both sides of the images, {tuple(shape[:2])}",
             f"{patch}",
         )
-    count = int(np.prod(shape[:2])) // patch**2
+    return int(np.prod(shape[:2])) // patch**2
+
+
+def _tokens_of(embed, trunk, decoder, patch):
+    """Number and width of the tokens, if the three networks fit."""
+    shape, tokens = shapes_of(embed, "embed")
+    count = _count_patches(shape, patch)
     if len(tokens) != 2 or tokens[0] != count:
         check.fail("embed", f"{count} tokens, one a patch", f"{tokens}")
     width = tokens[1]
@@ -212,29 +217,25 @@ def _whole(embed, trunk):
     return keras.Model(inputs, pool(tokens), name="encoder")
 
 
-def _sizes(input_shape, width, patch, heads, depth, decoder_depth):
-    """The sizes of a transformer of patches, once they fit each other."""
+def _sizes(width, heads, depth, decoder_depth):
+    """Width, heads and depths of a transformer, once they fit each other."""
     width = check.check_int(width, "latent_dim")
     heads = check.check_int(heads, "heads")
     depth = check.check_int(depth, "depth")
     decoder_depth = check.check_int(decoder_depth, "decoder_depth")
     if width % heads:
         check.fail("heads", f"a divisor of the width {width}", f"{heads}")
-    patch = check.check_int(patch, "patch")
-    sides = input_shape[:2]
-    if len(input_shape) != 3 or any(side % patch for side in sides):
-        check.fail("patch", f"a divisor of both sides, {sides}", f"{patch}")
-    return width, patch, heads, depth, decoder_depth
+    return width, heads, depth, decoder_depth
 
 
 def _networks(
     input_shape, width, patch, depth, heads, decoder_depth, seed, dtype
 ):
     """Embedding, trunk and decoder of :meth:`MaskedPatches.transformer`."""
-    width, patch, heads, depth, decoder_depth = _sizes(
-        input_shape, width, patch, heads, depth, decoder_depth
+    width, heads, depth, decoder_depth = _sizes(
+        width, heads, depth, decoder_depth
     )
-    count = int(np.prod(input_shape[:2])) // patch**2
+    count, patch = _count_patches(input_shape, patch), int(patch)
     start = _Seeds(seed)
     layers = keras.layers
     image = keras.Input(input_shape, name="x")
