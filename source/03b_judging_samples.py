@@ -38,8 +38,6 @@ from utils import runtime
 profile = runtime.start(seed=0)
 
 # %% tags=["setup", "hide-input"]
-import warnings
-
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
@@ -49,6 +47,7 @@ from sklearn.metrics import pairwise_distances_argmin_min
 from sklearn.mixture import GaussianMixture
 
 from utils import data, plotting
+from utils.baselines.mixtures import choose_gaussian_mixture
 from utils.checks import chapter_03 as checks
 from utils.evaluation import generation
 from utils.evaluation.judge import Judge
@@ -382,20 +381,6 @@ def verdict(x):
 
 
 # %%
-def fitted_mixture(rows, held_out, ridge, seed=0):
-    """The mixture under which the held-out rows are most likely."""
-    rows = rows.astype("float64")  # in 32 bits covariances lose definiteness
-    fitted = [
-        GaussianMixture(k, reg_covar=ridge, random_state=seed, max_iter=50)
-        for k in COMPONENTS
-    ]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # fifty rounds do for the largest
-        return max(
-            (m.fit(rows) for m in fitted), key=lambda m: m.score(held_out)
-        )
-
-
 def draw(mixture, seed, n=2000):
     """Codes of n samples; scikit-learn sorts them by component."""
     mixture.random_state = seed
@@ -411,7 +396,8 @@ def to_images(rows):
 # %%
 pca = PCA(DIRECTIONS, random_state=0).fit(flat.x_train)
 fit_codes = pca.transform(flat.x_train[:MIXED])
-mixture = fitted_mixture(fit_codes, pca.transform(flat.x_val), 1e-2)
+val_codes = pca.transform(flat.x_val)
+mixture = choose_gaussian_mixture(fit_codes, val_codes, COMPONENTS)
 print("components of the mixture:", mixture.n_components)
 
 # %%
@@ -448,7 +434,9 @@ if profile.full:
     codes = coder.encode(digits.x_train[:MIXED])
     centre, scale = codes.mean(axis=0), codes.std(axis=0)
     held_out = (coder.encode(digits.x_val) - centre) / scale
-    on_codes = fitted_mixture((codes - centre) / scale, held_out, 1e-3)
+    on_codes = choose_gaussian_mixture(
+        (codes - centre) / scale, held_out, COMPONENTS, ridge=1e-3
+    )
     candidates["Gaussian mixture on chapter 2's codes"] = [
         coder.decode(draw(on_codes, seed) * scale + centre) for seed in SEEDS
     ]
