@@ -55,6 +55,7 @@ from utils import plotting
 from utils.baselines.ngrams import NGram
 from utils.checks import chapter_05 as checks
 from utils.data import corpora, tokens
+from utils.evaluation.label_efficiency import paired_interval
 from utils.models.text import (
     DenoisingText,
     LanguageModel,
@@ -629,8 +630,8 @@ for (reader, name), values in scores.items():
 # %%
 def interval(one, other):
     """Mean of paired differences in points, and half its 95 % interval."""
-    gain = 100 * (scores[one] - scores[other])
-    return gain.mean(), 2.776 * gain.std(ddof=1) / np.sqrt(len(gain))  # t, 4
+    mean, low, _ = paired_interval(100 * (scores[one] - scores[other]))
+    return mean, mean - low
 
 
 pairs = [
