@@ -1035,9 +1035,9 @@ checks.check_1_5(responsibilities)
 
 # %% [markdown] tags=["discussion"]
 # Products become sums, and `logaddexp` subtracts the largest logarithm before it
-# exponentiates, so that at least one term is 1 and the quotient is defined. For a
-# row at infinity the cluster with the largest variance in that direction
-# takes all: its density falls most slowly.
+# exponentiates, so that at least one term is 1 and the quotient is defined. A row
+# that moves off in direction $u$ ends with the cluster of the smallest
+# $\sum_j u_j^2/\sigma_{kj}^2$: its density falls most slowly there.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 1.6 (experiment) · how many components? Ask rows held back

@@ -25,7 +25,7 @@
 # - that a linear autoencoder finds the PCA subspace, with and without tied
 #   weights;
 # - that a deep one leaves about half of PCA's error at the same code width;
-# - where PCA wins all the same, and which of two suspects is to blame.
+# - where PCA wins at first, and what it takes to overtake it.
 #
 # | | |
 # |---|---|
@@ -600,7 +600,7 @@ assert profile.full or gain[-1] > 1.2, "on the small digits PCA wins at 32"
 # %% [markdown]
 # **Figure 2.6.** Test error by code width, one seed each, both axes
 # logarithmic. Where the code is narrow the autoencoder is clearly ahead. With
-# 32 of the small digits' 64 components **PCA wins** by a wide margin.
+# 32 of the small digits' 64 components **PCA wins** by a wide margin, for now.
 #
 # ### Why PCA wins at 32
 #
@@ -616,13 +616,13 @@ assert profile.full or gain[-1] > 1.2, "on the small digits PCA wins at 32"
 eight = data.load("digits")
 
 
-def short_and_long(likelihood):
-    """Errors after 16 and 48 epochs, three seeds: training, test, clipped."""
+def short_and_long(likelihood, *lengths):
+    """Errors by number of epochs, three seeds: training, test, clipped."""
     model = Autoencoder.dense(
         (8, 8, 1), 32, widths=(256,), seed=0, likelihood=likelihood
     )
     found, steps = {}, -(-len(eight.x_train) // 32)
-    for epochs in (16, 48):
+    for epochs in lengths:
         recipes.compile(model, 8e-3, updates=epochs * steps)
         for seed in SEEDS:
             repeats.restart(model, seed)  # first weights, no moments
@@ -638,12 +638,12 @@ def short_and_long(likelihood):
     return {epochs: np.transpose(errors) for epochs, errors in found.items()}
 
 
-control = {"sigmoid, cross-entropy": short_and_long(Bernoulli())}
+control = {"sigmoid, cross-entropy": short_and_long(Bernoulli(), 16, 48)}
 
 # %%
-control["linear, squared error"] = short_and_long(SquaredError())
+control["linear, squared error"] = short_and_long(SquaredError(), 16, 100)
 if THIRD_PAIR:
-    between = short_and_long(SquaredError("sigmoid"))
+    between = short_and_long(SquaredError("sigmoid"), 16, 48)
     control["sigmoid, squared error"] = between
 
 # %% tags=["nbval-ignore-output"]
@@ -669,9 +669,8 @@ assert many[0] < 0.7 * few[0] and many[1] > 0.8 * few[1], "it overfits"
 assert min(few[1], many[1]) > 1.2 * pca_32[False], "and loses to PCA"
 few, many = mean["linear, squared error"]
 assert few[1] > 1.2 * pca_32[False], "linear, short: loses too"
-assert many[1] < 0.75 * few[1], "longer training helps"
-assert abs(many[1] / pca_32[False] - 1) < 0.2, "to PCA's level"
-assert abs(many[2] / pca_32[True] - 1) < 0.2, "clipped, to clipped PCA's"
+assert many[1] < 0.95 * pca_32[False], "long: below PCA"
+assert many[2] < 0.95 * pca_32[True], "clipped, below clipped PCA"
 if THIRD_PAIR:
     few, many = mean["sigmoid, squared error"]
     assert many[0] < 0.7 * few[0] and many[1] > 0.7 * few[1], "overfits too"
@@ -680,13 +679,15 @@ if THIRD_PAIR:
 # %% [markdown]
 # **Behind a sigmoid it overfits**: three times as long, and the training error
 # falls by half, the test error by a tenth, and stays far above PCA's: what is learnt
-# longer is learnt for the training images. **With a linear output** the same networks did need the longer training:
-# it brings them near PCA, or clipped near clipped PCA. (Output *and* loss
+# longer is learnt for the training images. **With a linear output** the same networks
+# did need the longer training: after six times as many steps they are a good tenth *below*
+# PCA, raw against raw and clipped against clipped. (Output *and* loss
 # differ between the two. The third pair, a sigmoid with squared error, takes ten
 # seconds more and runs in the full profile: it overfits as well and ends at .0032,
 # so more of the difference is the sigmoid's than the loss's.)
-# Which suspect is guilty depends on the output, then, and even the better one gains
-# next to nothing over a closed form.
+# Which suspect is guilty depends on the output, then. "PCA wins at 32" was a statement
+# about one output and one length of training: a table with one length for everybody
+# would have hidden that.
 #
 # A width that is good enough for *your* purpose, judged on validation rows, is
 # the right width. A narrow code makes whatever model comes *after* it smaller.
@@ -702,8 +703,8 @@ if THIRD_PAIR:
 #   0.99, but not PCA's axes; tying the weights made its columns orthonormal.
 # - A deep one left about half of PCA's error at the same narrow width, from
 #   three seeds of three, and still clearly less than clipped PCA.
-# - At 32 of 64 numbers PCA won: behind a sigmoid the network overfitted, and with
-#   a linear output it drew level after longer training.
+# - At 32 of 64 numbers PCA won against a sigmoid, behind which the network
+#   overfitted. With a linear output, trained six times as long, the network won.
 #
 # **Limits.** The images are tiny and the models small. Reconstruction error
 # rewards what covers many pixels, not what matters to you.
