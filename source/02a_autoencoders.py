@@ -680,7 +680,7 @@ if THIRD_PAIR:
 # **Behind a sigmoid it overfits**: three times as long, and the training error
 # falls by half, the test error by a tenth, and stays far above PCA's: what is learnt
 # longer is learnt for the training images. **With a linear output** the same networks
-# did need the longer training: after six times as many steps they are a good tenth *below*
+# did need the longer training: after six times as many steps they are a sixth *below*
 # PCA, raw against raw and clipped against clipped. (Output *and* loss
 # differ between the two. The third pair, a sigmoid with squared error, takes ten
 # seconds more and runs in the full profile: it overfits as well and ends at .0032,
