@@ -415,7 +415,7 @@ if not profile.full:
 # damage, and not the width, kept it from copying.
 #
 # On MNIST ([results](../docs/results.md), 20 000 rows) the order changes. No training
-# image is near enough to a new one, so their mean leaves .0185; the Wiener filter leaves .0140,
+# image is near enough to a new one, so their mean leaves .0177; the Wiener filter leaves .0140,
 # the mixture .0115. The networks of four epochs stand at .0142 and .0125, behind
 # it; sixteen epochs bring .0099, and the U-Net **.0069**. With more pixels and more
 # rows, what a network can learn and a mixture cannot say begins to count.
@@ -696,9 +696,9 @@ def random_codes(model, count, rng):
     normal = rng.standard_normal((count, NARROW))
     return {
         "z ~ N(0, I)": normal,
-        "mean and spread\nof real codes": z.mean(axis=0)
+        "mean and\nspread of\nreal codes": z.mean(axis=0)
         + z.std(axis=0) * normal,
-        "covariances too": rng.multivariate_normal(
+        "covariances\ntoo": rng.multivariate_normal(
             z.mean(axis=0), np.cov(z.T), size=count
         ),
     }
@@ -741,7 +741,7 @@ for seed, model in zip(SEEDS, plain[NARROW], strict=True):
     rng = np.random.default_rng(seed)
     drawn = random_codes(model, count, rng)
     images = {
-        "reconstructed\ntest digits": model.reconstruct(digits.x_test[:count]),
+        "rebuilt\ntest digits": model.reconstruct(digits.x_test[:count]),
         **{name: model.decode(codes) for name, codes in drawn.items()},
     }
     z = rng.standard_normal((count, NARROW)) * scale
