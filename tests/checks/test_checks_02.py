@@ -106,11 +106,71 @@ def _float64(width):
     )
 
 
+def _small(width, size=0.01):
+    """Small first weights: the codes of a hidden tanh stay within ±1."""
+    normal = keras.initializers.RandomNormal(stddev=size, seed=0)
+    encoder = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(16, "tanh", kernel_initializer=normal),
+            keras.layers.Dense(width, kernel_initializer=normal),
+        ]
+    )
+    decoder = keras.Sequential(
+        [
+            keras.Input((width,)),
+            keras.layers.Dense(16, "tanh", kernel_initializer=normal),
+            keras.layers.Dense(64, "sigmoid"),
+            keras.layers.Reshape((8, 8, 1)),
+        ]
+    )
+    return encoder, decoder
+
+
+def _small_in_numpy(width):
+    """The same as functions, whose weights nobody can see."""
+    encoder, decoder = _small(width)
+    return (
+        lambda x: ops.convert_to_numpy(encoder(x)),
+        lambda z: ops.convert_to_numpy(decoder(z)),
+    )
+
+
+def _normalized(width):
+    encoder, decoder = _pair(width)
+    layers = [*encoder.layers, keras.layers.BatchNormalization()]
+    return keras.Sequential([keras.Input((8, 8, 1)), *layers]), decoder
+
+
+def _bent_by_a_layer(width):
+    encoder, decoder = _pair(width)
+    alpha = keras.initializers.Constant(0.3)
+    layers = [*encoder.layers, keras.layers.PReLU(alpha_initializer=alpha)]
+    return keras.Sequential([keras.Input((8, 8, 1)), *layers]), decoder
+
+
+def _shallow(width, end="sigmoid"):
+    """A decoder that bends its output and nothing before."""
+    layers = [
+        keras.Input((width,)),
+        keras.layers.Dense(64, activation=end),
+        keras.layers.Reshape((8, 8, 1)),
+    ]
+    return _pair(width)[0], keras.Sequential(layers)
+
+
 @pytest.mark.parametrize(
     "answer",
     [
         _pair,
         lambda k: _pair(k, end="sigmoid"),
+        lambda k: _pair(k, end="relu"),
+        lambda k: _pair(k, hidden="sigmoid"),
+        _small,
+        lambda k: _small(k, 0.001),
+        _small_in_numpy,
+        _normalized,
         lambda k: dict(zip(("encoder", "decoder"), _pair(k), strict=True)),
         _subclassed,
         _convolutional,
@@ -134,6 +194,13 @@ def test_check_2_1_any_two_networks_pass(answer):
         (lambda k: _pair(k, code="tanh"), "activation on the code"),
         (lambda k: _pair(k, code="sigmoid"), "never negative|activation"),
         (lambda k: _pair(k, code="gelu"), "not downwards"),
+        (lambda k: _pair(k, code="leaky_relu"), "such as leaky_relu"),
+        (lambda k: _pair(k, code="tanh_shrink"), "activation on the code"),
+        (lambda k: _pair(k, code="hard_shrink"), "activation on the code"),
+        (lambda k: _pair(k, code="log_softmax"), "activation on the code"),
+        (_bent_by_a_layer, "activation on the code"),
+        (_shallow, "The decoder has no hidden layer"),
+        (lambda k: _shallow(k, "relu"), "The decoder has no hidden layer"),
         (_tied, "share weights"),
         (lambda k: keras.Sequential([*_pair(k)]), "two networks"),
         (lambda k: None, "two networks"),
@@ -245,6 +312,11 @@ def _by_rank_alone(x, x_hat):
     return ((x - x_hat) ** 2).sum() / len(x)
 
 
+def _summed_over_three_axes(x, x_hat):
+    _same_shape(x, x_hat)
+    return ((x - x_hat) ** 2).sum(axis=(1, 2, 3)).mean()
+
+
 def _by_keras(x, x_hat):
     _same_shape(x, x_hat)
     mean = keras.losses.MeanSquaredError(reduction="sum")(x, x_hat)
@@ -274,6 +346,10 @@ def test_check_2_3_right_loss_passes(answer):
         (_reduced(lambda s: np.sqrt(s).sum() / 6), "absolute"),
         (_reduced(lambda s: 0.5 * s.sum() / 6), "factor ½"),
         (_reduced(lambda s: s.sum() / 7), "should be|the loss is"),
+        (_reduced(lambda s: s.mean() * 16), "written into your function"),
+        (_reduced(lambda s: s.sum() / 6), "written into your function"),
+        (_summed_over_three_axes, "stopped with AxisError"),
+        (_reduced(lambda s: s.reshape(6, -1).sum(1).mean()), "stopped|written"),
         (lambda x, y: ((x - y) ** 2).sum() / len(x), "broadcast"),
         (_by_length_alone, "not only the lengths"),
         (_by_rank_alone, "broadcast"),
@@ -404,9 +480,17 @@ def test_check_2_5_short_training_is_named():
 
 
 @pytest.mark.slow
-def test_check_2_5_training_on_test_rows_is_named():
-    model = _fitted(data.load("digits").x_test, 60)
+@pytest.mark.parametrize("epochs", [25, 60])
+def test_check_2_5_training_on_test_rows_is_named(epochs):
+    model = _fitted(data.load("digits").x_test, epochs)
     rejects(checks.check_2_5, model, match="see the test rows")
+
+
+@pytest.mark.slow
+def test_check_2_5_training_on_all_rows_is_named():
+    digits = data.load("digits")
+    rows = np.concatenate([digits.x_train, digits.x_test])
+    rejects(checks.check_2_5, _fitted(rows, 15), match="see the test rows")
 
 
 def test_check_2_5_other_shape_or_type_is_named():
@@ -448,6 +532,7 @@ def test_check_2_5_plain_keras_of_any_form_passes(digits):
     model = _fit_plain(_plain(), digits.x_train)
     checks.check_2_5(model)  # a model from the web
     checks.check_2_5(lambda x: model(x))
+    checks.check_2_5(lambda x: model.predict(x, verbose=0))  # NumPy
     layers = model.layers
     encoder = keras.Sequential([keras.Input((8, 8, 1)), *layers[:3]])
     decoder = keras.Sequential([keras.Input((8,)), *layers[3:]])
@@ -470,6 +555,73 @@ def test_check_2_5_plain_model_with_a_wider_code_is_named():
     rejects(checks.check_2_5, _plain(12), match="12 units")
     rejects(checks.check_2_5, _plain(32), match="at least 14 units")
     rejects(checks.check_2_5, lambda x: x, match="at least 14 units")
+
+
+def _rank_32(x):
+    """PCA with 32 components, in NumPy: no gradient shows its code."""
+    flat = data.load("digits").flat().x_train
+    w = np.linalg.svd(flat - flat.mean(0), full_matrices=False)[2][:32].T
+    rows = np.asarray(x).reshape(len(x), 64) - flat.mean(0)
+    return (rows @ w @ w.T + flat.mean(0)).reshape(-1, 8, 8, 1)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda x: np.asarray(x),
+        lambda x: np.round(16 * np.asarray(x)) / 16,
+        _rank_32,
+    ],
+)
+def test_check_2_5_wide_code_behind_numpy_is_named(answer):
+    rejects(checks.check_2_5, answer, match="at least 14 units")
+
+
+def test_check_2_5_code_that_cannot_be_counted_is_named():
+    flat = data.load("digits").flat()
+    known = np.concatenate([flat.x_train, flat.x_test])
+
+    def nearest(x):
+        rows = np.asarray(x).reshape(-1, 1, 64)
+        ids = [((known - row) ** 2).sum(axis=1).argmin() for row in rows]
+        return known[ids]
+
+    rejects(checks.check_2_5, nearest, match="pass the pair")
+
+
+class _PastTheCode(keras.Model):
+    """Eight code units, and a skip connection past them."""
+
+    def __init__(self, share):
+        super().__init__()
+        self.encoder, self.decoder = _pair(8)
+        self.share = share
+
+    def call(self, x):
+        x_hat = self.decoder(self.encoder(x))
+        return self.share * x + (1 - self.share) * x_hat
+
+
+@pytest.mark.parametrize("share", [0.7, 0.9, 1.0])
+def test_check_2_5_skip_connection_is_named(share):
+    rejects(checks.check_2_5, _PastTheCode(share), match="past the code")
+
+
+def test_check_2_5_skip_connection_of_a_model_with_verbs_is_named():
+    class Copies(Autoencoder):
+        def decoded(self, code, training=False):
+            outputs = super().decoded(code, training)
+            return {**outputs, "reconstruction": self.seen}
+
+        def call(self, inputs, training=False):
+            self.seen = inputs
+            return super().call(inputs, training)
+
+        def reconstruct(self, x, **options):
+            return np.array(x)
+
+    model = Copies(*_pair(8))
+    rejects(checks.check_2_5, model, match="past the code")
 
 
 def test_check_2_5_untrained_plain_model_is_named():
@@ -649,7 +801,7 @@ def _along(x, sigma, rng, *axes):
             x.tolist(),
         ),
         lambda x, s, rng: (x + rng.normal(0, s, x.shape), x),
-        lambda x, s, rng: [np.clip(x + _noise(x, s, rng), 0, 1), x.copy()],
+        lambda x, s, rng: [x + _noise(x, s, rng), x.copy()],
         lambda x, s, rng: (rng.normal(x, s).astype("float32"), x),
     ],
 )
@@ -672,6 +824,14 @@ def _same_pattern(x, sigma, rng):
         (_noisy_target, "target is noisy"),
         (lambda x, s, rng: (x, x + _noise(x, s, rng)), "swapped"),
         (lambda x, s, rng: (x, x), "Neither"),
+        (
+            lambda x, s, rng: (np.clip(x + _noise(x, s, rng), 0, 1), x),
+            "clipped",
+        ),
+        (
+            lambda x, s, rng: (np.maximum(x + _noise(x, s, rng), 0), x),
+            "clipped",
+        ),
         (_same_pattern, "Every row got the same noise"),
         (_in_place, "changed the array"),
         (lambda x, s, rng: (x + rng.uniform(0, s, x.shape), x), "mean"),
@@ -733,9 +893,11 @@ def _walks(codes, count, rng):
     return ops.convert_to_tensor((chosen + friend).astype("float32") / 2)
 
 
-def _hardly(codes, count, rng):
+def _hardly(codes, count, rng, size=1e-4):
+    """Each a step of one length away from a code."""
     chosen = codes[rng.integers(len(codes), size=count)]
-    return chosen + 1e-4 * rng.standard_normal(chosen.shape)
+    step = rng.standard_normal(chosen.shape)
+    return chosen + size * step / np.linalg.norm(step, axis=1, keepdims=True)
 
 
 @pytest.mark.parametrize(
@@ -744,6 +906,7 @@ def _hardly(codes, count, rng):
         _mixture,
         _kernel,
         _walks,
+        lambda z, n, rng: _hardly(z, n, rng, 0.3 * 0.37),
         lambda z, n, rng: _kernel(z, n, rng).astype("float32").tolist(),
     ],
 )
@@ -762,6 +925,8 @@ def _independent(codes, count, rng):
         (lambda z, n, rng: z[rng.integers(len(z), size=n)], "copies"),
         (lambda z, n, rng: rng.standard_normal((n, z.shape[1])), "cover|far"),
         (_hardly, "next to one"),
+        (lambda z, n, rng: _hardly(z, n, rng, 0.11 * 0.37), "hardly moved"),
+        (lambda z, n, rng: _hardly(z, n, rng, 0.2 * 0.37), "hardly moved"),
         (lambda z, n, rng: _kernel(z[:20], n, rng), "gather round only"),
         (lambda z, n, rng: _kernel(z[: len(z) // 2], n, rng), "first half"),
         (lambda z, n, rng: _kernel(z[1::2], n, rng), "odd index"),
