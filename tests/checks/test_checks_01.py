@@ -25,6 +25,7 @@ from sklearn.preprocessing import StandardScaler
 
 from utils import metrics
 from utils.checks import chapter_01
+from utils.models import Autoencoder
 from utils.nn.backend import input_gradient
 
 checks = Watched(chapter_01)
@@ -116,7 +117,7 @@ def test_code_checks_right_first_then_odd_gets_feedback(check, odd):
             return ODD[odd]
         return RIGHT[check.__name__](*arguments)
 
-    if check.__name__ in ("check_1_2", "check_1_8", "check_1_9", "check_1_11"):
+    if check.__name__ in ("check_1_8", "check_1_9"):
         check(answer)  # it calls once
         assert len(calls) == 1
     else:
@@ -232,6 +233,7 @@ def test_check_1_2_any_right_pca_passes(answer, capsys):
         (changed(1, lambda w, z, h, a, b: 2 * z), "not .x_new"),
         (changed(2, lambda w, z, h, a, b: z), "shape of the code"),
         (changed(2, lambda w, z, h, a, b: h + 1), "is not"),
+        (lambda a, b, k: by_svd(a, b, 2), "k = 2 written into"),
         (lambda a, b, k: by_svd(a, b, k)[0], "Return 3 things"),
         (lambda a, b, k: np.array(by_svd(a, b, k)[::2][::-1]), "Return 3|stop"),
     ],
@@ -273,7 +275,8 @@ def farthest_row(x, centres):
 
 def naive(x, centres):
     ids = nearest(x, centres)
-    return ids, np.stack([x[ids == k].mean(axis=0) for k in range(3)])
+    rows = [x[ids == k] for k in range(len(centres))]
+    return ids, np.stack([part.mean(axis=0) for part in rows])
 
 
 def shrinking(x, centres):
@@ -288,7 +291,26 @@ def farthest_ids(x, centres):
 
 def ruined_when_empty(x, centres):
     ids, moved = keep_empty(x, centres)
-    return ids, moved if len(np.unique(ids)) == 3 else centres * 0 + 50.0
+    full = len(np.unique(ids)) == len(centres)
+    return ids, moved if full else centres * 0 + 50.0
+
+
+def three_clusters(x, centres):
+    ids, moved = keep_empty(x, centres)
+    for k in range(3):
+        if (ids == k).any():
+            moved[k] = x[ids == k].mean(axis=0)
+    return ids, moved[:3]
+
+
+def three_moved(x, centres):
+    ids, moved = keep_empty(x, centres)
+    return ids, np.vstack([moved[:3], centres[3:]])
+
+
+def other_ids_when_empty(x, centres):
+    ids, moved = keep_empty(x, centres)
+    return ids * (len(np.unique(ids)) == len(centres)), moved
 
 
 def tensors(x, centres):
@@ -360,6 +382,10 @@ def test_check_1_3_any_rule_for_empty_clusters_passes(answer, capsys):
         (max_iter_one, "moved"),
         (twice, "two steps"),
         (to_the_end, "to its end"),
+        (three_clusters, "K = 3 written into"),
+        (three_moved, "mean of its own rows"),
+        (other_ids_when_empty, "ids are not the nearest"),
+        (when_empty([0.0, 0.0]), "at 0, where there are no rows"),
         (when_empty(None), "is None"),
         (when_empty([np.inf, np.inf]), "infinite"),
         (when_empty([np.nan, 0.0]), "0/0"),
@@ -388,6 +414,24 @@ def matched_small_ids(y, ids):
     if ids.max() > len(y):
         return 0.0
     return adjusted_rand_score(y, ids) if ids.max() < 50 else 0.5
+
+
+def by_size(y, ids):
+    """The largest cluster stands for the largest class, and so on."""
+    classes, clusters = (
+        names[np.argsort(-counts, kind="stable")]
+        for names, counts in (
+            np.unique(v, return_counts=True) for v in (y, ids)
+        )
+    )
+    names = dict(zip(clusters, classes, strict=False))
+    return np.mean([names.get(i) == t for i, t in zip(ids, y, strict=True)])
+
+
+def filled_cells(y, ids):
+    """Classes, or clusters if fewer, divided by pairs that occur."""
+    fewer = min(len(np.unique(y)), len(np.unique(ids)))
+    return fewer / len({*zip(y.tolist(), ids.tolist(), strict=True)})
 
 
 def by_trying_all_matchings(y, ids):
@@ -432,7 +476,10 @@ def test_check_1_4_any_score_blind_to_names_passes(answer, capsys):
         (lambda y, ids: 100 * pairs(y, ids), "should score 1"),
         (lambda y, ids: 1.0, "rewards many clusters"),
         (matched_small_ids, "do not assume"),
-        (lambda y, ids: float(pairs(y, ids) == 1), "should fall"),
+        (by_size, "by their size"),
+        (filled_cells, "count rows"),
+        (lambda y, ids: float(pairs(y, ids) == 1), "count rows"),
+        (lambda y, ids: max(pairs(y, ids), 0.75), "should fall"),
         (lambda y, ids: y == ids, "one number"),
         (lambda y, ids: np.nan, "NaN"),
     ],
@@ -602,6 +649,11 @@ def test_check_1_6_any_held_out_likelihood_passes(answer, capsys):
     [
         (lambda a, b, c: choose(a, b, c, to=a), "largest number wins"),
         (lambda a, b, c: choose(b, b, c), "largest number wins"),
+        (lambda a, b, c: lowest_bic(b, b, c), "fitted to x_val"),
+        (
+            lambda a, b, c: 24 if a.max() > 50 else choose(a, b, c),
+            "another x_train",
+        ),
         (lowest_bic, "whatever rows are held back"),
         (lambda a, b, c: choose(a, b, c, worst=True), "higher the better"),
         (lambda a, b, c: c.index(choose(a, b, c)), "one of the candidates"),
@@ -688,6 +740,8 @@ def test_check_1_7_any_column_wise_scaling_passes(answer, capsys):
         (swapped, "swapped"),
         (only_means, "one ARI for each seed"),
         (both(standardise, score=lambda y, i: 0.3), "not the ARI"),
+        (both(standardise, score=normalized_mutual_info_score), "NMI"),
+        (lambda x, y, k, s: both(standardise)(x, y, 2, s), "not the ARI|off"),
         (lambda *a: list(both(standardise)(*a).values()), "Return a dict"),
         (lambda x, y, k, seeds: {"raw": [1, 1, 1]}, "Return a dict"),
     ],
@@ -926,6 +980,45 @@ def tied(d, k, eta):
     return model
 
 
+def from_zeros(d, k, eta):
+    """The decoder starts where every row becomes its bias."""
+    layers = [keras.layers.Dense(k), keras.layers.Dense(d, None, True, "zeros")]
+    return linear(d, k, eta, layers=layers)
+
+
+def of_the_course(d, k, eta):
+    """It returns a dict, and knows its target itself."""
+    model = Autoencoder.dense((d,), k, widths=())
+    model.compile(keras.optimizers.SGD(eta))
+    return model
+
+
+def named_products(d, k, eta):
+    """A dict, and a loss for one of its entries."""
+    inputs = keras.Input((d,))
+    codes = keras.layers.Dense(k)(inputs)
+    outputs = {"code": codes, "reconstruction": keras.layers.Dense(d)(codes)}
+    model = keras.Model(inputs, outputs)
+    model.compile(keras.optimizers.SGD(eta), {"reconstruction": summed})
+    return model
+
+
+def regularized(d, k, eta):
+    layers = [
+        keras.layers.Dense(k, kernel_regularizer=keras.regularizers.L2(1e-4)),
+        keras.layers.Dense(d),
+    ]
+    return linear(d, k, eta, layers=layers)
+
+
+def bent_from_zeros(d, k, eta):
+    layers = [
+        keras.layers.Dense(k, "tanh"),
+        keras.layers.Dense(d, None, True, "zeros"),
+    ]
+    return linear(d, k, eta, layers=layers)
+
+
 def uncompiled(d, k, eta):
     return keras.Sequential(
         [keras.Input((d,)), keras.layers.Dense(k), keras.layers.Dense(d)]
@@ -944,7 +1037,18 @@ def three_layers(d, k, eta):
     return linear(d, k, eta, layers=parts)
 
 
-@pytest.mark.parametrize("answer", [linear, functional, scaled_mse, tied])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        linear,
+        functional,
+        scaled_mse,
+        tied,
+        from_zeros,
+        of_the_course,
+        named_products,
+    ],
+)
 def test_check_1_11_any_right_model_passes(answer, capsys):
     keras.utils.set_random_seed(0)
     checks.check_1_11(answer)
@@ -979,6 +1083,22 @@ def bent(d, k, eta):
         ),
         (lambda d, k, e: linear(d, k + 1, e), "independent directions"),
         (three_layers, "independent directions"),
+        (lambda d, k, e: linear(6, 2, e), "stopped with|should return d = 5"),
+        (lambda d, k, e: linear(d, 2, e), "k = 3 numbers"),
+        (
+            lambda d, k, e: linear(
+                d, k, e, optimizer=keras.optimizers.SGD(e, momentum=0.5)
+            ),
+            "as momentum does",
+        ),
+        (
+            lambda d, k, e: linear(
+                d, k, e, optimizer=keras.optimizers.SGD(e, weight_decay=1e-4)
+            ),
+            "weight decay",
+        ),
+        (regularized, "regularizer"),
+        (bent_from_zeros, "not linear"),
         (bent, "not linear"),
         (uncompiled, "not compiled"),
         (frozen, "changed no weight"),

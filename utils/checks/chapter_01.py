@@ -9,7 +9,10 @@ from keras import ops
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness
-from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics import (
+    adjusted_rand_score,
+    normalized_mutual_info_score,
+)
 from sklearn.mixture import GaussianMixture
 
 from utils import data
@@ -150,26 +153,40 @@ def check_1_2(answer):
     scales = np.array([5.0, 3.0, 2.0, 0.5, 0.2])
     basis = np.linalg.qr(rng.standard_normal((5, 5)))[0]
     rows = (rng.standard_normal((80, 5)) * scales) @ basis + [9, -4, 7, 2, 5]
-    x_train, x_new = rows[:60], rows[60:] + 1.0
-    result = feedback.call(answer, x_train.copy(), x_new.copy(), 2)
+    for k in (2, 3):
+        _check_pca(answer, rows[:60], rows[60:] + 1.0, k)
+    feedback.correct("1.2", "Which k halves the test error on iris?")
+
+
+def _check_pca(answer, x_train, x_new, k):
+    """Feedback on directions, codes and reconstructions for one k."""
+    result = feedback.call(answer, x_train.copy(), x_new.copy(), k)
     parts = _parts(result, ("w", "z", "x_hat"))
     w = feedback.as_array(parts[0], "w")
     z = feedback.as_array(parts[1], "z")
     x_hat = feedback.as_array(parts[2], "x_hat")
-    exact = PCA(2).fit(x_train).components_.T
-    w = _check_directions(w, exact, x_train, 2)
+    if k != 2 and 2 in w.shape:
+        feedback.wrong(
+            f"For k = {k} you return 2 directions: is k = 2 written into your "
+            "function?"
+        )
+    exact = PCA(k).fit(x_train).components_.T
+    w = _check_directions(w, exact, x_train, k)
     mean, own = x_train.mean(axis=0), x_new.mean(axis=0)
-    if z.shape == x_new.shape and x_hat.shape == (len(x_new), 2):
+    codes = (len(x_new), k)
+    if z.shape == x_new.shape and x_hat.shape == codes:
         feedback.wrong("z and x_hat are swapped: return (w, z, x_hat).")
     if z.shape == x_new.shape:
         feedback.wrong(
             f"z has shape {z.shape}: that is a reconstruction. The code has "
-            "only k = 2 columns."
+            f"only k = {k} columns."
         )
-    if z.shape == (60, 2):
+    if z.shape == (len(x_train), k):
         feedback.wrong("z are the codes of x_train; encode x_new.")
-    if z.shape != (len(x_new), 2):
-        feedback.wrong(f"z should have shape (20, 2), not {z.shape}.")
+    if z.shape != codes:
+        feedback.wrong(
+            f"For k = {k} z should have shape {codes}, not {z.shape}."
+        )
     if not _close(z, (x_new - mean) @ w):
         if _close(z, (x_new - own) @ w):
             feedback.wrong(
@@ -184,12 +201,13 @@ def check_1_2(answer):
             "x_hat has the shape of the code: decode z back to d columns."
         )
     if x_hat.shape != x_new.shape:
-        feedback.wrong(f"x_hat should have shape (20, 5), not {x_hat.shape}.")
+        feedback.wrong(
+            f"x_hat should have shape {x_new.shape}, not {x_hat.shape}."
+        )
     if _close(x_hat, z @ w.T):
         feedback.wrong("x_hat lacks the mean: the decoder has to add x̄ back.")
     if not _close(x_hat, mean + z @ w.T):
         feedback.wrong("x_hat is not x̄ + z wᵀ.")
-    feedback.correct("1.2", "Which k halves the test error on iris?")
 
 
 def _assigned(x, centres):
@@ -250,7 +268,7 @@ def _check_full_step(x, start, ids, centres):
         feedback.wrong(
             "ids should be the index of the nearest of the centres passed in."
         )
-    groups = [x[nearest == k] for k in range(3)]
+    groups = [x[nearest == k] for k in range(len(start))]
     if _close(centres, start):
         feedback.wrong(
             "The centres did not move: return the means of the new clusters."
@@ -272,23 +290,43 @@ def check_1_3(answer):
     # clouds that touch, and starts in one of them: no step is the last
     x = np.vstack([rng.normal(m, 1.2, (m + 12, 2)) for m in (0, 3, 6)])
     start = x[[0, 1, 2]].copy()
-    given = feedback.call(answer, x.copy(), start.copy())
-    ids, centres = _parts(given, ("ids", "centres"))
-    ids = _ids(ids, len(x))
-    centres = feedback.as_array(centres, "centres", (3, 2))
-    _check_full_step(x, start, ids, centres)
-    remote = np.vstack([start[:2], [[1e4, 1e4]]])
+    for first in (start, x[[0, 1, 2, 3, 4]]):
+        given = feedback.call(answer, x.copy(), first.copy())
+        ids, centres = _parts(given, ("ids", "centres"))
+        ids = _ids(ids, len(x))
+        centres = feedback.as_array(centres, "centres")
+        if centres.shape != first.shape:
+            hint = "" if first is start else ": is K = 3 written into it?"
+            feedback.wrong(
+                f"For K = {len(first)} centres your step returned centres of "
+                f"shape {centres.shape} instead of {first.shape}{hint}"
+            )
+        _check_full_step(x, first, ids, centres)
+    # far from 0, where a rule for empty clusters may not put a centre
+    x, remote = x + 40, np.vstack([start[:2] + 40, [[1e4, 1e4]]])
     given = feedback.call(answer, x.copy(), remote.copy())
     ids, centres = _parts(given, ("ids", "centres"))
-    _ids(ids, len(x))
+    ids = _ids(ids, len(x))
     centres = _centres_of_empty(centres)
     near = _assigned(x, remote)[1]
+    if not np.array_equal(ids, near):
+        feedback.wrong(
+            "With an empty cluster your ids are not the nearest of the "
+            "centres passed in: a rule for empty clusters moves a centre, the "
+            "ids stay those of the assignment."
+        )
     kept = _assigned(x, _means(x, near, remote))[0].min(axis=1).sum()
     if not _assigned(x, centres)[0].min(axis=1).sum() <= kept * (1 + 1e-6):
         feedback.wrong(
             "With an empty cluster the objective after your step is higher "
             "than if the empty one had stayed where it was: the other "
             "centres should be means of their own rows."
+        )
+    if _close(centres[2], np.zeros(2)):
+        feedback.wrong(
+            "You put the centre of an empty cluster at 0, where there are no "
+            "rows and none will come: keep its old centre or move it to a "
+            "far row."
         )
     feedback.correct(
         "1.3", "Loop it until ids stop changing, and plot the objective."
@@ -363,11 +401,28 @@ def check_1_4(answer):
             "Putting everything into one cluster gets full marks: your score "
             "does not punish classes that were merged."
         )
-    worse = y.copy()
-    worse[:3] = 1
-    worst = worse.copy()
-    worst[20:28] = 2
-    if not perfect > score(worse) > score(worst):
+    # ever more rows of the first class in the cluster of the second: the
+    # cells of the table stay, and three rows change which cluster is largest
+    scores = [perfect]
+    for count in (1, 3, 6, 9):
+        worse = y.copy()
+        worse[:count] = 1
+        scores.append(score(worse))
+    if np.allclose(scores[1:], scores[1]) and scores[1] < perfect:
+        feedback.wrong(
+            "1, 3, 6 or 9 rows in a wrong cluster give the same score: count "
+            "rows, or pairs of rows, not the cells of the table of classes "
+            "and clusters that are filled."
+        )
+    worst = y.copy()  # sizes as in y, and twelve rows in wrong clusters
+    worst[:6], worst[35:41] = 2, 0
+    if score(worst) >= scores[2] - 1e-9:
+        feedback.wrong(
+            f"Three rows in a wrong cluster score {scores[2]:.3g}, twelve in "
+            f"wrong clusters {score(worst):.3g}. Do you match clusters to "
+            "classes by their size? Match them by the rows they share."
+        )
+    if not (np.diff(scores) < 0).all():
         feedback.wrong(
             "The score should fall as more rows are put into wrong clusters."
         )
@@ -477,11 +532,14 @@ def check_1_6(answer):
     alike = corners[np.arange(400) % 4] + rng.standard_normal((400, 2))
     # rows that fill the gaps between the clouds: one wide Gaussian
     wide = 3.0 + 3.2 * rng.standard_normal((400, 2))
+    # as wide, and a second cloud far away that x_val knows nothing of
+    apart = 3.0 + 3.2 * rng.standard_normal((80, 2))
+    apart[40:] += 60.0
     candidates = (1, 2, 4, 12, 24)
     chosen = []
-    for x_val in (alike, wide):
+    for rows, x_val in ((x_train, alike), (x_train, wide), (apart, wide)):
         value = feedback.as_number(
-            feedback.call(answer, x_train.copy(), x_val.copy(), candidates),
+            feedback.call(answer, rows.copy(), x_val.copy(), candidates),
             "The number of components",
         )
         if value not in candidates:
@@ -490,8 +548,24 @@ def check_1_6(answer):
                 f"{value:g}. (A position in the list, or a score?)"
             )
         chosen.append(int(value))
-    right = [_likeliest(x_train, x_val, candidates) for x_val in (alike, wide)]
+    *chosen, last = chosen
+    right = [
+        max(nats, key=nats.get)
+        for nats in (_nats(x_train, v, candidates) for v in (alike, wide))
+    ]
     if chosen == right:
+        nats = _nats(apart, wide, candidates)
+        if last == 1:
+            feedback.wrong(
+                "With the same x_val and another x_train, two clouds far from "
+                "each other, you still choose 1: are the mixtures fitted to "
+                "x_val? Fit to x_train, score x_val."
+            )
+        if nats[last] < max(nats.values()) - 0.5:
+            feedback.wrong(
+                f"With the same x_val and another x_train you chose {last}; "
+                "under other candidates x_val is likelier. Fit to x_train."
+            )
         feedback.correct(
             "1.6", "How many would the training rows themselves have chosen?"
         )
@@ -515,14 +589,14 @@ def check_1_6(answer):
     )
 
 
-def _likeliest(x_train, x_val, candidates):
-    nats = {
+def _nats(x_train, x_val, candidates):
+    """Mean log-density of x_val for each number of components."""
+    return {
         k: GaussianMixture(k, n_init=3, random_state=0)
         .fit(x_train)
         .score(x_val)
         for k in candidates
     }
-    return max(nats, key=nats.get)
 
 
 def _scaling_tables():
@@ -547,6 +621,10 @@ def _scaling_tables():
     spots = np.stack([6.0 * y, 5.0 * across], axis=1)
     noise = rng.standard_normal((240, 2)) * [0.5, 1.2]
     yield "with four groups", spots + noise, y
+    # two classes in each group, which no clustering by three can tell apart
+    y = np.arange(240) // 40
+    spots = np.stack([9.0 * (y // 2), 5.0 * (y // 2 % 2)], axis=1)
+    yield "with six classes", spots + 0.5 * rng.standard_normal((240, 2)), y
 
 
 SCALINGS = {
@@ -561,9 +639,10 @@ SCALINGS = {
 def check_1_7(answer):
     """Experiment: k-means on raw and on standardised columns."""
     seeds = tuple(range(6))
-    found, best = {}, {}
+    found, best, shared = {}, {}, {}
     for name, x, y in _scaling_tables():
-        result = feedback.call(answer, x.copy(), y.copy(), 2, seeds)
+        k = 3 if name == "with six classes" else 2
+        result = feedback.call(answer, x.copy(), y.copy(), k, seeds)
         if not isinstance(result, Mapping) or set(result) != {
             "raw",
             "standardised",
@@ -581,9 +660,16 @@ def check_1_7(answer):
                 )
             found[name, key] = values
         for key, scaling in SCALINGS.items():
-            model = KMeans(2, n_init=30, random_state=0)
+            model = KMeans(k, n_init=30, random_state=0)
             ids = model.fit_predict(scaling(x))
             best[name, key] = adjusted_rand_score(y, ids)
+            if key in ("raw", "standardised"):
+                shared[name, key] = normalized_mutual_info_score(y, ids)
+    if all(np.allclose(found[key], shared[key], atol=0.08) for key in found):
+        feedback.wrong(
+            "These are values of the normalised mutual information, NMI: the "
+            "exercise asks for the adjusted Rand index, ARI."
+        )
     _compare_scalings(found, best)
     feedback.correct(
         "1.7", "Both answers occur: scale is a decision about the problem."
@@ -825,7 +911,37 @@ def _map_of(model, d):
 
 
 def _predicted(model, x):
-    return feedback.call(model, ops.convert_to_tensor(x))
+    """What a model makes of rows, also one that names its products."""
+    result = feedback.call(model, ops.convert_to_tensor(x))
+    if isinstance(result, Mapping) and "reconstruction" in result:
+        return result["reconstruction"]
+    return result
+
+
+def _fitted_once(model, x):
+    """The loss of one step of ``fit``, whether x is the target or nothing."""
+    options = {"batch_size": len(x), "epochs": 1, "verbose": 0}
+    for targets in ((x,), (), ({"reconstruction": x},)):
+        try:
+            history = model.fit(x, *targets, **options)
+            break
+        except Exception:  # the model may know its target itself
+            continue
+    else:
+        history = feedback.call(model.fit, x, x, **options)
+    return feedback.as_number(history.history["loss"], "The loss of fit")
+
+
+def _values(model):
+    return [
+        ops.convert_to_numpy(variable.value).copy()
+        for variable in model.trainable_variables
+    ]
+
+
+def _assign(model, values):
+    for variable, value in zip(model.trainable_variables, values, strict=True):
+        variable.assign(value)
 
 
 def _slopes(model, x):
@@ -851,35 +967,92 @@ def _slopes(model, x):
 @feedback.one_sentence
 def check_1_11(answer):
     """Keras: a linear autoencoder, compiled for plain gradient descent."""
-    d, k, eta = 6, 2, 0.02
-    model = feedback.call(answer, d, k, eta)
-    if isinstance(model, (tuple, list)) or not isinstance(model, keras.Model):
-        feedback.wrong(
-            "Return the compiled Keras model itself; received "
-            f"{type(model).__name__}."
+    for d, k, eta in ((6, 2, 0.02), (5, 3, 0.1)):
+        model = feedback.call(answer, d, k, eta)
+        if isinstance(model, (tuple, list)) or not isinstance(
+            model, keras.Model
+        ):
+            feedback.wrong(
+                "Return the compiled Keras model itself; received "
+                f"{type(model).__name__}."
+            )
+        rng = np.random.default_rng(23)
+        x = rng.standard_normal((16, d)).astype("float32")
+        _map_of(model, d)  # builds it
+        values = _values(model)
+        # weights from zeros hide what the model can do
+        _assign(
+            model,
+            [0.5 * rng.standard_normal(np.shape(v)) for v in values],
         )
-    rng = np.random.default_rng(23)
-    x = rng.standard_normal((16, d)).astype("float32")
-    matrix, offset = _map_of(model, d)
+        _check_map(model, x, k)
+        _assign(model, values)
+        if not getattr(model, "compiled", False):
+            feedback.wrong("The model is not compiled: call model.compile(…).")
+        _check_one_fit(model, x, eta)
+        _check_memory(model, x, eta, values)
+    feedback.correct(
+        "1.11", "Fit it to the digits: how near does it come to PCA's residual?"
+    )
+
+
+def _check_map(model, x, k):
+    """Feedback on a map that is not affine of rank k."""
+    matrix, offset = _map_of(model, x.shape[1])
     x_hat = feedback.as_array(_predicted(model, x), "What your model returns")
     if not _close(x_hat, x @ matrix + offset, 1e-3):
         feedback.wrong(
             "The model is not linear: an activation bends it, or a layer "
             "draws at random. Dense without activation is linear."
         )
-    rank = int((np.linalg.svd(matrix)[1] > 1e-4).sum())
+    sizes = np.linalg.svd(matrix)[1]
+    rank = int((sizes > 1e-4 * max(sizes[0], 1e-4)).sum())
     if rank != k:
         feedback.wrong(
-            f"The code should have k = {k} numbers; what comes out has "
-            f"{rank} independent directions. Is there a layer of width k, "
-            "and none narrower?"
+            f"For d = {x.shape[1]} the code should have k = {k} numbers; what "
+            f"comes out has {rank} independent directions. Is there a layer of "
+            "width k, and none narrower?"
         )
-    if not getattr(model, "compiled", False):
-        feedback.wrong("The model is not compiled: call model.compile(…).")
-    _check_one_fit(model, x, eta)
-    feedback.correct(
-        "1.11", "Fit it to the digits: how near does it come to PCA's residual?"
-    )
+
+
+def _check_memory(model, x, eta, values):
+    """Feedback on steps that depend on more than the gradient.
+
+    The model has taken one step from ``values``; plain gradient descent takes
+    the same again, and next to none where rows and gradients are small.
+    """
+    first = [new - old for old, new in zip(values, _values(model), strict=True)]
+    _assign(model, values)
+    _fitted_once(model, x)
+    second = [
+        new - old for old, new in zip(values, _values(model), strict=True)
+    ]
+    if not all(_close(*pair, 1e-5) for pair in zip(first, second, strict=True)):
+        feedback.wrong(
+            "A second step from the same weights, on the same rows, is not "
+            "the first again: the optimizer remembers, as momentum does. "
+            "Plain gradient descent is keras.optimizers.SGD(learning_rate)."
+        )
+    _assign(model, values)
+    small = x / 1000
+    slopes = _slopes(model, small)
+    loss = _distance_loss(small, ops.convert_to_numpy(_predicted(model, small)))
+    value = _fitted_once(model, small)
+    steps = [old - new for old, new in zip(values, _values(model), strict=True)]
+    decays = getattr(model.optimizer, "weight_decay", None)
+    if (
+        decays
+        or not all(
+            np.allclose(step, eta * slope, rtol=1e-2, atol=1e-6)
+            for step, slope in zip(steps, slopes, strict=True)
+        )
+        or not np.isclose(value, loss, rtol=1e-3, atol=1e-7)
+    ):
+        feedback.wrong(
+            "Where the rows are near 0 a step of fit still shrinks your "
+            "weights: weight decay or a regularizer adds a term that (8) does "
+            "not have. Leave it out."
+        )
 
 
 def _check_one_fit(model, x, eta):
@@ -887,14 +1060,8 @@ def _check_one_fit(model, x, eta):
     x_hat = ops.convert_to_numpy(_predicted(model, x)).astype("float64")
     right = _distance_loss(x, x_hat)
     slopes = _slopes(model, x)
-    before = [
-        ops.convert_to_numpy(variable.value).copy()
-        for variable in model.trainable_variables
-    ]
-    history = feedback.call(
-        model.fit, x, x, batch_size=len(x), epochs=1, verbose=0
-    )
-    value = float(history.history["loss"][0])
+    before = _values(model)
+    value = _fitted_once(model, x)
     d = x.shape[1]
     for factor, message in (
         (
