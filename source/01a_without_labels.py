@@ -956,7 +956,8 @@ checks.check_1_2(pca)
 #
 # Assign every row to the nearest of the given centres, then move each centre to
 # the mean of its rows. A cluster may be empty: choose any rule that
-# keeps K centres, all finite, and leaves the others at the means of their rows.
+# keeps K centres, all finite, puts none at a fixed place such as 0, and leaves the
+# others at the means of their rows; the ids stay those of the centres passed in.
 
 
 # %% tags=["exercise"]

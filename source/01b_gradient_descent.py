@@ -781,7 +781,8 @@ checks.check_1_10(kl_divergence)
 #
 # Build and compile a linear autoencoder for d columns with a code of width k, and
 # return it. Its loss on a batch must be that of (8), its optimizer plain gradient
-# descent with the rate given. Bias or none is up to you.
+# descent with the rate given, without momentum, weight decay or regularizer. Bias or
+# none is up to you.
 
 
 # %% tags=["exercise"]
@@ -804,7 +805,7 @@ checks.check_1_11(linear_autoencoder)
 
 # %% [markdown] tags=["discussion"]
 # A loss function gives one number a row, and Keras averages over rows. With `loss="mse"` the
-# model learns the same thing d times more slowly. The check takes one step of `fit` and compares it with θ − η∇L.
+# model learns the same thing d times more slowly. The check takes a few steps of `fit` and compares it with θ − η∇L.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 1.12 (code) · patience

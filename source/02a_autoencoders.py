@@ -862,7 +862,9 @@ checks.check_2_4(pca_baseline)
 # (`data.load("digits")`, whatever the profile), train an autoencoder with
 # eight code units whose test error is at most two thirds of PCA's. Everything
 # else is yours: an `Autoencoder`, a pair `(encoder, decoder)`, a plain Keras
-# model with a layer of eight units. Fit on the training rows only.
+# model with a layer of eight units. Everything the decoder sees comes through those
+# eight; a function that goes through NumPy is better passed as a pair. Fit on the
+# training rows only.
 
 # %% tags=["exercise"]
 model_2_5 = None

@@ -862,7 +862,8 @@ assert loaded.latent_dim == NARROW
 # *You will learn what is input and what is target.* Return the pair
 # (input, target) with which a denoising autoencoder is trained: Gaussian
 # noise of standard deviation `sigma`, drawn from `rng`, the NumPy generator
-# that is passed in, for each pixel of each image anew.
+# that is passed in, for each pixel of each image anew. Do not clip the noisy
+# image: clipped noise is no longer Gaussian.
 
 
 # %% tags=["exercise"]
@@ -891,7 +892,8 @@ checks.check_2_8(denoising_pair)
 # the training rows, draws `count` **new** codes that lie where real codes
 # lie, all over where they lie. Any method is welcome: a mixture of
 # distributions, a density estimate, interpolation. Copies of training codes,
-# or codes hardly moved from them, do not count as new.
+# or codes hardly moved from them, do not count as new: at most a third of yours
+# may lie less than a quarter as far from a training code as unseen real codes do.
 
 
 # %% tags=["exercise"]
