@@ -178,14 +178,15 @@ assert off_plain > 2
 #
 # We want the $\theta$ that makes the observed rows probable. The obstacle is the
 # integral (2). Drawing codes from the prior and averaging $p_\theta(x\mid z)$ is
-# right on average and useless in practice: almost no code of the prior explains
-# *this* row. One should draw codes that could have produced it, but those come
-# from the posterior, which needs (2).
+# right on average and soon too dear: a code of $n$ nats needs some $e^n$ draws before one
+# explains *this* row, twenty for 3 nats, and MNIST takes 25. One should draw codes that
+# could have produced the row, but those come from the posterior, which needs (2).
 #
 # ### The bound, line by line
 #
-# So take a substitute. Let $q_\phi(z\mid x)$ be a density that is zero wherever the
-# posterior is zero (a Gaussian's is so nowhere): the **encoder** will supply it. Then
+# So take a substitute. Let $q_\phi(z\mid x)$ be a density that puts no mass where the
+# posterior has none (with a Gaussian prior and a positive likelihood it has some
+# everywhere): the **encoder** will supply it. Then
 #
 # $$\begin{aligned}
 # \log p_\theta(x)
@@ -531,8 +532,8 @@ assert abs(by_score.mean() - 3) < 0.3
 assert by_score.std() > 3 * slopes[:, 0].std(), "right as well, but noisier"
 
 # %% [markdown]
-# Both are right on average; (8) is several times calmer, with one number, which is
-# why one code a row and step is enough. The trick needs a *differentiable* path from
+# Both are right on average; (8) is several times calmer for this smooth $f$ (for
+# $\sin 10z$ it is not). The trick needs a *differentiable* path from
 # the parameters to the draw. For words or classes there is none;
 # [4c](04c_labels_and_whole_numbers.ipynb) meets that again.
 
@@ -607,7 +608,7 @@ for _ in range(200):  # and no q whatever exceeds log p(x)
 # unbiased estimate of $p_\theta(x)$, and the logarithm of an unbiased estimate is
 # too low on average (Jensen). For $S=1$ it is the ELBO; it rises with $S$ towards
 # $\log p_\theta(x)$. In the library it is `log_likelihood(x, num_samples)`. Drawing
-# from the *prior* instead gives the useless estimate from above. `VAE` without hidden
+# from the *prior* instead gives the dear estimate from above. `VAE` without hidden
 # layers *is* the linear model if one sets its weights by hand, so both can be held
 # against the truth: the mean of forty draws of everything.
 
@@ -656,13 +657,14 @@ assert from_prior[2] < elbo, "five codes of the prior, one of q"
 # %% [markdown]
 # **Figure 4.5.** The curve starts at the ELBO and ends at the truth. One code from a
 # moderately good $q$ says more about $\log p(x)$ than five from the prior, although
-# there are only two dimensions to miss in. So (9) answers the question "is the model
-# bad, or only its encoder?": where it is far above the ELBO, the encoder is to blame.
+# there are only two dimensions to miss in. So (9) asks "is the model
+# bad, or only its encoder?": where it is far above the ELBO, the encoder is to blame; one
+# that is far off leaves (9) low as well.
 
 # %% [markdown]
 # ## 7. The reduction trap
 #
-# Here is the commonest error in VAE programs. It runs, it prints a small loss,
+# Here is a common error in VAE programs. It runs, it prints a small loss,
 # and it trains no VAE. Keras's built-in reconstruction losses take the *mean*
 # over pixels. The KL is a *sum* over code units. Add the two and the sum is
 #
@@ -711,7 +713,7 @@ assert bounds[0] > bounds[1] + 1.5
 
 # %% [markdown]
 # **Figure 4.6.** Every row is the mean image. The program is not broken in any
-# way it could notice: with $\beta=d$ a nat of code costs $d$ nats and buys about one,
+# way it could notice: with $\beta=d$ a nat of code costs $d$ nats and buys two or three,
 # so the best code says nothing. The printed loss is a fraction of the right one,
 # because it is in another unit. Losses of two programs may be compared only if both
 # say what is summed and what is averaged.
@@ -790,8 +792,8 @@ for name, (_, kind, expected) in spellings.items():
 assert all(abs(ratio - 1) < 0.01 for ratio in ratios.values())
 
 # %% [markdown]
-# Gaussian rows are read with $\sigma_x=0.1$. Larger than 1: the code is punished, up
-# to silence. Smaller: it is nearly free, and the draws of section 3 hardly matter. A
+# Gaussian rows are read with $\sigma_x=0.1$. Larger than 1: the code is punished, unit by
+# unit, up to silence. Smaller: it is nearly free, and the draws of section 3 hardly matter. A
 # $\beta$ has no meaning until the scale of the first term is stated.
 #
 # One more such trap: a loss *summed over the batch* doubles with the batch. Ours does
@@ -829,7 +831,7 @@ for name, model in {
 # - With equally many numbers its squared error was below PCA's and above the plain
 #   autoencoder's.
 # - The KL term agreed with a million draws; noise written as
-#   $\mu+\sigma\epsilon$ let gradients through, calmer than the score function.
+#   $\mu+\sigma\epsilon$ let gradients through.
 # - The importance-weighted bound began at the ELBO and rose to the truth.
 # - Pixel *means* multiplied $\beta$ by the number of pixels, silenced the code, and
 #   printed a lovely loss; a bare squared error hides a $\beta$ of $1/(2\sigma_x^2)$.

@@ -276,7 +276,9 @@ print("mixture on codes nearer to the digits than the VAE:", nearer)
 
 # %% [markdown]
 # **Figure 4.7, and the table.** The VAE's samples are far nearer to the digits than those
-# of the plain decoder fed with the same noise, in every seed. That is the prior at work.
+# of the plain decoder fed with the same noise, in every seed. Is that the prior at work? Mostly
+# it is *scale*: the row "one Gaussian fitted", which only gives the plain codes' own mean and
+# covariance to the noise, is nearer still.
 # But look at the pictures: several VAE samples are blots, and the judge is sure of
 # hardly more of them than of the plain decoder's. "Nearly all are digits" would be
 # too much.
@@ -344,7 +346,7 @@ plt.show()
 # The KL is what the code spends. Early in training the decoder has not learned
 # to read codes, so spending buys nothing, while saving pays at once: the
 # encoder moves to the prior, all units fall silent, and a decoder that hears
-# nothing learns the mean image. From there no small step leads away. This
+# nothing learns the mean image: a plateau that training may take long to leave. This
 # is **posterior collapse**: $q_\phi(z\mid x)=p(z)$ for every row. It looks like
 # the reduction trap of 4a, but now $\beta$ is 1 and the objective right; the path
 # to it is the problem.
@@ -439,10 +441,12 @@ assert better
 # same objective*, and the bound is better by more than a nat. Free bits do what
 # they say: all sixteen units spend about what is free. More KL than with warm-up,
 # about the same squared error, and a *worse* bound. So do not read a large KL or a
-# full row of active units as success; read the bound.
+# full row of active units as success; read the bound. (Without any cure, five times as many
+# steps bring this model to where warm-up is here, and warm-up, given them too, stays ahead:
+# the plateau is no trap, but it is paid for in steps.)
 #
 # Nor is every silent unit a failure. These digits, under a Bernoulli likelihood,
-# are worth about half a dozen units: with $\beta=1$ the model itself decides how
+# are worth some six to eight units: with $\beta=1$ the model itself decides how
 # many it needs and switches the others off, something a plain autoencoder
 # never does. Where a decoder can do without a code altogether, because it sees
 # the earlier pixels or *words* when it predicts the next, none of this is enough:
@@ -566,12 +570,12 @@ assert np.mean(spent[4.0]) < np.mean(spent[1.0]) < np.mean(spent[0.1])
 # %% [markdown]
 # **Figure 4.11.** Each dot a seed. The mean gap rises to β = 2 and falls at β = 4.
 # Read the spread: seeds differ by as much as neighbouring β, and those of 1 and 2
-# overlap. At most β the gap is no better than that of PCA, which costs one line. Here
+# overlap. At four of five β the gap is no better than that of PCA, which costs one line. Here
 # only β = 2 lies above PCA and **ICA** (independent components, a second line) on
 # average, and not with every seed. The gap rises partly because the code *forgets*: at
-# β = 2 it spends a fifth of the nats it spent at 0.1. Of the brightness the
-# two linear codes know most: telling it costs a VAE more than it buys under this
-# likelihood.
+# β = 2 it spends a fifth of the nats it spent at 0.1. The columns "known of …" speak of the
+# best *single* unit of the last seed. At β ≤ 1 the brightness is in the code as well,
+# spread over several units; from β = 2 on part of it is dropped.
 #
 # Without labels there is no way to see that a code is disentangled, nor, without
 # assumptions on model and data, to guarantee it (Locatello et al. 2019); β was chosen
@@ -639,7 +643,7 @@ alone, mixed = (
 )
 
 # %% [markdown]
-# Three VAEs: the largest that the budget allows for the first convention, the one of
+# Three VAEs: a larger one for the first convention, the one of
 # section 1 for black and white, one with a logistic likelihood for all levels.
 
 # %%
@@ -739,10 +743,12 @@ if profile.full:
 # %% [markdown]
 # **Compare within a convention only.** Nats of the small digits say nothing
 # about MNIST's, either. **On the small digits the mixture of Bernoullis wins** both
-# conventions that it can be fitted to, also against the VAEs' bound (9), half a nat
-# below their −ELBO: with a thousand rows, thirty to a hundred tables are hard to beat. With all grey levels
-# the VAE is ahead: a logistic shares strength between neighbouring levels, a table does
-# not.
+# conventions that it can be fitted to, also against the VAEs' bound (9), which lies half a nat
+# below their −ELBO: with a thousand rows, thirty to a hundred tables are hard to beat. (And
+# the mixture saw one black-and-white draw of each row, the VAE a new one in each epoch.) With
+# all grey levels the VAE is ahead. Most of that is the code's doing and not the
+# logistic's: with a free table of levels for each pixel in its place a VAE keeps more than
+# half of the lead.
 #
 # For MNIST the full profile prints the same table. What was tried to better
 # the bound of one layer of codes there is in
@@ -757,10 +763,11 @@ if profile.full:
 # ## What we showed
 #
 # - Samples from the prior were far better than decoding the same noise through a plain
-#   autoencoder, and worse than a mixture fitted to codes afterwards.
+#   autoencoder, which is mostly scale, and worse than a Gaussian or a mixture fitted to
+#   codes afterwards.
 # - Along a line of codes strokes move; along a line of pixels one picture fades.
-# - A deep VAE fell silent; warm-up woke the units that pay, free bits woke all of
-#   them at a worse bound.
+# - A deep VAE was silent for hundreds of steps; warm-up woke the units that pay, free bits
+#   woke all of them at a worse bound.
 # - The mutual information gap had its peak at β = 2, with wide spread; elsewhere PCA and
 #   ICA were as good or better.
 # - In nats, a mixture of Bernoullis beat the VAE on a thousand small digits; with all
