@@ -623,6 +623,18 @@ WRONG_4_4 = {
     "table": ({"join": lambda r, k: r[:, None] + k}, "one number"),
     "another": ({"join": lambda r, k: ops.mean(r + 3 * k)}, "−ELBO is"),
     "cut": ({"join": lambda r, k: ops.mean(r + cut(k))}, "reaches mean"),
+    "cut in part": (
+        {"pixels": lambda x, s: ops.softplus(s) - x * cut(s)},
+        "part of the gradient by logits",
+    ),
+    "six examples": (
+        {"join": lambda r, k: ops.sum(r + k) / 6},
+        "size written",
+    ),
+    "only far out": (
+        {"check": lambda x: refuse(ops.where(ops.abs(x - 0.5) > 1.4, x, 0.5))},
+        "a pixel of",
+    ),
     "channel mean": (
         {"over_pixels": lambda v: ops.sum(ops.mean(v, axis=3), axis=(1, 2))},
         "\\*averaged\\* over the channels",
@@ -692,7 +704,15 @@ def _in_keras(*logs):
     )
 
 
-@pytest.mark.parametrize("answer", [_by_logaddexp, _one_by_one, _in_keras])
+def _in_place(log_px, log_pz, log_qz):
+    log_px += log_pz
+    log_px -= log_qz
+    return np.logaddexp.reduce(log_px, axis=1) - np.log(log_px.shape[1])
+
+
+@pytest.mark.parametrize(
+    "answer", [_by_logaddexp, _one_by_one, _in_keras, _in_place]
+)
 def test_check_4_5_right_bound_passes(answer, capsys):
     checks.check_4_5(answer)
     assert "correct" in capsys.readouterr().out
@@ -716,6 +736,16 @@ def _quiet(function):
             return function(r)
 
     return answer
+
+
+def _about(centre):
+    """The bound with another number of the row in its maximum's place."""
+
+    def answer(r):
+        c = centre(r)
+        return c + np.log(np.exp(r - c[:, None]).mean(1))
+
+    return _quiet(answer)
 
 
 WRONG_4_5 = {
@@ -746,6 +776,12 @@ WRONG_4_5 = {
     ),
     "sign": (_bound(lambda r: -_safe(r)), "sign is turned"),
     "bits": (_bound(lambda r: _safe(r) / np.log(2)), "in bits"),
+    "the row's mean": (_bound(_about(lambda r: r.mean(1))), "not its mean"),
+    "the row's first": (_bound(_about(lambda r: r[:, 0])), "not its mean"),
+    "S written in": (
+        _bound(lambda r: np.logaddexp.reduce(r, axis=1) - np.log(8)),
+        "S is the length",
+    ),
     "underflow": (
         _bound(_quiet(lambda r: np.log(np.exp(r).mean(1)))),
         "leaves the range",
@@ -1113,6 +1149,7 @@ WRONG_4_8 = {
         "nearest rows are",
     ),
     "one-hot": ({"end": lambda i: ops.one_hot(i, 5)}, "one number a vector"),
+    "five rows": ({"index": lambda v, b: _nearest(v, b[:5])}, "size written"),
 }
 
 

@@ -756,15 +756,46 @@ def _check_loss_ends(answer, run, x, logits, mean, log_var):
         def loss(value, place=place):
             return call(answer, *tensors[:place], value, *tensors[place + 1 :])
 
-        if not np.any(slope(loss, tensors[place])):
+        found = slope(loss, tensors[place])
+        if not np.any(found):
             wrong(
                 f"The value is right, but no gradient reaches {name}: NumPy "
                 "or stop_gradient on the way."
             )
+        expected = {
+            "logits": 1 / (1 + np.exp(-logits)) - x,
+            "mean": mean,
+            "log_var": 0.5 * (np.exp(log_var) - 1),
+        }[name] / len(x)
+        if not np.allclose(found, expected, atol=1e-4):
+            wrong(
+                f"The value is right, but part of the gradient by {name} is "
+                "cut: stop_gradient inside a term."
+            )
+    for n, shape, k in ((5, (2, 2, 1), 3), (3, (5, 4, 2), 4)):
+        rng = np.random.default_rng(n)
+        other = rng.random((n, *shape)), rng.normal(size=(n, *shape))
+        other += rng.normal(size=(n, k)), rng.normal(size=(n, k))
+        rows, scores, m, v = other = [a.astype("float32") for a in other]
+        right = (np.logaddexp(0, scores) - rows * scores).sum() / n
+        right += 0.5 * (m**2 + np.exp(v) - 1 - v).sum() / n
+        value = run(*other)
+        if value.size != 1 or not np.isclose(
+            value.reshape(()), right, rtol=1e-4
+        ):
+            wrong(
+                f"Right for six images (4, 3, 3), wrong for {n} of shape "
+                f"{shape} with {k} code units: is a size written into your "
+                "function?"
+            )
+    beyond = x.copy(), x.copy()
+    beyond[0].flat[0], beyond[1].flat[0] = 1.5, -0.05
     for name, bad in (
         ("pixels from −1 to 1", 2 * x - 1),
         ("standardised pixels", (x - 0.1307) / 0.3081),
         ("bytes from 0 to 255", np.round(255 * x)),
+        ("a pixel of 1.5", beyond[0]),
+        ("a pixel of −0.05", beyond[1]),
     ):
         try:
             answer(ops.convert_to_tensor(bad), *tensors[1:])
@@ -798,7 +829,7 @@ def check_4_5(answer):
     )
 
     def run(*logs):
-        result = call(answer, *logs)
+        result = call(answer, *(log.copy() for log in logs))
         result = as_values(result, "The bound", finite=False)
         if result.shape == (n, 1):
             result = result[:, 0]
@@ -890,6 +921,23 @@ def check_4_5(answer):
         wrong(
             "With rows of very different size the small ones are lost: each "
             "row needs a maximum of its own (`axis=1, keepdims=True`)."
+        )
+    alone = np.zeros((n, size))
+    alone[:, 0] = -8000.0  # a mean of the row is no maximum
+    found = run(log_px + alone, log_pz, log_qz)
+    rest = np.logaddexp.reduce(ratio[:, 1:], axis=1) - np.log(size)
+    if not np.allclose(found, rest, atol=2e-3):
+        wrong(
+            "With one ratio of a row near e^−8000 and the others as before the "
+            f"bound is {rest[0]:.4f}, not {found[0]:g}: subtract the row's "
+            "*largest* logarithm, not its mean or its first."
+        )
+    few = log_px[:, :3], log_pz[:, :3], log_qz[:, :3]
+    fewer = np.logaddexp.reduce(ratio[:, :3], axis=1) - np.log(3)
+    if not np.allclose(run(*few), fewer, atol=2e-3):
+        wrong(
+            f"Right for {size} samples and wrong for 3: S is the length of "
+            "axis 1, not a number written into the function."
         )
     correct("4.5", "What is the bound for S = 1?")
 
@@ -1177,6 +1225,8 @@ def _check_judgement(name, given, right, copies):
 
 
 def _check_sentences(justified):
+    if isinstance(justified, np.ndarray):
+        justified = justified.ravel().tolist()
     letters = (str, list, tuple, set, frozenset)
     if isinstance(justified, str):  # "BDF", "b d f", "B, D and F"
         words = re.findall(r"\w+", justified.upper())
@@ -1275,5 +1325,15 @@ def check_4_8(answer):
         wrong(
             "A gradient reaches the book as well. The reconstruction must not "
             "move it: that is what the two distances of the loss are for."
+        )
+    longer = rng.normal(0, 1, (9, 4)).astype("float32")
+    other = rng.normal(0, 1, (3, 4)).astype("float32")
+    other[0] = longer[8]  # the last row is one of the nearest
+    nearest = ((other[:, None] - longer) ** 2).sum(axis=2).argmin(axis=1)
+    _, found = run(*map(ops.convert_to_tensor, (other, longer)))
+    if not np.array_equal(as_values(found, "The indices"), nearest):
+        wrong(
+            f"Right for {n} vectors and a book of {size} rows, wrong for 3 "
+            "and 9: is a size written into your function?"
         )
     correct("4.8", "What moves a row of the book that no vector chooses?")
