@@ -76,9 +76,8 @@ VIEWS = profile.pick(
 BUDGETS = profile.pick(quick=(1, 3, 10), full=(1, 10, 100))  # labels a class
 FEW = profile.pick(quick=3, full=10)  # the budget that the text speaks of
 DRAWS = 5  # of the labelled rows
-UPDATES, LIMIT = (50, 100, 200), profile.pick(quick=1600, full=800)
+UPDATES, LIMIT = (50, 100, 200), 1600
 HEAD_UPDATES = (25, 50, 100, 200, 400, 800)
-TUNED = ("SimCLR",)  # pretexts that are tuned as well as frozen
 HELD_OUT = 1000, 4000  # validation and test rows in use, at most
 PHOTOS = profile.pick(quick=None, full="cifar10")
 
@@ -325,8 +324,7 @@ race.tuned("random, tuned, views", random, rate=1e-3, views=True)
 # %% tags=["nbval-ignore-output"]
 for name, encoder in encoders.items():
     race.frozen(f"{name}, frozen", encoder)
-    if name in TUNED:
-        race.tuned(f"{name}, tuned, views", encoder, rate=1e-3, views=True)
+race.tuned("SimCLR, tuned, views", simclr.encoder, rate=1e-3, views=True)
 header, table = race.table()
 runtime.record(
     f"Race on {DATA}: test accuracy in %, {DRAWS} draws of labels",
@@ -388,7 +386,9 @@ assert profile.full or ahead.mean() > 0
 # %% [markdown]
 # **On the digits the winner has no network**: label spreading on plain pixels is level with
 # tuned SimCLR at one label a class and ahead of it with three and with ten. On SimCLR's codes
-# it is better still where labels are fewest.
+# it is better still where labels are fewest. On MNIST
+# ([results](../docs/results.md)) pixels are no longer enough: spreading gets 77.7 from them
+# with ten labels a class, tuned SimCLR 91.8, and spreading on its codes **93.7**.
 #
 # Among networks, the order of the race is this:
 
@@ -467,7 +467,9 @@ assert np.median(worth[least]) > 1.5 * least
 # digits, **one label a class with pretraining is worth about two without** (two to
 # four over the draws), **three are worth about seven** (four to nine), and with ten the
 # difference is within its interval, zero included: nothing that five draws
-# could show.
+# could show. **On MNIST ten labels with pretraining are worth 88 without** (54 to more than
+# 100 over the draws): the gain is 7.8 points there (5.4 to 10.2), and 1.8 (.6 to 3.0) with
+# a hundred.
 #
 # Who gave the answer? Against *scratch* as it is usually reported, without
 # views, the gain at one label is 23 points. More than half of it vanishes as
@@ -564,6 +566,7 @@ print("ours:", scores.shape, "| one score a class, softmax, cross-entropy")
 photo_race = None
 if PHOTOS:
     photos = data.load(PHOTOS)
+    x_photos, y_photos = photos.x_train[:9000], photos.y_train[:9000]
     wide = {"widths": (32, 64, 128), "seed": 0}
     colour = {"shift": 4.0, "affine": 0.25, "flip": True, "color": 0.3}
     repair = autoencoders.DenoisingAutoencoder.conv(
@@ -577,10 +580,10 @@ if PHOTOS:
         **wide,
     )
     learned = {
-        "denoising": pretrain(repair, 4, photos.x_train),
-        "SimCLR": pretrain(compare, 8, photos.x_train),
+        "denoising": pretrain(repair, 4, x_photos),
+        "SimCLR": pretrain(compare, 8, x_photos),
     }
-    print(len(photos.x_train), "photographs")
+    print(len(x_photos), "photographs")
 else:
     print("Run the full profile for the photographs.")
 
@@ -588,11 +591,11 @@ else:
 if PHOTOS:
     photo_race = labels.LabelRace(
         (
-            *(photos.x_train, photos.y_train),
+            *(x_photos, y_photos),
             *(photos.x_val[:1000], photos.y_val[:1000]),
             *(photos.x_test[:2000], photos.y_test[:2000]),
         ),
-        budgets=(5, 50),
+        budgets=(10, 100),
         updates=UPDATES,
         limit=LIMIT,
         head_updates=HEAD_UPDATES,
@@ -602,7 +605,6 @@ if PHOTOS:
     fresh = [build(1000 + draw, shape, widths) for draw in range(DRAWS)]
     photo_race.frozen("pixels", layers.Flatten())
     photo_race.frozen("random, frozen", fresh)
-    photo_race.tuned("scratch", fresh, rate=1e-3, warm=False)
     photo_race.tuned(opponent, fresh, rate=1e-3, warm=False, views=True)
     for name, encoder in learned.items():
         photo_race.frozen(f"{name}, frozen", encoder)
@@ -613,7 +615,7 @@ else:
 # %%
 if PHOTOS:
     header, table = photo_race.table()
-    title = f"{PHOTOS}, {len(photos.x_train)} rows"
+    title = f"{PHOTOS}, {len(x_photos)} rows"
     runtime.record(f"Race on {title}: test accuracy in %", header, table)
     rows = []
     for size in photo_race.budgets:
@@ -629,9 +631,10 @@ else:
     print("Tables of the last full run: docs/results.md.")
 
 # %% [markdown]
-# The repair makes the program *right*. Whether it makes it *useful* the table
-# has to say: nine thousand pictures and a few epochs are no pretraining worth
-# the name. The large gains reported for photographs come from far larger
+# The repair makes the program *right*. **Useful it is not**: with ten labels a class tuned SimCLR
+# and scratch with the same views are level (25.4 and 24.7; +.6, interval −1.3 to 2.6), with a
+# hundred scratch is ahead (37.3 against 35.3). Nine thousand pictures and eight epochs are no
+# pretraining worth the name. The large gains reported for photographs come from far larger
 # networks, trained for days on the 1.3 million pictures of ImageNet, about 140
 # times as many.
 #
@@ -646,7 +649,8 @@ else:
 #   included. On the digits that was worth a factor of two in labels, and by
 #   ten labels a class nothing was left to measure.
 # - Label spreading on plain pixels, which is no network, beat them all on the digits;
-#   on SimCLR's codes it was better still with one label.
+#   on SimCLR's codes it was better still with one label, and best on MNIST, where ten
+#   labels after pretraining were worth eighty-eight. On photographs nothing was gained.
 # - Predicting turns cost labels; views given to everybody were worth more than
 #   most pretext tasks.
 # - The same codes lost their advantage on a question that the views had
