@@ -346,14 +346,16 @@ class LabelRace:
         for variable, value in zip(_state_of(network), state, strict=True):
             variable.assign(value)
         x, y, order = rows
-        taken = order[done:stop].ravel()
-        network.fit(
-            x[taken],
-            y[taken],
-            batch_size=self.batch_size,
-            shuffle=False,
-            verbose=0,
-        )
+        piece = 4 * math.gcd(*self.updates)  # gathered rows take memory
+        for first in range(done, stop, piece):
+            taken = order[first : min(first + piece, stop)].ravel()
+            network.fit(
+                x[taken],
+                y[taken],
+                batch_size=self.batch_size,
+                shuffle=False,
+                verbose=0,
+            )
         return _values(network)
 
     def _logits(self, network, weights, x):
