@@ -956,8 +956,8 @@ checks.check_1_2(pca)
 #
 # Assign every row to the nearest of the given centres, then move each centre to
 # the mean of its rows. A cluster may be empty: choose any rule that
-# keeps K centres, all finite, puts none at a fixed place such as 0, and leaves the
-# others at the means of their rows; the ids stay those of the centres passed in.
+# keeps K centres, all finite, none at a fixed place such as 0, the others at the
+# means of their rows.
 
 
 # %% tags=["exercise"]
@@ -1036,8 +1036,8 @@ checks.check_1_5(responsibilities)
 
 # %% [markdown] tags=["discussion"]
 # Products become sums, and `logaddexp` subtracts the largest logarithm before it
-# exponentiates, so that at least one term is 1 and the quotient is defined. A row
-# that moves off in direction $u$ ends with the cluster of the smallest
+# exponentiates, so that one term is 1 and the quotient is defined. A row
+# that moves off along $u$ ends with the cluster of the smallest
 # $\sum_j u_j^2/\sigma_{kj}^2$: its density falls most slowly there.
 
 # %% [markdown] tags=["exercise"]
