@@ -501,7 +501,7 @@ def test_batches_train_as_arrays_and_place_the_book_on_the_first(rows):
     for a, b in zip(
         by_array.get_weights(), by_batch.get_weights(), strict=True
     ):
-        np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-3)
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
 def test_generator_leaves_the_book_where_it_is_and_later_fits_as_well(rows):
