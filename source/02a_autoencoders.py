@@ -621,14 +621,13 @@ def short_and_long(likelihood, *lengths):
     model = Autoencoder.dense(
         (8, 8, 1), 32, widths=(256,), seed=0, likelihood=likelihood
     )
-    found, steps = {}, -(-len(eight.x_train) // 32)
+    found, settings = {}, {"seeds": SEEDS, "rate": 8e-3}
     for epochs in lengths:
-        recipes.compile(model, 8e-3, updates=epochs * steps)
-        for seed in SEEDS:
-            repeats.restart(model, seed)  # first weights, no moments
-            model.fit(eight.x_train, epochs=epochs, verbose=0)
-            on_train = model.reconstruct(eight.x_train)
-            on_test = model.reconstruct(eight.x_test)
+        for run in repeats.train_from_seeds(
+            model, eight.x_train, epochs=epochs, **settings
+        ):
+            on_train = run.reconstruct(eight.x_train)
+            on_test = run.reconstruct(eight.x_test)
             errors = (
                 metrics.mse(eight.x_train, on_train),
                 metrics.mse(eight.x_test, on_test),

@@ -100,11 +100,8 @@ def train(model, x=digits.x_train, **fit):
 
 def from_seeds(model, x=side, rate=LEARNING_RATE):
     """Train one model from each seed in turn; yield it each time."""
-    recipes.compile(model, rate, updates=EPOCHS * -(-len(x) // BATCH))
-    for seed in SEEDS:
-        repeats.restart(model, seed)  # first weights, no moments
-        model.fit(x, epochs=EPOCHS, batch_size=BATCH, verbose=0)
-        yield model
+    common = {"seeds": SEEDS, "epochs": EPOCHS, "batch_size": BATCH}
+    return repeats.train_from_seeds(model, x, rate=rate, **common)
 
 
 def test_error(model):

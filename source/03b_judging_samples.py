@@ -92,6 +92,16 @@ y_train = np.tile(digits.y_train, REPEATS)
 flat = digits.flat()
 
 
+def samples_of(game, seeds, y=None, *, epochs=EPOCHS, **order):
+    """2 000 samples of a trained game, then of it from the other seeds."""
+    made = [game.sample(2000, seed=1, **order)]
+    for seed in seeds[1:]:
+        restart(game, seed)
+        game.fit(x_train, y, batch_size=BATCH, epochs=epochs, verbose=0)
+        made.append(game.sample(2000, seed=1, **order))
+    return made
+
+
 def train(model, x, y=None, *, epochs=EPOCHS, rate=RATE, **fit):
     """Fit with Adam without momentum and a rate that falls to zero."""
     updates = epochs * -(-len(x) // BATCH)
@@ -203,13 +213,7 @@ stages = callbacks.Snapshots(
 )
 watch = [stages, callbacks.ProgressLine("GAN")]
 train(painter, x_train, callbacks=watch)
-painted = [painter.sample(2000, seed=1)]
-
-# %%
-for seed in SEEDS[1:]:
-    restart(painter, seed)
-    painter.fit(x_train, batch_size=BATCH, epochs=EPOCHS, verbose=0)
-    painted.append(painter.sample(2000, seed=1))
+painted = samples_of(painter, SEEDS)
 
 # %% tags=["nbval-ignore-output", "gallery-gan_digits"]
 rows = {
@@ -547,11 +551,9 @@ asked = np.arange(2000) % 10
 line = callbacks.ProgressLine("ordered")
 epochs = profile.pick(quick=EPOCHS, full=3)
 train(to_order, x_train, y_train, epochs=epochs, callbacks=[line])
-delivered = [to_order.sample(2000, seed=1, labels=asked)]
-for seed in LABEL_SEEDS[1:]:
-    restart(to_order, seed)
-    to_order.fit(x_train, y_train, batch_size=BATCH, epochs=epochs, verbose=0)
-    delivered.append(to_order.sample(2000, seed=1, labels=asked))
+delivered = samples_of(
+    to_order, LABEL_SEEDS, y_train, epochs=epochs, labels=asked
+)
 
 # %% tags=["nbval-ignore-output", "gallery-gan_conditional"]
 styles = np.random.default_rng(5).standard_normal((4, LATENT_DIM))
@@ -575,11 +577,7 @@ plt.show()
 # %%
 unlabelled = getattr(GAN, NETWORK)(SHAPE, LATENT_DIM, **same_game)
 train(unlabelled, x_train, epochs=epochs)
-unordered = [unlabelled.sample(2000, seed=1)]
-for seed in LABEL_SEEDS[1:]:
-    restart(unlabelled, seed)
-    unlabelled.fit(x_train, batch_size=BATCH, epochs=epochs, verbose=0)
-    unordered.append(unlabelled.sample(2000, seed=1))
+unordered = samples_of(unlabelled, LABEL_SEEDS, epochs=epochs)
 
 # %% [markdown]
 # The opponent that sees labels as well: one Gaussian for each class, in the same

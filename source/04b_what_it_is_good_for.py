@@ -59,7 +59,7 @@ from utils.models import VAE, Autoencoder
 from utils.nn import losses
 from utils.nn.likelihoods import Bernoulli, DiscretizedLogistic
 from utils.training import recipes
-from utils.training.repeats import restart, with_spread
+from utils.training.repeats import restart, train_from_seeds, with_spread
 
 plotting.use_style()
 
@@ -92,16 +92,12 @@ x_train = np.tile(digits.x_train, (TILES, *(1 for _ in SHAPE)))
 x_test, y_test = digits.x_test, digits.y_test
 
 
-def runs(model, x=x_train, *, epochs=EPOCHS, seeds=MAIN_SEEDS, **fit):
+def runs(model, x=x_train, **settings):
     """Train one model from each seed; yield it each time."""
-    rate = fit.pop("rate", RATE)
-    fit = {"batch_size": BATCH, "verbose": 0, **fit}
-    updates = epochs * -(-len(x) // fit["batch_size"])
-    recipes.compile(model, rate, updates=updates)
-    for seed in seeds:
-        restart(model, seed)
-        model.fit(x, epochs=epochs, **fit)
-        yield model
+    usual = {"seeds": MAIN_SEEDS, "rate": RATE, "epochs": EPOCHS}
+    return train_from_seeds(
+        model, x, **{**usual, "batch_size": BATCH, **settings}
+    )
 
 
 print("images", digits.x_train.shape, "| pixels", PIXELS, "| code", LATENT_DIM)
@@ -433,12 +429,11 @@ assert warmed["−ELBO"].mean() < collapsed["−ELBO"].mean() - 0.8, "and better
 # same objective*, and the bound is better by more than a nat. Free bits do what
 # they say: all sixteen units spend about what is free. More KL than with warm-up,
 # about the same squared error, and a *worse* bound. So do not read a large KL or a
-# full row of active units as success; read the bound. (Without any cure, five times as many
-# steps bring this model to where warm-up is here, and warm-up, given them too, stays ahead:
-# the plateau is no trap, but it is paid for in steps.)
+# full row of active units as success; read the bound. (All three had 440 steps. A plateau is
+# no trap: what the uncured model does with many more is not in this table.)
 #
 # Nor is every silent unit a failure. These digits, under a Bernoulli likelihood,
-# are worth some six to eight units: with $\beta=1$ the model itself decides how
+# are worth a handful of units: with $\beta=1$ the model itself decides how
 # many it needs and switches the others off, something a plain autoencoder
 # never does. Where a decoder can do without a code altogether, because it sees
 # the earlier pixels or *words* when it predicts the next, none of this is enough:
@@ -756,9 +751,8 @@ if profile.full:
 # conventions that it can be fitted to, also against the VAEs' bound (9), which lies half a nat
 # below their −ELBO: with a thousand rows, thirty to a hundred tables are hard to beat. (And
 # the mixture saw one black-and-white draw of each row, the VAE a new one in each epoch.) With
-# all grey levels the VAE is ahead. Most of that is the code's doing and not the
-# logistic's: with a free table of levels for each pixel in its place a VAE keeps more than
-# half of the lead.
+# all grey levels the VAE is ahead. Two things differ there, the code and the logistic, which
+# shares strength between neighbouring levels; this table does not tell them apart.
 #
 # For MNIST the full profile prints the same table. What was tried to better
 # the bound of one layer of codes there is in

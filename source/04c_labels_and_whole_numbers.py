@@ -59,7 +59,7 @@ from utils.models import VAE, VQVAE, ConditionalVAE, SemiSupervisedVAE
 from utils.nn import losses, networks
 from utils.nn.backend import input_gradient
 from utils.training import recipes
-from utils.training.repeats import restart, with_spread
+from utils.training.repeats import restart, train_from_seeds, with_spread
 
 plotting.use_style()
 
@@ -93,12 +93,8 @@ x_test, y_test = digits.x_test, digits.y_test
 
 def runs(model, y=None):
     """Train one model from each seed; yield it each time."""
-    updates = EPOCHS * -(-len(x_train) // BATCH)
-    recipes.compile(model, RATE, updates=updates)
-    for seed in SEEDS:
-        restart(model, seed)
-        model.fit(x_train, y, epochs=EPOCHS, batch_size=BATCH, verbose=0)
-        yield model
+    common = {"seeds": SEEDS, "epochs": EPOCHS, "batch_size": BATCH}
+    return train_from_seeds(model, x_train, y, rate=RATE, **common)
 
 
 # %% tags=["setup", "hide-input"]
@@ -248,8 +244,7 @@ assert told[:, 0].max() < plain[:, 0].min(), "knowing the class is worth nats"
 # **Figure 4.12.** Along a row the code stays and the class changes; down a column
 # the two units that say most move from one end of the prior to the other.
 # Nothing *forbids* the code to know the class too: the bound only makes it expensive.
-# The factor $\sqrt{10}$ on the page gives the one-hot row the mean square of a code; on
-# these digits it makes no difference.
+# The factor $\sqrt{10}$ on the page gives the one-hot row the mean square of a code.
 #
 # **One Gaussian a class draws better small digits**, by distance and coverage,
 # and is recognised as often. On MNIST ([docs/results.md](../docs/results.md)) the
@@ -485,9 +480,8 @@ assert mean_of["M2"] > mean_of["logistic regression"]
 # **Label spreading comes first**, on average, with three lines and no training; M2 is
 # second. Read the intervals before the order: with five draws only logistic regression
 # is clearly behind M2, and nobody is clearly ahead. M2's own spread is the widest in the
-# table: each draw has a seed of its own, and for M2 the seed moves the result as much as
-# the labels do. (One opponent is missing: k-means with sixty groups, each row called as the
-# labelled row nearest to its centre, was level with M2 in a run beside this one.)
+# table; but each draw has a network seed of its own, so it is not the labels' alone. (One
+# opponent is missing: k-means, and each group called as the labelled row nearest to its centre.)
 #
 # The controls point to where its gain comes from. M2's classifier alone and M2 fed with
 # the fifty only are level, and about three points below M2 on average. If that
@@ -722,11 +716,9 @@ assert frechet["tree"] < frechet["independent"]
 # %% [markdown]
 # **Figure 4.13, and the table.** The reconstructions are sharper than the VAE's above: given
 # its code, a row costs the VQ-VAE some five nats less. But the code itself
-# costs ten times as much, and **the sum is about twice the VAE's**. What is sharp here is
-# the *long* code, and not the whole numbers: a VAE with sixteen units and $\beta=.05$ gives as
-# sharp rows. Nor is it whole numbers that are dear: with *one* cell of 64 words in the place of
-# sixteen cells the sum was 24.0 in a run beside this one, no worse than the VAE's, and the model a
-# mixture with 64 parts. Sixteen choices made for
+# costs ten times as much, and **the sum is about twice the VAE's**. That is no verdict on
+# whole numbers: the code is also *longer*, sixteen cells against four units, and with a single
+# cell the model would be a mixture. Sixteen choices made for
 # certain are paid for in full. So as a *density* this VQ-VAE is a poor model, and a
 # better prior cannot lift it above the VAE unless it saves more than twenty nats.
 #

@@ -7,7 +7,8 @@ import pytest
 from utils.models.autoencoders import Autoencoder
 from utils.models.compression import Compressor
 from utils.nn.likelihoods import Gaussian
-from utils.training.repeats import restart, seeds, with_spread
+from utils.training import recipes
+from utils.training.repeats import restart, seeds, train_from_seeds, with_spread
 
 
 def model(seed=0):
@@ -71,6 +72,19 @@ def test_restart_needs_known_arguments_and_an_optimizer():
         ValueError, match="model: expected one that a class .*Sequential"
     ):
         restart(plain, 1)
+
+
+def test_from_seeds_trains_like_a_new_model_of_each_seed():
+    x = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
+    one_batch = {"batch_size": 32, "epochs": 3}  # any order of the rows
+    runs = train_from_seeds(model(7), x, seeds=(0, 5), rate=1e-2, **one_batch)
+    found = [run.get_weights() for run in runs]
+    assert len(found) == 2
+    for weights, seed in zip(found, (0, 5), strict=True):
+        fresh = recipes.compile(model(seed), 1e-2, updates=3)
+        fresh.fit(x, verbose=0, **one_batch)
+        for ours, theirs in zip(weights, fresh.get_weights(), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
 def test_seeds_are_numpy_s_spawned_ones_and_differ():

@@ -5,7 +5,7 @@ import numpy as np
 from utils.support import validation as check
 from utils.training import recipes
 
-__all__ = ["restart", "seeds", "with_spread"]
+__all__ = ["restart", "seeds", "train_from_seeds", "with_spread"]
 
 
 def seeds(n, seed=0):
@@ -70,6 +70,35 @@ def restart(model, seed=None, **changes):
     fresh = model.remake(**changes)
     model.set_weights(fresh.get_weights())
     recipes.forget(model.optimizer)
+
+
+def train_from_seeds(model, x, y=None, *, seeds, rate, epochs, batch_size=32):
+    """Train one model from the initial weights of each seed; yield it.
+
+    It is compiled once, by :func:`recipes.compile`, with a rate that falls
+    over the updates of one run. What is yielded is the same model each time:
+    read off it what is wanted before asking for the next.
+
+    Args:
+        model: As for :func:`restart`; need not be compiled.
+        x, y: Arrays for ``fit``.
+        seeds: Integers ≥ 0.
+        rate: Learning rate > 0 at the start.
+        epochs, batch_size: As for ``fit``.
+
+    Example:
+
+    >>> from utils.models import Autoencoder
+    >>> model, x = Autoencoder.dense((4,), 2, seed=0), np.ones((8, 4))
+    >>> runs = train_from_seeds(model, x, seeds=(0, 1), rate=1e-3, epochs=1)
+    >>> [run is model for run in runs]
+    [True, True]
+    """
+    recipes.compile(model, rate, updates=epochs * -(-len(x) // batch_size))
+    for seed in seeds:
+        restart(model, seed)  # first weights, no moments
+        model.fit(x, y, batch_size=batch_size, epochs=epochs, verbose=0)
+        yield model
 
 
 def with_spread(values, digits):
