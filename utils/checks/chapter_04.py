@@ -733,12 +733,18 @@ def check_4_4(answer):
     correct("4.4", "Where do 784 and 20 enter, if nothing is averaged?")
 
 
+def _negative_elbo(x, logits, mean, log_var):
+    """Both sums of 4.4, each a number per example."""
+    n = len(x)
+    nll = (np.logaddexp(0, logits) - x * logits).reshape(n, -1).sum(1)
+    return nll, 0.5 * (mean**2 + np.exp(log_var) - 1 - log_var).sum(1)
+
+
 def _check_loss_ends(answer, run, x, logits, mean, log_var):
     """Certain logits, the encoder's gradient, data out of range."""
     black = np.round(x)
     wrongly = np.where(black > 0.5, -60.0, 60.0).astype("float32")
-    kl = 0.5 * (mean**2 + np.exp(log_var) - 1 - log_var).sum(1).mean()
-    right = 60.0 * x[0].size + kl
+    right = np.mean(sum(_negative_elbo(black, wrongly, mean, log_var)))
     value = run(black, wrongly, mean, log_var)
     if value.size != 1:
         wrong(f"The loss should be one number, not an array {value.shape}.")
@@ -776,9 +782,8 @@ def _check_loss_ends(answer, run, x, logits, mean, log_var):
         rng = np.random.default_rng(n)
         other = rng.random((n, *shape)), rng.normal(size=(n, *shape))
         other += rng.normal(size=(n, k)), rng.normal(size=(n, k))
-        rows, scores, m, v = other = [a.astype("float32") for a in other]
-        right = (np.logaddexp(0, scores) - rows * scores).sum() / n
-        right += 0.5 * (m**2 + np.exp(v) - 1 - v).sum() / n
+        other = [array.astype("float32") for array in other]
+        right = np.mean(sum(_negative_elbo(*other)))
         value = run(*other)
         if value.size != 1 or not np.isclose(
             value.reshape(()), right, rtol=1e-4
@@ -1243,6 +1248,11 @@ def _check_sentences(justified):
 # ---------------------------------------------------------------- 4.8
 
 
+def _squared_distances(vectors, book):
+    """Of each vector to each row of the book."""
+    return ((vectors[:, None] - book) ** 2).sum(axis=2)
+
+
 @one_sentence
 def check_4_8(answer):
     """The nearest row of a book, and a gradient that passes it by."""
@@ -1251,7 +1261,7 @@ def check_4_8(answer):
     book = rng.normal(0, 1, (size, width)).astype("float32")
     book[0] *= 1.5  # a long row: largest product is not nearest
     vectors = rng.normal(0, 1, (n, width)).astype("float32")
-    apart = ((vectors[:, None] - book) ** 2).sum(axis=2)
+    apart = _squared_distances(vectors, book)
     index, chosen = apart.argmin(axis=1), book[apart.argmin(axis=1)]
 
     def run(vectors, book):
@@ -1329,7 +1339,7 @@ def check_4_8(answer):
     longer = rng.normal(0, 1, (9, 4)).astype("float32")
     other = rng.normal(0, 1, (3, 4)).astype("float32")
     other[0] = longer[8]  # the last row is one of the nearest
-    nearest = ((other[:, None] - longer) ** 2).sum(axis=2).argmin(axis=1)
+    nearest = _squared_distances(other, longer).argmin(axis=1)
     _, found = run(*map(ops.convert_to_tensor, (other, longer)))
     if not np.array_equal(as_values(found, "The indices"), nearest):
         wrong(

@@ -347,8 +347,9 @@ class LabelRace:
             variable.assign(value)
         x, y, order = rows
         piece = 4 * math.gcd(*self.updates)  # gathered rows take memory
-        for first in range(done, stop, piece):
-            taken = order[first : min(first + piece, stop)].ravel()
+        order = order[done:stop]
+        for first in range(0, len(order), piece):
+            taken = order[first : first + piece].ravel()
             network.fit(
                 x[taken],
                 y[taken],
