@@ -532,8 +532,8 @@ assert abs(by_score.mean() - 3) < 0.3
 assert by_score.std() > 3 * slopes[:, 0].std(), "right as well, but noisier"
 
 # %% [markdown]
-# Both are right on average; (8) is several times calmer for this smooth $f$ (for
-# $\sin 10z$ it is not). The trick needs a *differentiable* path from
+# Both are right on average; (8) is several times calmer for this smooth $f$, which need not
+# hold for one that oscillates. The trick needs a *differentiable* path from
 # the parameters to the draw. For words or classes there is none;
 # [4c](04c_labels_and_whole_numbers.ipynb) meets that again.
 
@@ -713,7 +713,7 @@ assert bounds[0] > bounds[1] + 1.5
 
 # %% [markdown]
 # **Figure 4.6.** Every row is the mean image. The program is not broken in any
-# way it could notice: with $\beta=d$ a nat of code costs $d$ nats and buys two or three,
+# way it could notice: with $\beta=d$ a nat of code costs $d$ nats and buys a few,
 # so the best code says nothing. The printed loss is a fraction of the right one,
 # because it is in another unit. Losses of two programs may be compared only if both
 # say what is summed and what is averaged.

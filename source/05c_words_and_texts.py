@@ -27,7 +27,7 @@
 # - attention with and without a causal mask, from Keras's layers, in forty lines;
 # - which reader turns unlabelled texts into accuracy, each against its own
 #   random twin, trained as long as validation rows say;
-# - that word vectors from counting beat every network here.
+# - when word vectors from counting beat every network here, and when not.
 #
 # | | |
 # |---|---|
@@ -425,7 +425,7 @@ plt.show()
 # and some 170 000 words to read. Scale is what those papers are about, and
 # nothing below speaks for or against them at theirs.
 #
-# ## 5. Ten labels a class: counting wins
+# ## 5. Ten labels a class
 #
 # Every contender gets the same rows, in five draws, and is trained to *its own*
 # optimum: how many updates is read off validation texts, by one rule, the fewest
@@ -658,7 +658,8 @@ for reader, least in (("bag", 6), ("causal", 4), ("both sides", 1)):
         assert gains[pair][0] > least, pair
 assert scores["bag", "shuffled"].mean() < 1 / len(KINDS) + 0.1
 assert gains[("bag", "pretrained, tuned"), LSA][0] > 3
-assert gains[("bag", "pretrained, tuned"), COUNTED][0] < 5
+ahead = gains[("bag", "pretrained, tuned"), COUNTED][0]
+assert ahead > 3 if profile.full else ahead < 5, "the profiles disagree"
 runtime.record(
     f"Definitions, {PER_CLASS} labels a class, {DRAWS} draws: accuracy on test"
     " texts, %, and updates chosen on validation texts",
@@ -700,14 +701,21 @@ plt.show()
 # over their own twins, too, the causal one by 10 ± 4, the one that sees both
 # sides by 5 ± 2. Shuffled labels leave chance, one in eight.
 #
-# **Counting wins.** Word vectors from a table of counts and one singular value
+# **Counting wins the quick race.** In the quick profile, word vectors from a table of counts and one singular value
 # decomposition get 52.4 ± 2.2 %, three points above the bag (the interval leaves
 # out zero), and need a second. The comparison usually shown, with LSA, which is
 # more than eight points behind the bag, would have hidden it. What makes the
 # difference is what is counted: which words meet, not which text has which word.
 #
+# **It loses the full one.** In the full profile ([results](../docs/results.md)) with twice
+# the words, texts of up to 20 tokens and ten epochs in place of four, the bag gets 65.1 ± 1.2 %,
+# counting 57.6 ± 2.1: 7.5 ± 2.0 points, the other way round. Which of these
+# changes turned it was not tested. The causal reader has 55.4, both sides 50.7, each about
+# twenty points or more above its random twin. The GRU is a failure: it predicts words badly
+# (4.89 nats; attention 3.93), and its pretraining *costs* 7 ± 4 points against its twin.
+#
 # **More machinery, fewer points.** The attention readers stay behind the bag
-# (here by 8 ± 4 points), although one of them predicts words as well as counting
+# (by 8 ± 4 points, in the full profile 10 ± 2), although one of them predicts words as well as counting
 # does. The kind of a thing follows from which words occur; the bag was trained on
 # exactly that, and attention also spends its 64 numbers on grammar. Whether that
 # is the reason was not tested. Of the two, next-word prediction is ahead: it is
@@ -715,7 +723,7 @@ plt.show()
 # That, too, is a guess that this table does not test.
 #
 # For the bag, tuning added nothing: validation rows chose no update at all. For
-# attention it added three to five points.
+# attention it added two to five points.
 #
 # ## 6. Two faults that run
 #
@@ -765,9 +773,10 @@ assert np.isclose(right, -np.log(p_of_label).mean(), rtol=1e-4)
 # - One block serves both tasks; a triangle of ones is the difference. Changing a
 #   word moved no logit of the causal model up to its own place.
 # - Page and library agreed to within rounding, from the same weights.
-# - Each pretraining beat its own random twin on the same schedule, over five
-#   paired draws, each trained as long as validation texts asked for.
-# - Averages of counted word vectors beat them all with ten labels a class.
+# - Bag and attention beat their own random twins on the same schedule, over five
+#   paired draws, each trained as long as validation texts asked for; the GRU did not.
+# - Averages of counted word vectors beat them all in the quick profile; in the full one
+#   the bag beat the counts.
 #
 # **Limits.** Definitions are short, and their words say much about their kind,
 # which suits a bag; a film review that turns on "not" does not. One language, one
