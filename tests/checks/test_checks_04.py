@@ -281,6 +281,9 @@ def _network(
     names=checks.PRODUCTS,
     flat=False,
     noisy=False,
+    one_head=False,
+    skip=False,
+    second=False,
 ):
     """An answer to 4.3 with one part exchanged."""
     layers = keras.layers
@@ -298,11 +301,19 @@ def _network(
             kernel_initializer="zeros",
             trainable=spread_head is None,
         )(hidden)
+        if one_head:
+            log_var = mean
         code = draw()([mean, log_var])
         made = {"code": code, "mean": mean, "log_var": log_var}
         if repeat == "code":
             made["code"] = layers.RepeatVector(latent_dim)(code)
         seen = made[decode]
+        if second:
+            other = draw()
+            other.seed_generator = keras.random.SeedGenerator(2)
+            seen = other([mean, log_var])
+        if skip:
+            seen = layers.Concatenate()([seen, hidden])
         if repeat == "decoder":
             seen = layers.RepeatVector(latent_dim)(seen)
         out = layers.Dense(16, activation="relu")(seen)
@@ -437,6 +448,21 @@ WRONG_4_3 = {
         "same for every example",
     ),
     "sigmoid": (_network(last="sigmoid"), "probabilities already"),
+    "ReLU at the end": (_network(last="relu"), "hardly go below zero"),
+    "softplus at the end": (_network(last="softplus"), "hardly go below"),
+    "ELU at the end": (_network(last="elu"), "hardly go below zero"),
+    "tanh at the end": (_network(last="tanh"), "a tanh at the end"),
+    "one head": (_network(one_head=True), "one and the same head"),
+    "skip past the code": (_network(skip=True), "past the code"),
+    "a second draw": (_network(second=True), "given a second draw"),
+    "noise in common": (
+        _with(
+            noise=lambda layer, m: (
+                0.8 * layer.normal(ops.shape(m)) + 0.6 * _one_a_row(layer, m)
+            )
+        ),
+        "share a part",
+    ),
     "noise before the heads": (_network(noisy=True), "two \\*means\\*"),
     "not a model": (lambda k, s: "VAE", "Return a Keras model"),
     "no arguments": (lambda: None, "TypeError"),
@@ -907,6 +933,7 @@ def test_check_4_6_wrong_count_is_named(runs, active, cures, match):
         ("pixel mean", {"widths": (32,)}, "differ in their layers"),
         ("pixel mean", {"seed": 3}, "differ in their seed"),
         ("pixel mean", {"rate": 0.1}, "differ in their learning rate"),
+        ("pixel mean", {"steps": 600}, "differ in their number of steps"),
         ("pixel mean", {"steps": 10}, "10 steps"),
         ("pixel mean", {"steps": None}, "0 steps"),
         ("pixel mean", {"active": 3}, "Not collapsed yet"),
@@ -957,6 +984,24 @@ class Copying(Decoder):
         if np.ptp(z):
             return super().decode(z)
         return data.load("digits").x_test
+
+
+class Untrained(Decoder):
+    """Grey noise, whatever the code."""
+
+    def __init__(self):
+        super().__init__(0.0)
+
+    def decode(self, z):
+        rng = np.random.default_rng(0)
+        return 0.5 + 0.02 * rng.standard_normal((len(z), 8, 8, 1))
+
+
+class Wide(Decoder):
+    """The same with another width of the code."""
+
+    def encode(self, x):
+        return np.zeros((len(x), 5), "float32")
 
 
 AUTOENCODER, VAE_LIKE = Decoder(0.2), Decoder(0.05, 0.3)
@@ -1015,6 +1060,8 @@ def test_check_4_7_wrong_sentence_is_named(numbers, justified, match):
     "autoencoder, vae, match",
     [
         ("model", VAE_LIKE, "encode and decode"),
+        (Untrained(), VAE_LIKE, "train it first"),
+        (Wide(0.2), VAE_LIKE, "have 5 and 3 numbers"),
         (AUTOENCODER, Decoder(0.0, 0.9), "collapsed or hardly trained"),
         (VAE_LIKE, AUTOENCODER, "train the VAE longer"),
         (

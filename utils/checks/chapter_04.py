@@ -22,6 +22,7 @@ from utils.checks._feedback import (
     slope,
     wrong,
 )
+from utils.evaluation.generation import sample_spread
 from utils.models import Autoencoder
 
 # ---------------------------------------------------------------- 4.1
@@ -414,6 +415,83 @@ def _check_heads(model, start, shape):
             )
 
 
+def _check_logits(model, start, shape):
+    """The decoder ends without an activation: log-odds go both ways."""
+    x = _normal_rows(300, shape)
+    lows, highs = [], []
+    for seed in range(6):
+        _shake(model, start, 1.5, seed)
+        logits = _products(model, x)["logits"]
+        lows.append(logits.min())
+        highs.append(logits.max())
+    low, high = min(lows), max(highs)
+    if low >= 0.0 and high <= 1.0:
+        wrong(
+            "'logits' stay in [0, 1]: they are probabilities already. The "
+            "loss takes log-odds; leave out the sigmoid at the end."
+        )
+    if low >= -1.001 and high <= 1.001:
+        wrong(
+            "'logits' stay in [−1, 1]: a tanh at the end. Log-odds are any "
+            "real number; with these no pixel is ever surer than .73."
+        )
+    if low > -0.1 * high:
+        wrong(
+            "'logits' hardly go below zero, whatever the weights: an "
+            "activation (ReLU, softplus, ELU) at the end. Then no pixel can "
+            "be dark: a logit of 0 is a probability of one half. Leave the "
+            "last layer linear."
+        )
+
+
+def _check_one_way(model, start, shape):
+    """The logits hear of x through the code alone, and of all of the code."""
+    _shake(model, start, 1.0)
+    x = ops.convert_to_tensor(_normal_rows(1, shape))
+    made = _products(model, x)
+
+    def slopes(name):
+        """One row of derivatives by x for each entry of a product."""
+
+        def entry(j):
+            return lambda rows: ops.reshape(model(rows)[name], (-1,))[j]
+
+        return np.stack(
+            [slope(entry(j), x).ravel() for j in range(made[name].size)]
+        )
+
+    # every draw moves the logits along the slopes of the two heads only
+    heads = np.concatenate([slopes("mean"), slopes("log_var")])
+    inside = np.linalg.svd(heads, full_matrices=False)[2]
+    by_x = slopes("logits")
+    left = by_x - by_x @ inside.T @ inside
+    if np.abs(left).max() > 0.02 * np.abs(by_x).max():
+        wrong(
+            "The logits depend on x past the code: a skip from the encoder, "
+            "or a decoder that is given x. Then the code may stay empty, and "
+            "a draw from the prior cannot be decoded."
+        )
+    # one x, many draws: the code alone says what the logits are
+    rows = ops.convert_to_tensor(np.repeat(_normal_rows(1, shape), 2000, 0))
+    made = _products(model, rows)
+    code = made["code"] - made["code"].mean(axis=0)
+    code = code / np.maximum(code.std(axis=0), 1e-9)
+    pairs = np.triu_indices(code.shape[1])
+    terms = [np.ones((2000, 1)), code, code[:, pairs[0]] * code[:, pairs[1]]]
+    terms = np.concatenate(terms, axis=1)
+    logits = made["logits"].reshape(2000, -1)
+    fit = terms @ np.linalg.lstsq(terms, logits, rcond=None)[0]
+    explained = 1 - ((logits - fit) ** 2).sum() / np.maximum(
+        ((logits - logits.mean(axis=0)) ** 2).sum(), 1e-12
+    )
+    if explained < 0.3:
+        wrong(
+            "The logits vary, but not with the 'code' that you return: the "
+            "decoder was given a second draw. One draw a pass; return it and "
+            "decode it."
+        )
+
+
 def _spread_rows(model, start, shape):
     """Rows and weights by which the variances differ much; the products."""
     x = _normal_rows(4000, shape)
@@ -441,14 +519,17 @@ def check_4_3(answer):
     if not start:
         wrong("Your model has no trainable weights.")
     _check_heads(model, start, shape)
+    _check_logits(model, start, shape)
     x, made = _spread_rows(model, start, shape)
-    if made["logits"].min() >= 0.0 and made["logits"].max() <= 1.0:
+    if np.allclose(made["mean"], made["log_var"], atol=1e-6):
         wrong(
-            "'logits' stay in [0, 1]: they are probabilities already. The "
-            "loss takes log-odds; leave out the sigmoid at the end."
+            "mean and log_var are one and the same head: then a code far "
+            "from 0 could never be precise. Two heads, each with weights of "
+            "its own."
         )
     _check_draw(model, x, made)
     _check_draw_gradient(model, x[:20])
+    _check_one_way(model, start, shape)
     _check_compiled_draw(model, x[:64])
     correct("4.3", "What is the code's distribution if log_var is −60?")
 
@@ -515,9 +596,16 @@ def _check_draw(model, x, made):
     ):
         if np.ma.ptp(epsilon, axis=axis).max() < 0.05:
             wrong(told)
-    slope = _growth(residual, log_var, inside)
-    if abs(slope - 0.5) > 0.1:
-        _name_scale(slope, residual, log_var, inside)
+    growth = _growth(residual, log_var, inside)
+    if abs(growth - 0.5) > 0.1:
+        _name_scale(growth, residual, log_var, inside)
+    alike = np.ma.corrcoef(epsilon, rowvar=False)
+    if np.abs(np.ma.filled(alike - np.eye(len(alike)), 0.0)).max() > 0.2:
+        wrong(
+            "The noise of one unit tells that of another: they share a part. "
+            "The KL and the prior speak of independent units; draw one ε for "
+            "every entry."
+        )
     rows = epsilon.compressed()
     if abs(rows.mean()) > 0.1:
         wrong(f"The noise has mean {rows.mean():.2f}; ε ~ N(0, 1) has 0.")
@@ -961,6 +1049,13 @@ def _active(model, x):
     )
 
 
+def _steps(model):
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None:
+        return 0
+    return int(ops.convert_to_numpy(optimizer.iterations))
+
+
 def _check_run(name, model):
     """One of the four VAEs: its β, its cure, and that it was trained."""
     known = ("encode", "beta", "warmup_steps", "free_bits")
@@ -1002,10 +1097,7 @@ def _check_run(name, model):
             f"A warm-up of {model.warmup_steps} steps is none: let β grow over "
             "the first 100 steps."
         )
-    optimizer = getattr(model, "optimizer", None)
-    steps = 0
-    if optimizer is not None:
-        steps = int(ops.convert_to_numpy(optimizer.iterations))
+    steps = _steps(model)
     if steps < 100:
         wrong(f"{name!r} was trained for {steps} steps; take 200 or so.")
     if model.warmup_steps > 0.7 * steps:
@@ -1034,6 +1126,7 @@ def _check_alike(models):
             ("layers", shapes),
             ("seed", lambda model: model.seed),
             ("learning rate", rate),
+            ("number of steps", _steps),
         ):
             if read(other) != read(first):
                 wrong(
@@ -1172,7 +1265,7 @@ def check_4_7(autoencoder, vae, numbers, justified):
             )
     digits = data.load("digits")
     rng = np.random.default_rng(0)
-    right, copies = {}, {}
+    right, copies, widths = {}, {}, {}
     for name, model in models.items():
         codes = as_values(call(model.encode, digits.x_test), "The codes")
         if codes.ndim != 2 or len(codes) != len(digits.x_test):
@@ -1183,10 +1276,23 @@ def check_4_7(autoencoder, vae, numbers, justified):
         copies[name] = _judged(
             _decoded(name, model, call(model.encode, digits.x_test)), digits
         )
+        widths[name] = width
     if hasattr(autoencoder, "elbo"):
         wrong("`autoencoder` draws its code: that is a VAE.")
     if isinstance(vae, Autoencoder) and not hasattr(vae, "sample"):
         wrong("`vae` is a plain autoencoder: no prior, no draw, no KL.")
+    if len(set(widths.values())) > 1:
+        wrong(
+            f"The codes have {widths['autoencoder']} and {widths['vae']} "
+            "numbers. Networks alike, or one cannot tell what the draw and "
+            "the KL did."
+        )
+    if copies["autoencoder"][1] < 0.5 * sample_spread(digits.x_test):
+        wrong(
+            "The autoencoder's copies of the test digits hardly differ "
+            f"(spread {copies['autoencoder'][1]:.3f}): train it first. A "
+            "comparison with an untrained model shows nothing."
+        )
     if right["vae"][1] < 0.08:
         wrong(
             f"The VAE's draws hardly differ (spread {right['vae'][1]:.3f}): "
