@@ -55,7 +55,7 @@ from utils import plotting
 from utils.baselines.ngrams import NGram
 from utils.checks import chapter_05 as checks
 from utils.data import corpora, tokens
-from utils.evaluation.label_efficiency import paired_interval
+from utils.evaluation import label_efficiency as labels
 from utils.models.text import (
     DenoisingText,
     LanguageModel,
@@ -63,7 +63,7 @@ from utils.models.text import (
     TextClassifier,
 )
 from utils.support import token_ids
-from utils.training import recipes
+from utils.training import recipes, repeats
 
 plotting.use_style()
 
@@ -77,14 +77,10 @@ LENGTH = profile.pick(quick=12, full=20)  # tokens of a text that are read
 WIDTH = 64  # of a word vector and of every state
 BAG_EPOCHS = profile.pick(quick=4, full=10)
 EPOCHS = profile.pick(quick=3, full=6)  # of the models that predict words
-READERS = profile.pick(
-    quick=("bag", "causal", "both sides"),
-    full=("bag", "causal", "both sides", "gru"),
-)
-UPDATES = profile.pick(
-    quick=(0, 15, 30, 60, 120), full=(0, 25, 50, 100, 200, 400)
-)
-CHOOSING = profile.pick(quick=600, full=1944)  # validation rows
+UPDATES = profile.pick(quick=(15, 30, 60), full=(25, 50, 100))
+LIMIT = profile.pick(quick=240, full=400)  # updates, where still rising
+CHOOSING = profile.pick(quick=600, full=1944)  # validation texts
+SCORED = profile.pick(quick=2000, full=3890)  # test texts
 RANKS = profile.pick(quick=(64, 128), full=(64, 128, 256))  # of LSA
 RATE, SCRATCH_RATE, TUNED_RATE = 3e-3, 1e-2, 3e-3
 PER_CLASS, DRAWS = 10, 5  # labelled texts of each class; draws of them
@@ -390,9 +386,9 @@ for axis, (name, x) in zip(axes, shown.items(), strict=True):
     )
     weights = ops.convert_to_numpy(weights)[0].mean(axis=0)[:n, :n]
     axis.imshow(weights, cmap="Blues", vmin=0)
-    labels = ["[start]", *sample[:-1]] if model.causal else sample
-    axis.set_xticks(range(n), labels, rotation=90)
-    axis.set_yticks(range(n), labels)
+    spots = ["[start]", *sample[:-1]] if model.causal else sample
+    axis.set_xticks(range(n), spots, rotation=90)
+    axis.set_yticks(range(n), spots)
     axis.set_title(name)
     axis.grid(visible=False)
 figure.suptitle(
@@ -446,130 +442,69 @@ plt.show()
 
 
 # %%
-def draw_rows(rng):
-    """Row numbers of PER_CLASS training texts of each class, mixed."""
-    kinds = [np.flatnonzero(texts.y_train == y) for y in range(len(KINDS))]
-    return rng.permutation(
-        np.concatenate([rng.choice(k, PER_CLASS, False) for k in kinds])
-    )
+split = [
+    rows[part][:most]
+    for part, most in (("train", None), ("val", CHOOSING), ("test", SCORED))
+    for rows in (ids, {p: getattr(texts, f"y_{p}") for p in PARTS})
+]
+OPTIONS = {
+    "budgets": (PER_CLASS,),
+    "draws": DRAWS,
+    "updates": UPDATES,
+    "limit": LIMIT,
+}
+race = labels.LabelRace(tuple(split), **OPTIONS)
+dealt = np.random.default_rng(0).permutation(texts.y_train)
+shuffled = labels.LabelRace((split[0], dealt, *split[2:]), **OPTIONS)
 
 
-def best_head(z, y, z_val):
-    """Logistic regression of codes; its penalty chosen on validation texts."""
-    mean, spread = z.mean(axis=0), z.std(axis=0) + 1e-6
-    found = []
-    for penalty in (0.01, 0.1, 1.0, 10.0):
-        head = LogisticRegression(C=penalty, max_iter=200)
-        head.fit((z - mean) / spread, y)
-        kernel = (head.coef_ / spread).T  # for codes as they come
-        bias = head.intercept_ - mean @ kernel
-        right = (z_val @ kernel + bias).argmax(axis=1) == y_val
-        found.append((right.mean(), kernel, bias))
-    return max(found, key=lambda one: one[0])
+def enter(reader, pretrained):
+    """Race a pretrained encoder against untrained ones of its kind."""
+    untrained = [UNTRAINED[reader](seed).encoder for seed in range(DRAWS)]
+    race.tuned(f"{reader}: scratch", untrained, rate=SCRATCH_RATE, warm=False)
+    race.frozen(f"{reader}: random, frozen", untrained)
+    race.tuned(f"{reader}: random, tuned", untrained, rate=TUNED_RATE)
+    race.frozen(f"{reader}: frozen", pretrained)
+    race.tuned(f"{reader}: tuned", pretrained, rate=TUNED_RATE)
 
 
-LABELLED = [draw_rows(np.random.default_rng(seed)) for seed in range(DRAWS)]
-y_val = texts.y_val[:CHOOSING]
-x_val = ids["val"][:CHOOSING]
+UNTRAINED = {
+    "bag": lambda s: DenoisingText.bag(WORDS, WIDTH, seed=100 + s),
+    "causal": lambda s: LanguageModel.attention(
+        WORDS, WIDTH, causal=True, seed=100 + s
+    ),
+    "both sides": lambda s: MaskedLanguageModel.attention(
+        WORDS, WIDTH, causal=False, seed=100 + s
+    ),
+    "gru": lambda s: LanguageModel.gru(WORDS, WIDTH, WIDTH, seed=100 + s),
+}
 
+# %% tags=["nbval-ignore-output"]
+enter("bag", denoiser.encoder)
+shuffled.frozen("bag: shuffled", denoiser.encoder)
 
-# %%
-def race(model, start, *, solved_head=True, shuffled=False):
-    """Validation accuracy after each number of updates, and the weights."""
-    curves, kept = [], []
-    for seed, rows in enumerate(LABELLED):
-        rng = np.random.default_rng(seed)
-        x, y = ids["train"][rows], texts.y_train[rows]
-        y = rng.permutation(y) if shuffled else y
-        model.set_weights(start)
-        recipes.forget(model.optimizer)
-        rate = TUNED_RATE if solved_head else SCRATCH_RATE
-        model.optimizer.learning_rate.assign(rate)
-        if solved_head:
-            _, *head = best_head(model.encode(x), y, model.encode(x_val))
-            model.head.set_weights(head)
-        curve, states = [], []
-        for more in np.diff([0, *UPDATES]):
-            if more:
-                order = [rng.permutation(len(x)) for _ in range(more // 2 + 1)]
-                order = np.concatenate(order)[: 40 * more]
-                model.fit(x[order], y[order], batch_size=40, verbose=0)
-            curve.append((model.classify(x_val).argmax(1) == y_val).mean())
-            states.append(model.get_weights())
-        curves.append(curve)
-        kept.append(states)
-    return np.array(curves), kept
+# %% tags=["nbval-ignore-output"]
+enter("causal", ours["causal"].encoder)
 
+# %% tags=["nbval-ignore-output"]
+enter("both sides", ours["both sides"].encoder)
 
-# %%
-def chosen(curves):
-    """The fewest updates within a point of the best mean."""
-    mean = curves.mean(axis=0)
-    return int(np.flatnonzero(mean >= mean.max() - 0.01)[0])
-
-
-def tested(model, kept, step):
-    """Test accuracy of each draw after that many updates."""
-    found = []
-    for states in kept:
-        model.set_weights(states[step])
-        right = model.classify(ids["test"]).argmax(1) == texts.y_test
-        found.append(right.mean())
-    return np.array(found)
-
-
-# %%
-def untrained_for(reader):
-    """A compiled classifier with the reader's trunk, untrained."""
-    kind = {
-        "bag": (TextClassifier.bag, {}),
-        "gru": (TextClassifier.gru, {"units": WIDTH}),
-        "causal": (TextClassifier.attention, {"causal": True}),
-        "both sides": (TextClassifier.attention, {"causal": False}),
-    }
-    make, options = kind[reader]
-    model = make(WORDS, WIDTH, num_classes=len(KINDS), seed=1, **options)
-    return recipes.compile(model, TUNED_RATE)
-
-
-sources = {"bag": denoiser, **ours}
-if "gru" in READERS:  # next word again, from a recurrent memory
+# %% tags=["nbval-ignore-output"]
+if profile.full:  # next word again, from a recurrent memory
     gru = LanguageModel.gru(WORDS, WIDTH, WIDTH, seed=0)
-    sources["gru"] = pretrain(gru, EPOCHS, 1e-2)
+    pretrain(gru, EPOCHS, 1e-2)
     by_gru = gru.example_losses(asked).sum() / (asked != 0).sum()
     print(f"gru, next word {by_gru:.2f} nats a word")
-
-# %%
-scores, curves_of, updates_of = {}, {}, {}
-for reader in READERS:
-    model = untrained_for(reader)
-    untrained_start = model.get_weights()
-    model.adopt(sources[reader])
-    good_start = model.get_weights()
-    runs = {
-        "scratch": (untrained_start, {"solved_head": False}),
-        "random, tuned": (untrained_start, {}),
-        "pretrained, tuned": (good_start, {}),
-    }
-    if reader == "bag":
-        runs["shuffled"] = (good_start, {"shuffled": True})
-    for name, (start, options) in runs.items():
-        curves, kept = race(model, start, **options)
-        key, step = (reader, name), chosen(curves)
-        curves_of[key], updates_of[key] = curves, UPDATES[step]
-        scores[key] = tested(model, kept, step)
-        if name.endswith("tuned"):  # no update: the head alone
-            frozen = (reader, name.replace("tuned", "frozen"))
-            scores[frozen], updates_of[frozen] = tested(model, kept, 0), 0
+    enter("gru", gru.encoder)
 
 # %% tags=["hide-input"]
-for key in curves_of:
-    assert updates_of[key] < UPDATES[-1], f"{key}: still rising"
+for name, risen in race.risen.items():
+    assert not any(risen), f"{name} was still rising: {race.chosen[name]}"
 
 # %%
 tfidf = TfidfVectorizer(sublinear_tf=True).fit(parts["train"])
 weighted = {part: tfidf.transform(parts[part]) for part in PARTS}
-codes = {}
+codes = {"TF-IDF": weighted}
 for rank in RANKS:
     svd = TruncatedSVD(rank, random_state=0).fit(weighted["train"])
     codes[f"LSA, {rank}"] = {p: svd.transform(weighted[p]) for p in PARTS}
@@ -592,87 +527,75 @@ gain = np.log(together.data[keep] / (word[a] * context[b]))
 positive = sparse.csr_matrix((np.maximum(gain, 0), (a, b)), (WORDS, WORDS))
 left, values, _ = randomized_svd(positive, WIDTH, random_state=0)
 vectors = left * np.sqrt(values)
-codes["counted word vectors"] = {
+means = {
     part: (x @ vectors) / np.maximum(np.asarray(x.sum(axis=1)), 1)
     for part, x in present.items()
 }
+size = means["train"].std()
+codes["counted word vectors"] = {part: z / size for part, z in means.items()}
+by_bag = {part: denoiser.encode(ids[part]) for part in PARTS}
+size = by_bag["train"].std()
+codes["the bag's codes"] = {part: z / size for part, z in by_bag.items()}
+MORE = "counted word vectors", "TF-IDF", "the bag's codes"
+
 
 # %% tags=["nbval-ignore-output"]
-chances = {}  # validation accuracy, for the choice among ranks of LSA
-for name, code in {**codes, "TF-IDF": weighted}.items():
-    found = []
-    for rows in LABELLED:
-        parts_of = [code["train"][rows], code["val"][:CHOOSING], code["test"]]
-        if name == "TF-IDF":  # a word that no labelled text has gets weight 0
-            kept = np.flatnonzero(parts_of[0].getnnz(axis=0))
-            parts_of = [x[:, kept].toarray() for x in parts_of]
-        z, z_val, z_test = parts_of
-        right, kernel, bias = best_head(z, texts.y_train[rows], z_val)
-        guess = (z_test @ kernel + bias).argmax(axis=1)
-        found.append((right, (guess == texts.y_test).mean()))
-    chances[name], scores["counting", name] = np.array(found).T
-ranked = sorted(
-    (n for n in codes if "LSA" in n), key=lambda n: chances[n].mean()
+def by_regression(code):
+    """Accuracy of each draw on test texts; the penalty by validation."""
+    tried = []
+    for penalty in (0.1, 1.0, 10.0, 100.0):
+        found = []
+        for rows in race.labelled[0]:
+            head = LogisticRegression(C=penalty, max_iter=500)
+            head.fit(code["train"][rows], texts.y_train[rows])
+            found.append(
+                [
+                    head.score(code["val"][:CHOOSING], split[3]),
+                    head.score(code["test"][:SCORED], split[5]),
+                ]
+            )
+        tried.append(np.array(found).T)
+    return max(tried, key=lambda one: one[0].mean())
+
+
+counted = {name: by_regression(code) for name, code in codes.items()}
+LSA = max(
+    (name for name in codes if "LSA" in name),
+    key=lambda name: counted[name][0].mean(),
 )
-for name in ranked[:-1]:
-    del scores["counting", name]
-LSA, COUNTED = ("counting", ranked[-1]), ("counting", "counted word vectors")
-rows_of_table = []
-for (reader, name), values in scores.items():
-    updates = updates_of.get((reader, name), "-")
-    mean, spread = 100 * values.mean(), 100 * values.std(ddof=1)
-    rows_of_table.append((reader, name, f"{mean:.1f} ± {spread:.1f}", updates))
-    print(
-        f"{reader:<10} {name:<21} {mean:5.1f} ± {spread:.1f} %  updates {updates}"
-    )
-
-
-# %%
-def interval(one, other):
-    """Mean of paired differences in points, and half its 95 % interval."""
-    mean, low, _ = paired_interval(100 * (scores[one] - scores[other]))
-    return mean, mean - low
-
-
-pairs = [
-    ((reader, "pretrained, tuned"), (reader, other))
-    for reader in READERS
-    for other in ("random, tuned", "scratch", "pretrained, frozen")
+scores = {name: found[0] for name, found in race.accuracy.items()}
+scores["bag: shuffled"] = shuffled.accuracy["bag: shuffled"][0]
+scores |= {n: found[1] for n, found in counted.items() if n in (LSA, *MORE)}
+updates_of = {name: chosen[0] for name, chosen in race.chosen.items()}
+table = [
+    (name, repeats.with_spread(100 * v, 1), updates_of.get(name, "-"))
+    for name, v in scores.items()
 ]
-pairs += [
-    (("bag", "pretrained, tuned"), LSA),
-    (("bag", "pretrained, tuned"), COUNTED),
-    (("bag", "pretrained, tuned"), ("causal", "pretrained, tuned")),
-    (("causal", "pretrained, tuned"), ("both sides", "pretrained, tuned")),
-]
-gains = {pair: interval(*pair) for pair in pairs}
-for (one, other), (mean, half) in gains.items():
-    print(
-        f"{', '.join(one):<29} less {', '.join(other):<31} {mean:5.1f} ± {half:.1f}"
-    )
-
-# %% tags=["hide-input"]
-for reader, least in (("bag", 6), ("causal", 4), ("both sides", 1)):
-    for other in ("random, tuned", "scratch"):
-        pair = (reader, "pretrained, tuned"), (reader, other)
-        assert gains[pair][0] > least, pair
-assert scores["bag", "shuffled"].mean() < 1 / len(KINDS) + 0.1
-assert gains[("bag", "pretrained, tuned"), LSA][0] > 3
-ahead = gains[("bag", "pretrained, tuned"), COUNTED][0]
-assert ahead > 3 if profile.full else ahead < 5, "the profiles disagree"
 runtime.record(
     f"Definitions, {PER_CLASS} labels a class, {DRAWS} draws: accuracy on test"
     " texts, %, and updates chosen on validation texts",
-    ("reader", "method", "accuracy", "updates"),
-    [tuple(map(str, row)) for row in rows_of_table],
+    ("contender", "accuracy", "updates"),
+    table,
 )
+
+# %% tags=["nbval-ignore-output"]
+READERS = [name.split(":")[0] for name in scores if "random, tuned" in name]
+pairs = [
+    (f"{reader}: tuned", f"{reader}: {other}")
+    for reader in READERS
+    for other in ("random, tuned", "scratch", "frozen")
+]
+pairs += [("bag: tuned", other) for other in (LSA, *MORE, "causal: tuned")]
+pairs += [("causal: tuned", "both sides: tuned")]
+gains = {}
+for one, other in pairs:
+    gains[one, other] = labels.paired_interval(
+        100 * (scores[one] - scores[other])
+    )
 runtime.record(
     "Paired differences over five draws, points, with 95 % intervals",
-    ("first", "less", "difference"),
-    [
-        (", ".join(one), ", ".join(other), f"{mean:.1f} ± {half:.1f}")
-        for (one, other), (mean, half) in gains.items()
-    ],
+    ("first", "less", "difference", "from", "to"),
+    [(*pair, *(f"{v:+.1f}" for v in gain)) for pair, gain in gains.items()],
 )
 runtime.record(
     "Nats per word on 60 validation texts",
@@ -680,14 +603,25 @@ runtime.record(
     [(name, f"{value:.2f}") for name, value in next_word.items()],
 )
 
+# %% tags=["hide-input"]
+for reader, least in (("bag", 6), ("causal", 4), ("both sides", 1)):
+    for other in ("random, tuned", "scratch"):
+        pair = f"{reader}: tuned", f"{reader}: {other}"
+        assert gains[pair][0] > least, pair
+assert scores["bag: shuffled"].mean() < 1 / len(KINDS) + 0.1
+assert gains["bag: tuned", LSA][0] > 3
+ahead = gains["bag: tuned", MORE[0]][0]
+assert ahead > 3 if profile.full else ahead < 5, "the profiles disagree"
+
 # %% tags=["nbval-ignore-output"]
-order = sorted(scores, key=lambda key: scores[key].mean())
+order = sorted(scores, key=lambda name: scores[name].mean())
 figure, axis = plt.subplots(figsize=(8, 0.3 * len(order) + 1))
-COLORS = {reader: f"C{i}" for i, reader in enumerate((*READERS, "counting"))}
-for i, key in enumerate(order):
-    axis.barh(i, 100 * scores[key].mean(), color=COLORS[key[0]], alpha=0.7)
-    axis.plot(100 * scores[key], np.full(DRAWS, i), "k.", markersize=4)
-axis.set_yticks(range(len(order)), [": ".join(key) for key in order])
+for i, name in enumerate(order):
+    reader = name.split(":")[0]
+    color = f"C{READERS.index(reader)}" if reader in READERS else "0.5"
+    axis.barh(i, 100 * scores[name].mean(), color=color, alpha=0.7)
+    axis.plot(100 * scores[name], np.full(DRAWS, i), "k.", markersize=4)
+axis.set_yticks(range(len(order)), order)
 axis.axvline(100 / len(KINDS), color="k", linestyle="--", linewidth=1)
 axis.set_xlabel("test texts classified right, % (dashed: chance)")
 axis.set_title("Fig. 5c.2  Ten labels a class: every dot is one draw")

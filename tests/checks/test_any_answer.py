@@ -264,7 +264,9 @@ FRESH = {
     "PCA that is not fitted": PCA,
     "optimizer": keras.optimizers.Adam,
     "variable": lambda: keras.Variable(np.ones(3, "float32")),
-    "variable of another type": lambda: keras.Variable(1, dtype="int64"),
+    "variable of another type": lambda: keras.Variable(
+        1, dtype="int64", trainable=False
+    ),
     **{
         f"tensor of {dtype}, rank {rank}": lambda dtype=dtype, rank=rank: (
             ops.ones((2,) * rank, dtype)
@@ -642,6 +644,8 @@ def as_kind(value, name):
         return TENSORS.get(name, lambda v: v)(value)
     if not is_numeric(value) or np.asarray(value).dtype == bool:
         return value
+    if isinstance(value, np.ndarray):
+        value = value.copy()  # PyTorch takes no array that runs backwards
     table = INTEGERS if np.asarray(value).dtype.kind in "iu" else NUMBERS
     if name == "fractions" and not np.isfinite(value).all():
         return value  # there is no such fraction

@@ -124,7 +124,10 @@ def nats_in_numpy(logits, ids):  # one token at a time
 
 def nats_by_keras(logits, ids):
     nats = ops.sparse_categorical_crossentropy(ids, logits, from_logits=True)
-    return ops.average(nats, weights=real(ids))
+    # flat: on PyTorch ops.average with weights keeps all axes but the first
+    return ops.average(
+        ops.reshape(nats, (-1,)), weights=ops.reshape(real(ids), (-1,))
+    )
 
 
 def nats_in_a_list(logits, ids):

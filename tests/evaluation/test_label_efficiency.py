@@ -15,6 +15,7 @@ from utils.evaluation.label_efficiency import (
     paired_interval,
 )
 from utils.models.contrastive import SimCLR
+from utils.models.text import DenoisingText
 from utils.nn import networks
 from utils.training import recipes
 from utils.training.classifiers import fit_heads, update_rows
@@ -132,16 +133,36 @@ def test_race_says_who_was_still_rising(blobs):
 
 def test_race_goes_on_while_accuracy_rises_as_if_it_had_never_stopped(blobs):
     given = {"budgets": (8,), "draws": 2, "head_rate": 0.1}
-    short = LabelRace(blobs, updates=(10, 20), limit=160, **given)
-    long = LabelRace(blobs, updates=(10, 20, 40, 80, 160), **given)
+    short = LabelRace(blobs, updates=(5, 20), limit=160, **given)
+    long = LabelRace(blobs, updates=(5, 20, 40, 80, 160), **given)
     for race in (short, long):
         fresh = [build(0), build(1)]
-        race.tuned("slow", fresh, rate=3e-3, warm=False)
+        race.tuned("slow", fresh, rate=1e-2, warm=False)
     stops = short.curves["slow"][0].shape[1]
     assert stops > 2
     np.testing.assert_allclose(
         short.curves["slow"][0], long.curves["slow"][0][:, :stops], atol=0.02
     )
+
+
+def test_race_takes_texts_of_any_length_and_codes_each_encoder_once():
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 3
+    ids = np.where(rng.random((60, 5)) < 0.6, y[:, None] + 3, 6)
+    encoder = DenoisingText.bag(8, 4, seed=0).encoder
+    split = (ids, y, ids, y, ids, y)
+    race = LabelRace(split, budgets=(4,), draws=2, updates=(5, 40))
+    race.frozen("frozen", encoder)
+    assert race._coder(encoder) is race._coder(encoder)
+    before = race._coder(encoder)
+    race.tuned("tuned", encoder, rate=3e-2)
+    assert race._coder(encoder) is before, "tuning is done on a copy"
+    assert race.accuracy["tuned"].mean() > 0.6
+    encoder.set_weights([1.5 * w for w in encoder.get_weights()])
+    assert race._coder(encoder) is not before, "other weights, other codes"
+    narrow = networks.dense_encoder((6,), 4, (7,), seed=0)
+    with pytest.raises(ValueError, match="encoder: expected inputs"):
+        race.frozen("narrow", narrow)
 
 
 def test_race_worth_joins_the_other_s_accuracies_over_log_labels(blobs, small):

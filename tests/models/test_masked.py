@@ -77,7 +77,7 @@ def test_training_beats_the_mean_of_each_pixel():
         (8, 8, 1), 32, depth=1, ratio=0.25, seed=0
     )
     recipes.compile(model, 6e-3)
-    model.fit(x, batch_size=64, epochs=6, verbose=0)
+    model.fit(x, batch_size=64, epochs=12, verbose=0)
     error = model.evaluate(digits.x_val, verbose=0, return_dict=True)["mse"]
     mean = digits.x_train.mean(axis=0)
     assert error < 0.95 * np.mean((digits.x_val - mean) ** 2)

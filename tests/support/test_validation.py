@@ -216,3 +216,12 @@ def test_check_labels_integers_returned_as_int64():
 def test_check_labels_wrong_value_refused(labels, match):
     with pytest.raises(ValueError, match=match):
         check.check_labels(labels, "y", num_rows=2)
+
+
+def test_shape_fits_with_axes_of_any_length():
+    assert check.fits((3, 4), (None, 4)) and check.fits((3, 4), (3, 4))
+    assert not check.fits((3, 4), (3,)) and not check.fits((3, 4), (None, 5))
+    rows = check.check_array(np.ones((2, 7)), "x", event_shape=(None,))
+    assert rows.shape == (2, 7)
+    with pytest.raises(ValueError, match=r"x: expected shape \(n, …, 3\)"):
+        check.check_array(np.ones((2, 7, 4)), "x", event_shape=(None, 3))

@@ -412,8 +412,14 @@ def _scores_and_loss(model, x, y, scores):
     clipped = np.clip(clipped / clipped.sum(1, keepdims=True), 1e-7, 1 - 1e-7)
     taken = -np.log(clipped[rows, y]).mean()
     direct = -np.log(np.clip(scores[rows, y], 1e-7, 1 - 1e-7)).mean()
+    total = scores.sum(axis=1, keepdims=True)
+    total = np.where(np.abs(total) > 1e-12, total, 1e-12)
+    shared = np.clip(scores / total, 1e-7, 1 - 1e-7)  # JAX and PyTorch
+    shared = -np.log(shared[rows, y]).mean()
     named = [
-        value for value in (taken, direct) if abs(value - of_logits) > 0.05
+        value
+        for value in (taken, direct, shared)
+        if abs(value - of_logits) > 0.05
     ]
     if not np.isclose(loss, of_logits, rtol=1e-3) and any(
         np.isclose(loss, value, rtol=0.05) for value in named

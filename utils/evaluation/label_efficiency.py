@@ -113,6 +113,7 @@ class LabelRace:
         )
         self.accuracy, self.curves, self.chosen = {}, {}, {}
         self._rising, self._viewed, self._networks = {}, {}, {}
+        self._coded = []
 
     # -------------------------------------------------------- contenders
 
@@ -265,8 +266,20 @@ class LabelRace:
         if several and len(encoder) != self.draws:
             check.fail("encoder", f"{self.draws}, one a draw", len(encoder))
         if not several:
-            return [_Coder(encoder, self)] * self.draws
-        return [_Coder(one, self) for one in encoder]
+            return [self._coder(encoder)] * self.draws
+        return [self._coder(one) for one in encoder]
+
+    def _coder(self, encoder):
+        """The coder of one encoder, made once as long as its weights stay."""
+        if not isinstance(encoder, keras.layers.Layer):
+            return _Coder(encoder, self)
+        weights = encoder.get_weights()
+        for known, seen, coder in self._coded:
+            if known is encoder and all(map(np.array_equal, seen, weights)):
+                return coder
+        coder = _Coder(encoder, self)
+        self._coded.append((encoder, weights, coder))
+        return coder
 
     def _rows(self, budget, draw, views):
         """Rows to learn from, their labels, and the rows of each step."""
@@ -492,9 +505,9 @@ class _Coder:
 
     def __init__(self, encoder, race):
         if isinstance(encoder, keras.Model):
-            shape = tuple(encoder.input_shape[1:])
-            if shape != race.x.shape[1:]:
-                check.fail("encoder", f"inputs {race.x.shape[1:]}", shape)
+            shape, rows = tuple(encoder.input_shape[1:]), race.x.shape[1:]
+            if not check.fits(rows, shape):
+                check.fail("encoder", f"inputs {rows}", shape)
         self.encoder = encoder
         self.mean, self.scale = mean_and_size(self._codes(race.x[:_STATISTICS]))
         self.val, self.test = self(race.x_val), self(race.x_test)

@@ -52,7 +52,8 @@ def dino_loss(
         Tensor ``(n,)``, nats.
     """
     student = ops.cast(student, "float32") / temperature
-    teacher = (ops.cast(teacher, "float32") - center) / teacher_temperature
+    teacher = ops.cast(teacher, "float32") - ops.cast(center, "float32")
+    teacher = teacher / teacher_temperature
     target = ops.stop_gradient(ops.softmax(teacher, axis=1))
     return -ops.sum(target * ops.log_softmax(student, axis=1), axis=1)
 

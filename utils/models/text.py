@@ -779,10 +779,10 @@ class Positions(keras.layers.Layer):
 
     def call(self, vectors):
         width = vectors.shape[-1]
-        column = np.arange(width)
-        omega = 10_000.0 ** (-2.0 * (column // 2) / width)
+        column = ops.arange(width)
+        power = ops.cast(column // 2, "float32") * (-2.0 / width)
         place = ops.arange(ops.shape(vectors)[1], dtype="float32")[:, None]
-        angle = place * omega.astype("float32")
+        angle = place * ops.power(10_000.0, power)
         waves = ops.where(column % 2 == 0, ops.sin(angle), ops.cos(angle))
         return vectors * width**0.5 + ops.cast(waves, vectors.dtype)
 

@@ -22,6 +22,7 @@ __all__ = [
     "check_shape",
     "check_widths",
     "fail",
+    "fits",
     "is_array",
 ]
 
@@ -153,6 +154,13 @@ def _not_numbers(x, array):
     return received
 
 
+def fits(shape, wanted):
+    """Is this the shape wanted, in which ``None`` is an axis of any length?"""
+    return len(shape) == len(wanted) and all(
+        want in (None, size) for size, want in zip(shape, wanted, strict=True)
+    )
+
+
 def check_array(
     x,
     name,
@@ -170,7 +178,8 @@ def check_array(
         x: Array-like of real numbers, rows first.
         name: Argument name used in the message.
         ndim: Expected number of axes, counting rows; ``None`` accepts any.
-        event_shape: Expected shape of one row; ``None`` accepts any.
+        event_shape: Expected shape of one row, ``None`` for an axis of any
+            length; ``None`` accepts any shape.
         low: Smallest allowed value; ``None`` for no bound.
         high: Largest allowed value; ``None`` for no bound.
         min_rows: Smallest allowed number of rows.
@@ -184,8 +193,8 @@ def check_array(
     x = as_array(x, name)
     if ndim is not None and x.ndim != ndim:
         fail(name, f"an array with {ndim} axes", f"shape {x.shape}")
-    if event_shape is not None and x.shape[1:] != tuple(event_shape):
-        sizes = ", ".join(str(size) for size in event_shape)
+    if event_shape is not None and not fits(x.shape[1:], event_shape):
+        sizes = ", ".join("…" if n is None else str(n) for n in event_shape)
         fail(name, f"shape (n, {sizes})", f"shape {x.shape}")
     if x.ndim == 0 or len(x) < min_rows:
         rows = "one row" if min_rows == 1 else f"{min_rows} rows"
