@@ -13,12 +13,10 @@
 # %% [markdown]
 # # Chapter 6d · Text: words, characters and what a summary needs
 #
-# Text has no pixels. A word is a name, and names can only be counted: which
-# word stands near which, which character follows which. This chapter asks how
-# far counting goes, where learning goes further, and how much further, on
-# twenty thousand dictionary definitions. Two tasks, each with the classical
-# method as its baseline: vectors for words, against a factorised table of
-# counts; and predicting the next character, against the best n-gram.
+# A word is a name, and names can only be counted: which word stands near which, which
+# character follows which. How far does counting go, and where does learning go further? Twenty
+# thousand dictionary definitions; vectors for words against a factorised table of
+# counts; the next character against the best n-gram.
 #
 # **We will show**
 #
@@ -46,6 +44,8 @@ from utils import runtime
 profile = runtime.start(seed=0)
 
 # %% tags=["setup"]
+import collections
+
 import matplotlib.pyplot as plt
 import numpy as np
 from keras import ops
@@ -146,7 +146,8 @@ def anneal(model, rate, steps):
 # \mathrm{PPMI}=\max(0,\mathrm{PMI}),\tag{1}$$
 #
 # in nats, with negative values, which small counts cannot tell, set to zero.
-# Second, reduce the rows to $k=32$ numbers each by a truncated singular value
+# (The code takes $p(c)$ in proportion to the count to the power 3/4, which keeps rare contexts from
+# looking too surprising; Levy et al. 2015.) Second, reduce the rows to $k=32$ numbers each by a truncated singular value
 # decomposition: the best rank-$k$ approximation, as in principal component
 # analysis. No gradient descent anywhere. This is the baseline.
 
@@ -180,11 +181,13 @@ assert np.all(information >= 0) and np.array_equal(counts, counts.T)
 # $$L=-\log\sigma(u_w^\top v_c)-\sum_{j=1}^{K}\log\sigma(-u_w^\top v_{c_j}).
 # \tag{2}$$
 #
+# Two habits of Mikolov et al. that (2) does not show: frequent words are thinned before pairs are
+# taken, and the drawn words come from counts to the power 3/4, not from the counts.
 # Every word has two vectors, $u$ as itself and $v$ as somebody's neighbour.
 # This is a classifier of pairs with made-up negatives, a relative of the
 # critic of [Chapter 3c](03c_critics_and_failures.ipynb). What does its optimum look like? For a
 # pair with probability $p(w,c)$, drawn as noise with $K\,p(w)p(c)$, the best
-# logit is the logarithm of the ratio:
+# logit is the logarithm of the ratio (with $p(c)$ as the noise draws it):
 #
 # $$u_w^\top v_c=\mathrm{PMI}(w,c)-\log K.\tag{3}$$
 #
@@ -226,19 +229,16 @@ for seed in SEEDS:
     by_skip_gram.append(skip_gram.vectors())
     print(f"seed {seed}: {len(rows)} pairs, loss {history[-1]:.3f} nats")
 
-# %%
+# %% tags=["hide-input"]
 assert history[-1] < 6 * np.log(2) - 1.5
 assert np.isfinite(by_skip_gram).all()
 
 # %% [markdown]
-# **A trap that no error reports.** One batch looks "of" up some fifty times,
-# and several hundred times as a context. On TensorFlow the gradient of Keras's
-# own `Embedding` is a list with one entry for each look-up, and Adam squares
-# every entry before it adds up those of one word: $\sum g^2$ where its formula
-# has $(\sum g)^2$. Frequent words then learn at another rate than on JAX or
-# PyTorch, and nothing looks wrong. The tables of this course,
-# `utils.nn.layers.Embedding`, add up first; [errata](../docs/errata.md), K10,
-# has the numbers.
+# **A trap that no error reports.** On TensorFlow the gradient of Keras's own `Embedding`
+# is a list with one entry for each look-up of a word, and Adam squares every entry before it
+# adds them up: $\sum g^2$ where its formula has $(\sum g)^2$. Frequent words then learn at
+# another rate than on JAX or PyTorch, and nothing looks wrong. The tables of this course add up
+# first; [errata](../docs/errata.md), K10, has the numbers.
 
 # %% [markdown]
 # ## 3. GloVe: fit the logarithm of the counts
@@ -286,7 +286,7 @@ for seed in SEEDS:
     by_glove.append(glove.vectors())
     print(f"seed {seed}: weighted squared error {history[-1]:.3f}")
 
-# %%
+# %% tags=["hide-input"]
 assert history[-1] < 0.5 * history[0]
 
 # %% [markdown]
@@ -371,7 +371,7 @@ runtime.record(
     table,
 )
 
-# %%
+# %% tags=["hide-input"]
 near, area = np.array([found.mean(0) for found in scores.values()]).T
 names = list(scores)
 ppmi_row, skip_row, glove_row = 1, 2, 3
@@ -402,14 +402,11 @@ plt.show()
 # directions. The colours were not used in training. Regions, not clusters:
 # words of a kind lie together, and neighbouring kinds overlap.
 #
-# The table answers plainly, and not in favour of one method. **Counting and
-# factorising has the better nearest neighbours; skip-gram sorts pairs of
+# **Counting and factorising has the better nearest neighbours; skip-gram sorts pairs of
 # words better over all distances; GloVe is behind both** on a text this
 # small. It is the method that cannot see zeros, and here about 95 of 100
-# cells are zeros. On billions of words the three are closer to each other,
-# and more depends on windows, thinning and smoothing than on the formula (Levy,
-# Goldberg and Dagan 2015). What a single number says of "similarity" depends
-# on the number; both are below what a reader would score.
+# cells are zeros. On billions of words more depends on windows, thinning and smoothing than
+# on the formula (Levy, Goldberg and Dagan 2015).
 
 # %% [markdown]
 # ## 5. Characters, by counting
@@ -481,15 +478,13 @@ ngram_bits = ngram.score(test_stream).mean() / np.log(2)
 print(f"network alone  {network_bits:.3f} bits per character, test text")
 print(f"best n-gram    {ngram_bits:.3f}")
 
-# %%
+# %% tags=["hide-input"]
 assert ngram_bits < 2 and network_bits > ngram_bits + 0.3
 assert network_bits < np.log2(len(characters) - 3)
 
 # %% [markdown]
 # The n-gram wins, clearly. Counting learns a string from seeing it once;
-# gradient descent needs many small steps, and what it buys with them,
-# sharing between similar contexts, pays only with more text and far more
-# computing than a laptop's minute. Anybody who shows a small neural language
+# gradient descent needs many small steps. Anybody who shows a small neural language
 # model without this baseline shows half a result.
 #
 # ### Let the network decide whom to trust
@@ -551,7 +546,7 @@ runtime.record(
     ],
 )
 
-# %%
+# %% tags=["hide-input"]
 assert max(mixture_bits) < ngram_bits - 0.04, "every seed below the n-gram"
 assert np.std(mixture_bits) < 0.01
 assert equal > ngram_bits, "mixing blindly does not help"
@@ -570,6 +565,7 @@ left.axhline(
     np.mean(mixture_bits), color="C1", ls="--", label="mixture, test text"
 )
 left.set(xlabel="order", ylabel="bits per character")
+left.set_ylim(np.mean(mixture_bits) - 0.1, order_bits[5] + 0.1)
 left.set_title("Longer contexts, then saturation")
 left.legend()
 places = np.arange(1, ORDER + 1)
@@ -582,7 +578,7 @@ plt.show()
 
 # %% [markdown]
 # **Figure 6d.2.** Left: what each order of n-gram achieves on the validation
-# text; the two horizontal lines are read on the test text. Right: whom the
+# text (orders 1 and 3 lie above the frame); the two horizontal lines are read on the test text. Right: whom the
 # network trusts. The highest order gets most of the weight, and clearly less
 # at the first letter of a word, where shorter contexts take over: what comes
 # next is then open, and the long context has rarely been seen. The fixed rule
@@ -590,8 +586,7 @@ plt.show()
 #
 # For every seed the network that mixes is at least 0.04 bits below the best
 # n-gram, on text that neither has seen. It does not replace the counts, it
-# reads them better; and the network on its own stays in the table where it
-# belongs.
+# reads them better.
 
 # %% [markdown]
 # ## 7. Sampling, with a temperature
@@ -620,7 +615,7 @@ for temperature in (0.3, 1.0, 1.6):
     print(f"τ = {temperature}: {100 * copied[temperature]:.0f} % copied")
     print("   ", text.replace("\n", " / "))
 
-# %%
+# %% tags=["hide-input"]
 assert copied[0.3] > copied[1.0] > copied[1.6]
 
 # %% [markdown]
@@ -661,9 +656,13 @@ def sentence_vectors(sentences, vectors):
 
 
 def overlap(sentence, summary):
-    """ROUGE-1: F1 of the words that two texts share."""
-    first, second = (set(tokens.split_words(t)) for t in (sentence, summary))
-    return 2 * len(first & second) / (len(first) + len(second))
+    """ROUGE-1: F1 of the words that two texts share, each counted as often
+    as both have it."""
+    first, second = (
+        collections.Counter(tokens.split_words(t)) for t in (sentence, summary)
+    )
+    shared = (first & second).total()
+    return 2 * shared / (first.total() + second.total())
 
 
 # %% tags=["nbval-ignore-output"]
@@ -686,7 +685,7 @@ for name, values in overlaps.items():
     error = np.std(values, ddof=1) / np.sqrt(len(values))
     print(f"{name:<24} {np.mean(values):.3f} ± {error:.3f}")
 
-# %%
+# %% tags=["hide-input"]
 mean_of = {name: np.mean(values) for name, values in overlaps.items()}
 central = [v for name, v in mean_of.items() if name.startswith("central")]
 assert mean_of["first sentence"] > max(central) + 0.03, "the lead wins"
@@ -705,9 +704,7 @@ print("              ", document.sentences[chosen])
 # The first sentence wins, as in most studies of news and reports. The
 # central sentence is somewhat better than an arbitrary one, whichever vectors
 # are used, and even an oracle that picks the best sentence stays below 0.5:
-# authors do not summarise by quoting. A method like this is for texts whose
-# first sentence is not the point, minutes of meetings or reviews, and for a
-# quick look.
+# authors do not summarise by quoting.
 
 # %% [markdown]
 # ## 9. What these tasks would need instead
@@ -721,14 +718,18 @@ print("              ", document.sentences[chosen])
 # pretrained to restore damaged text (BART, Lewis et al. 2020: words deleted,
 # sentences shuffled); and (b) **supervision**: pairs of sentences in two
 # languages, pairs of article and summary, by the hundred thousand. Only (a)
-# is unsupervised. Translation without pairs exists (Lample et al. 2018:
-# denoising in both languages and translation back and forth); it needs millions of
-# sentences in each language and stays behind pairs where pairs exist.
+# is unsupervised. Two ways around (b): translation without pairs (Lample et al. 2018:
+# denoising in both languages and translation back and forth; its first step, a dictionary
+# from two texts alone, works in [Chapter 6i](06i_without_a_dictionary.ipynb)), which needs
+# millions of sentences in each language and stays behind pairs where pairs exist; and large
+# language models, which met translations and summaries among what they read and
+# write both when asked (Brown et al. 2020).
 #
 # Images are another matter: there two unpaired collections are enough for a
-# CycleGAN, [Chapter 6b](06b_images.ipynb). **Speech recognition** needs transcribed hours on top of self-supervised
-# pretraining (wav2vec 2.0, Baevski et al. 2020); synthesis needs recordings
-# with their text.
+# CycleGAN, [Chapter 6b](06b_images.ipynb). **Speech recognition** mostly takes a few transcribed
+# hours on top of self-supervised pretraining (wav2vec 2.0, Baevski et al. 2020). It has been done
+# with none: wav2vec-U (Baevski et al. 2021) matches recordings with unrelated text by a GAN
+# on phonemes. Synthesis needs recordings with their text.
 #
 # **GANs for text** meet a wall at the first step. Choosing a character is an
 # $\arg\max$ or a draw: its slope is zero wherever it exists, so the
@@ -745,16 +746,12 @@ print(((softened[1] - softened[0]) / 1e-3).round(3)[0])
 assert chosen[0] == chosen[1]
 
 # %% [markdown]
-# The ways around it are policy gradients (SeqGAN, Yu et al. 2017), which
-# reward whole texts and are noisy, and relaxations that replace the draw by a
-# softmax with noise (Gumbel-softmax, Jang, Gu and Poole 2017), which are
-# biased. Measured carefully, GANs for text lost to plain likelihood (Caccia
+# The ways around it are policy gradients (SeqGAN, Yu et al. 2017), which are noisy, and
+# relaxations that replace the draw by a softmax with noise (Gumbel-softmax, Jang, Gu and Poole
+# 2017), which are biased. Measured carefully, GANs for text lost to plain likelihood (Caccia
 # et al. 2020). **Variational autoencoders for text** have another trouble: a
 # strong decoder predicts the next word from the words before and ignores the
-# code, so $\mathrm{KL}\to0$ and the code means nothing, the posterior collapse
-# of [Chapter 4b](04b_what_it_is_good_for.ipynb) (Bowman et al. 2016). A weaker decoder, dropped
-# words, or free bits help, at a price in likelihood. When you read
-# "realistic text from GANs and VAEs", ask which of these was used.
+# code, the posterior collapse of [Chapter 4b](04b_what_it_is_good_for.ipynb) (Bowman et al. 2016).
 
 # %% [markdown]
 # ## What we have shown
@@ -769,16 +766,18 @@ assert chosen[0] == chosen[1]
 #   for three seeds.
 # - Low temperature recited, high temperature invented.
 # - The first sentence was a better summary than the most central one.
-# - Translation and abstractive summaries need pairs; GANs for text need a way
-#   around a choice that has no slope.
+# - Translation and abstractive summaries need pairs, or far more text than this; GANs for
+#   text need a way around a choice that has no slope.
 #
 # **Limits.** One kind of text, definitions, full of stock phrases, which
 # favours counting. The kinds that judge the vectors come from the makers of
 # the definitions, though not from their text. With a thousand times more text
-# the order of the first two tables may turn; the way to find out would be the same.
+# the order of the first two tables may turn.
 #
 # ## References
 #
+# - Baevski et al. (2021). Unsupervised speech recognition. NeurIPS.
+# - Brown et al. (2020). Language models are few-shot learners. NeurIPS.
 # - Baevski et al. (2020). wav2vec 2.0: a framework for self-supervised learning of speech representations. NeurIPS.
 # - Bengio et al. (2003). A neural probabilistic language model. JMLR.
 # - Bowman et al. (2016). Generating sentences from a continuous space. CoNLL.
@@ -805,7 +804,7 @@ assert chosen[0] == chosen[1]
 # says what is wrong, and with what to go on once it is right.
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise 6.1 · Surprise, with a pencil
+# ### Exercise 6d.1 · Surprise, with a pencil
 #
 # *You will learn what the numbers of this chapter are made of.* In a text,
 # 10 000 pairs of neighbours were counted. "copper" is the word of 50 of
@@ -816,14 +815,14 @@ assert chosen[0] == chosen[1]
 # $-249.5$ nats.
 
 # %% tags=["exercise"]
-answer_6_1 = None
+answer_6d_1 = None
 ### BEGIN SOLUTION
 pmi = np.log((8 / 10_000) / ((50 / 10_000) * (40 / 10_000)))
-answer_6_1 = [pmi, pmi - np.log(5), 249.5 / 200 / np.log(2)]
+answer_6d_1 = [pmi, pmi - np.log(5), 249.5 / 200 / np.log(2)]
 ### END SOLUTION
 
 # %% tags=["check"]
-checks.check_6_1(answer_6_1)
+checks.check_6d_1(answer_6d_1)
 
 # %% [markdown] tags=["discussion"]
 # $\mathrm{PMI}=\log40=3.69$: the pair is forty times as frequent as chance
@@ -832,7 +831,7 @@ checks.check_6_1(answer_6_1)
 # $3.69-1.61=2.08$. The text costs 1.2475 nats or 1.80 bits a character.
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise 6.2 · Skip-gram's loss
+# ### Exercise 6d.2 · Skip-gram's loss
 #
 # *You will learn which sign belongs to whom.* `u` $(n,k)$ are the vectors of
 # the words, `real` $(n,k)$ those of their real contexts, `drawn` $(n,K,k)$
@@ -851,7 +850,7 @@ def skip_gram_loss(u, real, drawn):
 
 
 # %% tags=["check"]
-checks.check_6_2(skip_gram_loss)
+checks.check_6d_2(skip_gram_loss)
 
 # %% [markdown] tags=["discussion"]
 # $-\log\sigma(s)=\mathrm{softplus}(-s)$, which stays finite where
@@ -859,7 +858,7 @@ checks.check_6_2(skip_gram_loss)
 # *summed*: a mean would make $K$ disappear from (3).
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise 6.3 · GloVe's loss
+# ### Exercise 6d.3 · GloVe's loss
 #
 # *You will learn what the weight protects from.* `fitted` $(n,)$ is
 # $u^\top v+b+a$ for $n$ pairs, `counts` $(n,)$ are their counts $X>0$.
@@ -877,7 +876,7 @@ def glove_loss(fitted, counts, x_max=10.0):
 
 
 # %% tags=["check"]
-checks.check_6_3(glove_loss)
+checks.check_6d_3(glove_loss)
 
 # %% [markdown] tags=["discussion"]
 # Without the minimum the pairs with "the" would outweigh everything; without
@@ -886,7 +885,7 @@ checks.check_6_3(glove_loss)
 # the reason for GloVe's place in the table.
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise 6.4 · Temperature
+# ### Exercise 6d.4 · Temperature
 #
 # *You will learn to cool a distribution.* `p` is a vector of probabilities,
 # some of which may be 0. Return the distribution (7) at temperature `tau`
@@ -905,7 +904,7 @@ def at_temperature(p, tau):
 
 
 # %% tags=["check"]
-checks.check_6_4(at_temperature)
+checks.check_6d_4(at_temperature)
 
 # %% [markdown] tags=["discussion"]
 # Dividing the *logits* is the same as taking powers of the probabilities;
@@ -914,7 +913,7 @@ checks.check_6_4(at_temperature)
 # `tau = 0.01`, where $0.3^{100}$ is $5\cdot10^{-53}$ and float32 would say 0.
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise 6.5 · The window decides what "similar" means (experiment)
+# ### Exercise 6d.5 · The window decides what "similar" means (experiment)
 #
 # *You will learn that a setting can matter more than a method.* Make
 # vectors with `ppmi_vectors(cooccurrence(ids, len(vocabulary), window),
@@ -924,28 +923,28 @@ checks.check_6_4(at_temperature)
 # `{1: …, 10: …}`. What do you expect?
 
 # %% tags=["exercise"]
-answer_6_5 = None
+answer_6d_5 = None
 ### BEGIN SOLUTION
-kinds_6_5 = {
+kinds_6d_5 = {
     word: kind
     for word, kind in corpora.load_word_kinds().items()
     if word in vocabulary.ids
 }
-rows_6_5 = [vocabulary.ids[word] for word in kinds_6_5]
-names_6_5 = np.array(list(kinds_6_5.values()))
-answer_6_5 = {}
+rows_6d_5 = [vocabulary.ids[word] for word in kinds_6d_5]
+names_6d_5 = np.array(list(kinds_6d_5.values()))
+answer_6d_5 = {}
 for window in (1, 10):
-    table_6_5 = cooccurrence(ids, len(vocabulary), window)
-    z = ppmi_vectors(table_6_5, VECTOR)[rows_6_5]
+    table_6d_5 = cooccurrence(ids, len(vocabulary), window)
+    z = ppmi_vectors(table_6d_5, VECTOR)[rows_6d_5]
     z = z / np.linalg.norm(z, axis=1, keepdims=True)
     cosine = z @ z.T
     np.fill_diagonal(cosine, -2)
     nearest = np.argsort(-cosine, axis=1)[:, :5]
-    answer_6_5[window] = np.mean(names_6_5[nearest] == names_6_5[:, None])
+    answer_6d_5[window] = np.mean(names_6d_5[nearest] == names_6d_5[:, None])
 ### END SOLUTION
 
 # %% tags=["check"]
-checks.check_6_5(answer_6_5, ids, len(vocabulary), VECTOR)
+checks.check_6d_5(answer_6d_5, ids, len(vocabulary), VECTOR)
 
 # %% [markdown] tags=["discussion"]
 # About 0.50 with a window of 1, which knows what stands directly beside a
@@ -954,7 +953,7 @@ checks.check_6_5(answer_6_5, ids, len(vocabulary), VECTOR)
 # between methods: a comparison at one window is a comparison at one window.
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise 6.6 · A better guess of the next character (open)
+# ### Exercise 6d.6 · A better guess of the next character (open)
 #
 # *You will learn what the counts leave on the table.* Write
 # `predict(context)`: it gets a list of ids, what stands before, and returns
@@ -975,7 +974,7 @@ def predict(context):
 
 
 # %% tags=["check"]
-checks.check_6_6(predict, train_stream, val_stream[:400])
+checks.check_6d_6(predict, train_stream, val_stream[:400])
 
 # %% [markdown] tags=["discussion"]
 # Order 7 needs about a bit less than order 3. To go on: remember the words of

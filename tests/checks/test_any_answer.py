@@ -55,8 +55,8 @@ CHECKS = {
 }
 # what the chapter itself passes on, behind the learner's answer
 GIVEN = {
-    "chapter_06d.check_6_5": (np.ones((30, 12), int), 9, 4),
-    "chapter_06d.check_6_6": (np.arange(600) % 9, np.arange(20) % 9),
+    "chapter_06d.check_6d_5": (np.ones((30, 12), int), 9, 4),
+    "chapter_06d.check_6d_6": (np.arange(600) % 9, np.arange(20) % 9),
 }
 SECONDS = 5.0  # for one answer; the slowest takes a third of one
 

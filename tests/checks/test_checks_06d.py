@@ -15,10 +15,10 @@ PMI = np.log(40)
 BITS = 249.5 / 200 / np.log(2)
 
 
-def test_6_1_right_answers_pass(capsys):
-    checks.check_6_1([PMI, PMI - np.log(5), BITS])
-    checks.check_6_1(np.array([3.69, 2.08, 1.80]))  # rounded
-    assert "6.1: correct" in capsys.readouterr().out
+def test_6d_1_right_answers_pass(capsys):
+    checks.check_6d_1([PMI, PMI - np.log(5), BITS])
+    checks.check_6d_1(np.array([3.69, 2.08, 1.80]))  # rounded
+    assert "6d.1: correct" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -42,15 +42,15 @@ def test_6_1_right_answers_pass(capsys):
         ([PMI, PMI - np.log(5), 9.0], "third number"),
     ],
 )
-def test_6_1_wrong_answers_are_named(answer, match):
-    rejects(checks.check_6_1, answer, match=match)
+def test_6d_1_wrong_answers_are_named(answer, match):
+    rejects(checks.check_6d_1, answer, match=match)
 
 
 def logits(u, real, drawn):
     return ops.sum(u * real, -1), ops.sum(u[:, None] * drawn, -1)
 
 
-def right_6_2(u, real, drawn):
+def right_6d_2(u, real, drawn):
     s, noise = logits(u, real, drawn)
     return ops.softplus(-s) + ops.sum(ops.softplus(noise), -1)
 
@@ -65,9 +65,9 @@ def by_cross_entropy(u, real, drawn):
     return ops.sum(ops.binary_crossentropy(label, every, from_logits=True), -1)
 
 
-def test_6_2_right_answers_pass():
-    checks.check_6_2(right_6_2)
-    checks.check_6_2(by_cross_entropy)
+def test_6d_2_right_answers_pass():
+    checks.check_6d_2(right_6d_2)
+    checks.check_6d_2(by_cross_entropy)
 
 
 def of_logits(function):
@@ -78,9 +78,9 @@ def of_logits(function):
     ("answer", "match"),
     [
         (stub, "waits for your answer"),
-        (lambda u, r, d: ops.mean(right_6_2(u, r, d)), "not their mean"),
-        (lambda u, r, d: ops.sum(right_6_2(u, r, d)), "not their sum"),
-        (lambda u, r, d: -right_6_2(u, r, d), "sign"),
+        (lambda u, r, d: ops.mean(right_6d_2(u, r, d)), "not their mean"),
+        (lambda u, r, d: ops.sum(right_6d_2(u, r, d)), "not their sum"),
+        (lambda u, r, d: -right_6d_2(u, r, d), "sign"),
         (of_logits(lambda s, n: ops.softplus(-s)), "missing"),
         (
             of_logits(
@@ -115,16 +115,16 @@ def of_logits(function):
             ),
             "not finite",
         ),
-        (lambda u, r, d: right_6_2(u, r, d)[:, None], "shape"),
-        (lambda u, r, d: right_6_2(u, r, d) + 0.5, "differ"),
+        (lambda u, r, d: right_6d_2(u, r, d)[:, None], "shape"),
+        (lambda u, r, d: right_6d_2(u, r, d) + 0.5, "differ"),
         (lambda u, r, d: None, "None"),
     ],
 )
-def test_6_2_wrong_answers_are_named(answer, match):
-    rejects(checks.check_6_2, answer, match=match)
+def test_6d_2_wrong_answers_are_named(answer, match):
+    rejects(checks.check_6d_2, answer, match=match)
 
 
-def right_6_3(fitted, counts, x_max=10.0):
+def right_6d_3(fitted, counts, x_max=10.0):
     weight = ops.minimum(1.0, (counts / x_max) ** 0.75)
     return weight * ops.square(fitted - ops.log(counts))
 
@@ -136,9 +136,9 @@ def by_where(fitted, counts, x_max=10.0):
     return weight * (ops.log(counts) - fitted) ** 2
 
 
-def test_6_3_right_answers_pass():
-    checks.check_6_3(right_6_3)
-    checks.check_6_3(by_where)
+def test_6d_3_right_answers_pass():
+    checks.check_6d_3(right_6d_3)
+    checks.check_6d_3(by_where)
 
 
 def weight(counts, x_max):
@@ -149,7 +149,7 @@ def weight(counts, x_max):
     ("answer", "match"),
     [
         (stub, "waits for your answer"),
-        (lambda f, c, m: ops.mean(right_6_3(f, c, m)), "not the mean"),
+        (lambda f, c, m: ops.mean(right_6d_3(f, c, m)), "not the mean"),
         (lambda f, c, m: ops.square(f - ops.log(c)), "missing"),
         (
             lambda f, c, m: (c / m) ** 0.75 * ops.square(f - ops.log(c)),
@@ -171,16 +171,16 @@ def weight(counts, x_max):
             lambda f, c, m: ops.square(weight(c, m) * (f - ops.log(c))),
             "outside the square",
         ),
-        (lambda f, c, m: right_6_3(f, c, 10.0), "does not follow"),
-        (lambda f, c, m: right_6_3(f, c, m)[:, None], "shape"),
-        (lambda f, c, m: right_6_3(f, c, m) + 1, "differ"),
+        (lambda f, c, m: right_6d_3(f, c, 10.0), "does not follow"),
+        (lambda f, c, m: right_6d_3(f, c, m)[:, None], "shape"),
+        (lambda f, c, m: right_6d_3(f, c, m) + 1, "differ"),
     ],
 )
-def test_6_3_wrong_answers_are_named(answer, match):
-    rejects(checks.check_6_3, answer, match=match)
+def test_6d_3_wrong_answers_are_named(answer, match):
+    rejects(checks.check_6d_3, answer, match=match)
 
 
-def right_6_4(p, tau):
+def right_6d_4(p, tau):
     with np.errstate(divide="ignore"):
         s = np.log(p) / tau
     w = np.exp(s - s.max())
@@ -193,9 +193,9 @@ def by_powers(p, tau):
     return w / w.sum()
 
 
-def test_6_4_right_answers_pass():
-    checks.check_6_4(right_6_4)
-    checks.check_6_4(by_powers)
+def test_6d_4_right_answers_pass():
+    checks.check_6d_4(right_6d_4)
+    checks.check_6d_4(by_powers)
 
 
 def plain_powers(p, tau):
@@ -217,12 +217,12 @@ def plain_powers(p, tau):
         ),
         (plain_powers, "largest logit"),
         (lambda p, t: p[:2], "shape"),
-        (lambda p, t: right_6_4(p, 0.5 * t), "τ = 0.5"),
-        (lambda p, t: right_6_4(p, 0.5), "τ = 2"),
+        (lambda p, t: right_6d_4(p, 0.5 * t), "τ = 0.5"),
+        (lambda p, t: right_6d_4(p, 0.5), "τ = 2"),
     ],
 )
-def test_6_4_wrong_answers_are_named(answer, match):
-    rejects(checks.check_6_4, answer, match=match)
+def test_6d_4_wrong_answers_are_named(answer, match):
+    rejects(checks.check_6d_4, answer, match=match)
 
 
 @pytest.fixture(scope="module")
@@ -238,11 +238,11 @@ def words():
     return (ids, len(vocabulary), 8), shares
 
 
-def test_6_5_right_answers_pass(words):
+def test_6d_5_right_answers_pass(words):
     given, shares = words
-    checks.check_6_5({w: share[0] for w, share in shares.items()}, *given)
+    checks.check_6d_5({w: share[0] for w, share in shares.items()}, *given)
     rounded = {w: round(share[0], 2) for w, share in shares.items()}
-    checks.check_6_5(rounded, *given)
+    checks.check_6d_5(rounded, *given)
 
 
 @pytest.mark.parametrize(
@@ -256,9 +256,9 @@ def test_6_5_right_answers_pass(words):
         (lambda s: {1: s[10][0], 10: s[1][0]}, "exchanged"),
     ],
 )
-def test_6_5_wrong_answers_are_named(words, change, match):
+def test_6d_5_wrong_answers_are_named(words, change, match):
     given, shares = words
-    rejects(checks.check_6_5, change(shares), *given, match=match)
+    rejects(checks.check_6d_5, change(shares), *given, match=match)
 
 
 @pytest.fixture(scope="module")
@@ -274,15 +274,15 @@ def streams():
     return stream(600), stream(20)
 
 
-def test_6_6_right_answers_pass(streams, capsys):
+def test_6d_6_right_answers_pass(streams, capsys):
     ngram = NGram(6, 9).fit(streams[0])
-    checks.check_6_6(lambda c: ngram.distributions(c)[-1], *streams)
+    checks.check_6d_6(lambda c: ngram.distributions(c)[-1], *streams)
     several = NGram(5, 48).fit(streams[0])  # more ids than occur
-    checks.check_6_6(lambda c: several.distributions(c)[-2:].mean(0), *streams)
-    assert "6.6: correct" in capsys.readouterr().out
+    checks.check_6d_6(lambda c: several.distributions(c)[-2:].mean(0), *streams)
+    assert "6d.6: correct" in capsys.readouterr().out
 
 
-def test_6_6_wrong_answers_are_named(streams):
+def test_6d_6_wrong_answers_are_named(streams):
     train, test = streams
     bigram = NGram(2, 9).fit(train)
     sharp = np.eye(9)
@@ -299,7 +299,7 @@ def test_6_6_wrong_answers_are_named(streams):
         (cheat, "too good"),
         (lambda c: None, "None"),
     ):
-        rejects(checks.check_6_6, answer, train, test, match=match)
+        rejects(checks.check_6d_6, answer, train, test, match=match)
 
 
 def test_each_check_tells_wrong_from_right():

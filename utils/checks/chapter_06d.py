@@ -21,7 +21,7 @@ from utils.models.words import cooccurrence, ppmi_vectors
 
 
 @one_sentence
-def check_6_1(answer):
+def check_6d_1(answer):
     """Three numbers: PMI, skip-gram's logit, bits per character."""
     value = as_array(answer, "Your answer", (3,))
     pmi = np.log(8 * 10_000 / (50 * 40))
@@ -64,11 +64,11 @@ def check_6_1(answer):
     )
     if not np.isclose(value[2], bits, atol=0.01):
         wrong("The third number should be 249.5 / (200 log 2).")
-    correct("6.1", "How often must a pair occur to get a logit of 0?")
+    correct("6d.1", "How often must a pair occur to get a logit of 0?")
 
 
 @one_sentence
-def check_6_2(answer):
+def check_6d_2(answer):
     """Skip-gram's loss of each pair, (n,)."""
     rng = np.random.default_rng(0)
     u, real = rng.standard_normal((2, 6, 4)).astype("float32")
@@ -143,11 +143,11 @@ def check_6_2(answer):
     )
     if np.abs(gradient).max() == 0:
         wrong("Your loss has no gradient by u: stay inside keras.ops.")
-    correct("6.2", "What is the loss of vectors of zeros, for K drawn words?")
+    correct("6d.2", "What is the loss of vectors of zeros, for K drawn words?")
 
 
 @one_sentence
-def check_6_3(answer):
+def check_6d_3(answer):
     """GloVe's weighted squared error of each pair, (n,)."""
     counts = np.array([1.0, 3.0, 10.0, 400.0], "float32")
     fitted = np.array([0.5, 0.0, 3.0, 5.0], "float32")
@@ -195,11 +195,11 @@ def check_6_3(answer):
     weight = np.minimum(1.0, (counts / 100.0) ** 0.75)
     if not np.allclose(other, weight * error**2, rtol=1e-3, atol=1e-5):
         wrong("With another x_max the weight does not follow.")
-    correct("6.3", "Which X has the largest f(X)/X, the most say for a count?")
+    correct("6d.3", "Which X has the largest f(X)/X, the most say for a count?")
 
 
 @one_sentence
-def check_6_4(answer):
+def check_6d_4(answer):
     """Distribution at a temperature."""
     p = np.array([0.5, 0.3, 0.2, 0.0])
     half = p**2 / (p**2).sum()
@@ -236,11 +236,11 @@ def check_6_4(answer):
                 f"At τ = {cold} the result is not a distribution. Subtract "
                 "the largest logit before the exponential."
             )
-    correct("6.4", "What comes out as τ grows without end, where p is 0?")
+    correct("6d.4", "What comes out as τ grows without end, where p is 0?")
 
 
 @one_sentence
-def check_6_5(answer, ids, vocabulary_size, latent_dim):
+def check_6d_5(answer, ids, vocabulary_size, latent_dim):
     """Shares of neighbours of the same kind, by window."""
     answer = as_dict(answer, "answer", (1, 10))
     shares = {w: as_number(answer[w], f"Share {w}") for w in answer}
@@ -269,7 +269,7 @@ def check_6_5(answer, ids, vocabulary_size, latent_dim):
             f"At window {window} the share should be near {share:.2f}, yours "
             f"is {mine:.3f}. Compare the judged words with each other only."
         )
-    correct("6.5", "Try windows 2 to 5, and the vectors of skip-gram.")
+    correct("6d.5", "Try windows 2 to 5, and the vectors of skip-gram.")
 
 
 def _share_of_kind(ids, vocabulary_size, latent_dim, window):
@@ -310,7 +310,7 @@ def _vocabulary():
 
 
 @one_sentence
-def check_6_6(answer, train_stream, val_stream):
+def check_6d_6(answer, train_stream, val_stream):
     """Any next-character model that beats a trigram on a validation text."""
     size = int(max(train_stream.max(), val_stream.max())) + 1
     trigram = NGram(3, size).fit(train_stream)
@@ -350,7 +350,7 @@ def check_6_6(answer, train_stream, val_stream):
             "the text it is tested on?"
         )
     correct(
-        "6.6",
+        "6d.6",
         f"{bits:.2f} bits per character against {to_beat:.2f}. What would "
         "an order of 13 give, and a mixture?",
     )
