@@ -149,7 +149,7 @@ def anneal(model, rate, steps):
 # (The code takes $p(c)$ in proportion to the count to the power 3/4, which keeps rare contexts from
 # looking too surprising; Levy et al. 2015.) Second, reduce the rows to $k=32$ numbers each by a truncated singular value
 # decomposition: the best rank-$k$ approximation, as in principal component
-# analysis. No gradient descent anywhere. This is the baseline.
+# analysis. This is the baseline.
 
 # %%
 counts = cooccurrence(ids, len(vocabulary), WINDOW)
@@ -320,7 +320,7 @@ for word in ("copper", "lizard", "soup", "fever"):
         print(f"  {name:<13}", ", ".join(nearest_words(sets[0], word)))
 
 # %% [markdown]
-# Five words are an anecdote. For a test we need words whose kinship somebody
+# For a test we need words whose kinship somebody
 # else has judged: WordNet says of 549 of the frequent nouns which of eight
 # kinds they name by their most frequent sense. That judgement was not read
 # off these texts. Two numbers:
@@ -399,8 +399,7 @@ plt.show()
 
 # %% [markdown]
 # **Figure 6d.1.** Skip-gram vectors of the judged words, the two main of 32
-# directions. The colours were not used in training. Regions, not clusters:
-# words of a kind lie together, and neighbouring kinds overlap.
+# directions. The colours were not used in training. Regions, not clusters.
 #
 # **Counting and factorising has the better nearest neighbours; skip-gram sorts pairs of
 # words better over all distances; GloVe is behind both** on a text this
@@ -581,8 +580,7 @@ plt.show()
 # text (orders 1 and 3 lie above the frame); the two horizontal lines are read on the test text. Right: whom the
 # network trusts. The highest order gets most of the weight, and clearly less
 # at the first letter of a word, where shorter contexts take over: what comes
-# next is then open, and the long context has rarely been seen. The fixed rule
-# (5) does not know where words begin.
+# next is then open, and the long context has rarely been seen. The fixed rule (5) cannot know.
 #
 # For every seed the network that mixes is at least 0.04 bits below the best
 # n-gram, on text that neither has seen. It does not replace the counts, it
