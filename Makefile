@@ -84,13 +84,16 @@ $(BACKENDS_STAMP): requirements.lock requirements-backends.txt pyproject.toml
 
 test-backends: unit-backends test-chapters-jax
 
+# A worker that JAX takes down (seen once, while it read a compiled program back)
+# ends the run: with another in its place pytest-xdist waits for ever.
+NO_RESTART := --max-worker-restart=0
 # XLA's quick way of compiling: most of a test is the compilation of models
 # that take a few steps.
 unit-backends: export KERAS_BACKEND =
 unit-backends: $(BACKENDS_STAMP)
 	XLA_FLAGS="--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false" \
-	KERAS_BACKEND=jax $(BACKENDS_BIN)/python $(PYTEST)
-	KERAS_BACKEND=torch $(BACKENDS_BIN)/python $(PYTEST)
+	KERAS_BACKEND=jax $(BACKENDS_BIN)/python $(PYTEST) $(NO_RESTART)
+	KERAS_BACKEND=torch $(BACKENDS_BIN)/python $(PYTEST) $(NO_RESTART)
 
 # Every assert of the chapters has to hold on JAX too; outputs are not compared.
 test-chapters-jax: $(BACKENDS_STAMP)

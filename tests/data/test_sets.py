@@ -211,6 +211,13 @@ def test_full_size_found_nowhere_error_says_where_it_looked(name, folder):
     assert "no network in tests" in message
 
 
+def test_full_size_found_under_another_name_is_pointed_at(folder, rng):
+    np.savez(folder / "cifar10_subset.npz", **fake("cifar10", rng))
+    told = r"There is cifar10_subset\.npz: to use it, link it as cifar10\.npz"
+    with pytest.raises(FileNotFoundError, match=told):
+        data.load("cifar10")
+
+
 def test_full_size_without_course_data_error_says_it_is_not_set(
     folder, monkeypatch
 ):

@@ -93,9 +93,15 @@ def read_full_size(name):
         train, test = module.load_data(**kwargs)
     except Exception as error:
         looked = str(path) if path else "COURSE_DATA (not set)"
+        near = path.parent.glob(f"{name}*.npz") if path else ()
+        hint = "".join(
+            f"There is {other.name}: to use it, link it as {name}.npz, and "
+            "say so beside its numbers. "
+            for other in sorted(near)
+        )
         raise FileNotFoundError(
             f"Data set {name!r} was not found. Looked at {looked}, then tried "
-            f"to download it with keras.datasets.{name}: {error}. Put "
+            f"to download it with keras.datasets.{name}: {error}. {hint}Put "
             f"{name}.npz into a folder and set COURSE_DATA to it, connect to "
             "the internet, or unset COURSE_PROFILE: the quick profile needs "
             "neither."
