@@ -15,21 +15,22 @@
 #
 # Ten piles of handwritten digits, and nobody says which pile is which. How
 # close can one come to the ten classes without a label? k-means on raw pixels
-# gets about half of MNIST's rows right. This chapter asks what a learned
-# code adds, finds that on the small digits a plain autoencoder's code adds
-# nothing, and ends with a network that does much better by being told one
-# modest thing: an image and its neighbour belong together.
+# gets about half of MNIST's rows right. Whatever does better here, with a
+# network or without, has been told one modest thing: an image and its
+# neighbours belong together. On the small digits the best of all is no
+# network but a map, t-SNE, with k-means on top; on MNIST a network is.
 #
 # **We will show**
 #
 # - how to score a clustering when its ids mean nothing, and what each score
 #   hides;
-# - k-means, Gaussian mixtures and spectral clustering on pixels, principal
-#   components and an autoencoder's codes;
+# - what one tries before a network: k-means, mixtures, spectral clustering,
+#   Ward's method, HDBSCAN, and k-means on a t-SNE map, which is hard to beat;
+# - that an autoencoder's codes cluster no better than pixels do;
 # - deep embedded clustering from its two formulas: it makes clusters tight,
 #   not right;
-# - a network trained to agree with its neighbours, well above all of these,
-#   and which of its parts carry it;
+# - a network trained to agree with its neighbours, which gives what a map
+#   does not, a rule for new rows, and which part keeps it from collapse;
 # - that a stable answer may be wrong, and how little the data say about the
 #   *number* of clusters;
 # - key frames of a film, where the choice of features decides everything.
@@ -51,15 +52,17 @@ import inspect
 import matplotlib.pyplot as plt
 import numpy as np
 from keras import ops
-from sklearn.cluster import KMeans
+from sklearn.cluster import HDBSCAN, AgglomerativeClustering, KMeans
 from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
 from sklearn.metrics import (
+    adjusted_mutual_info_score,
     adjusted_rand_score,
     normalized_mutual_info_score,
     silhouette_score,
 )
 from sklearn.mixture import GaussianMixture
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, kneighbors_graph
 
 from utils import data, metrics, plotting
 from utils.baselines import clusterings
@@ -74,6 +77,7 @@ from utils.models import (
 from utils.nn.layers import RandomAffine
 from utils.nn.likelihoods import Bernoulli, SquaredError
 from utils.training import recipes
+from utils.training.repeats import restart, with_spread
 
 plotting.use_style()
 
@@ -93,12 +97,17 @@ AE_EPOCHS = profile.pick(quick=50, full=10)
 AE_RATE = profile.pick(quick=3e-3, full=1e-3)
 DEC_EPOCHS = profile.pick(quick=30, full=6)
 AE_BATCH = profile.pick(quick=128, full=256)
-PAIR_WIDTHS = profile.pick(quick=(256,), full=(500, 500))
-PAIR_EPOCHS = profile.pick(quick=60, full=24)
-PAIR_RATE = profile.pick(quick=4e-3, full=2e-3)
-PAIR_FLOOR = profile.pick(quick=0.0, full=1.0)  # share of the rate at the end
-BALANCE = profile.pick(quick=3.0, full=5.0)
-PAIR_BATCH = profile.pick(quick=128, full=512)
+PAIR = profile.pick(  # section 5; its rate does not fall
+    quick={"epochs": 60, "rate": 4e-3, "balance": 3.0},
+    full={
+        "widths": (500, 500),
+        "epochs": 24,
+        "rate": 2e-3,
+        "balance": 5.0,
+        "batch_size": 512,
+    },
+)
+PAIR_SEEDS = profile.pick(quick=range(5), full=range(3))
 CHANGES = profile.pick(
     quick={"rotation": 10.0, "shift": 0.08, "scale": 0.1},
     full={"rotation": 10.0, "shift": 0.1, "scale": 0.1, "shear": 0.2},
@@ -116,16 +125,6 @@ principal = pca.transform(x)
 principal_test = pca.transform(x_test)
 print("rows to cluster", x.shape, "| test rows", x_test.shape)
 
-
-# %% tags=["setup"]
-def fit_with_decay(model, rows, epochs, rate):
-    """Train on batches with Adam, its rate falling along a cosine."""
-    steps = epochs * len(rows)
-    recipes.compile(model, rate, updates=steps, floor=PAIR_FLOOR)
-    model.fit(rows, epochs=epochs, verbose=0)
-    return model
-
-
 # %% [markdown]
 # **What the labels are used for.** Scores and figures. No method below sees
 # a label: neither to train, nor to choose among runs, nor to stop. The
@@ -133,11 +132,10 @@ def fit_with_decay(model, rows, epochs, rate):
 # sets whose classes are known. That is a luxury nobody has with a truly
 # unlabelled set, and it makes every published clustering score, these
 # included, somewhat rosy. The test rows were not used for any choice.
-
-# %% [markdown]
+#
 # ## 1. Scores for answers without names
 #
-# Three scores, all unchanged when clusters are renamed:
+# Four scores, all unchanged when clusters are renamed:
 #
 # - **accuracy**: match clusters to classes one to one so that most rows are
 #   right (the Hungarian method; Kuhn 1955), then count;
@@ -145,7 +143,9 @@ def fit_with_decay(model, rows, epochs, rate):
 #   in both partitions; 0 on average for a random partition, 1 for an equal
 #   one (Hubert and Arabie 1985);
 # - **normalised mutual information** (NMI): what the cluster tells of the
-#   class, in nats, divided by the mean of the two entropies.
+#   class, in nats, divided by the mean of the two entropies;
+# - **adjusted mutual information** (AMI): the same, less what chance gives to
+#   clusters of these sizes (Vinh, Epps and Bailey 2010).
 #
 # Six small answers to one small question show what they reward. Guess the
 # rows before you read them: which score is most generous to splitting a
@@ -154,11 +154,12 @@ def fit_with_decay(model, rows, epochs, rate):
 
 # %% tags=["setup"]
 def scores(y, ids):
-    """Accuracy, ARI and NMI of cluster ids."""
+    """Accuracy, ARI, NMI and AMI of cluster ids."""
     return (
         metrics.clustering_accuracy(y, ids),
         adjusted_rand_score(y, ids),
         normalized_mutual_info_score(y, ids),
+        adjusted_mutual_info_score(y, ids),
     )
 
 
@@ -172,32 +173,31 @@ answers = {
     "every row a cluster": np.arange(120),
     "random ids": np.random.default_rng(0).integers(3, size=120),
 }
-print(f"{'answer':24s}accuracy   ARI   NMI")
+print(f"{'answer':24s}accuracy   ARI   NMI   AMI")
 for name, ids in answers.items():
-    print("{:24s}{:8.2f}{:6.2f}{:6.2f}".format(name, *scores(three, ids)))
-
-# %%
+    values = np.round(scores(three, ids), 2) + 0.0  # no "-0.00"
+    print("{:24s}{:8.2f}{:6.2f}{:6.2f}{:6.2f}".format(name, *values))
 assert scores(three, (three + 1) % 3) == scores(three, three)
 alone = scores(three, np.arange(120))
-assert alone[2] > 0.3 and abs(alone[1]) < 1e-9, "NMI alone likes dust"
+assert alone[2] > 0.3, "NMI likes dust"
+assert abs(alone[1]) < 1e-9 and abs(alone[3]) < 1e-9, "ARI, AMI do not"
 
 # %% [markdown]
 # Renaming changes nothing. Splitting every class costs half the accuracy and
-# little NMI; one row a cluster still gets an NMI above 0.3, while the ARI calls
-# it what it is, zero. We report all three and quote the ARI on digits, the
-# accuracy on MNIST, as is customary there.
+# little NMI; one row a cluster still gets an NMI above 0.3, while ARI and AMI
+# call it what it is, zero. So the tables below have AMI in NMI's place; we
+# quote the ARI on digits, the accuracy on MNIST, as is customary there.
 
 # %% [markdown]
-# ## 2. The classical way
+# ## 2. The classical way, and a map that is hard to beat
 #
 # k-means on pixels is the floor. Then the same on the first principal
 # components, a mixture of Gaussians, and **spectral clustering**: join every
 # row to its 10 nearest, and cut the graph into K pieces of similar weight
 # through as few edges as possible (Ng, Jordan and Weiss 2002).
 #
-# Two of them give no rule for new rows. We add one, the same for every
-# method: a test row takes the id that most of its five nearest clustered rows
-# have.
+# Most give no rule for new rows. We add one, the same for every method: a test
+# row takes the id that most of its five nearest clustered rows have.
 
 
 # %% tags=["setup"]
@@ -210,23 +210,27 @@ def scored(ids, ids_test):
     }
 
 
+def with_vote(codes, codes_test, ids):
+    """Scores of ids; test rows get theirs by a vote of neighbours."""
+    vote = KNeighborsClassifier(5).fit(codes, ids)
+    return scored(ids, vote.predict(codes_test))
+
+
 def cluster_and_score(codes, codes_test, method, seed):
     """Cluster codes; scores on these rows, and on the test rows."""
     rows = len(codes) if method == "kmeans" else SLOW_ROWS
     tries = profile.pick(quick=10, full=3) if method == "kmeans" else 1
     kept = codes[:rows]
     ids = clusterings.cluster_codes(kept, K, method, seed=seed, tries=tries)
-    vote = KNeighborsClassifier(5).fit(kept, ids)
-    return scored(ids, vote.predict(codes_test))
+    return with_vote(kept, codes_test, ids)
 
 
-def mean_std(runs, split, which):
-    """Mean and standard deviation of one score over seeds."""
-    values = [run[split][which] for run in runs]
-    return np.mean(values), np.std(values, ddof=1)
+def of(name, which, split="train"):
+    """A method's scores over seeds: 0 accuracy, 1 ARI, 2 NMI, 3 AMI."""
+    return [run[split][which] for run in results[name]]
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 results = {
     "k-means, pixels": [
         cluster_and_score(x, x_test, "kmeans", seed) for seed in SEEDS
@@ -241,33 +245,63 @@ for method, name in {
         cluster_and_score(principal, principal_test, method, seed)
         for seed in SEEDS
     ]
-for name, runs in results.items():
-    accuracy, ari = mean_std(runs, "train", 0), mean_std(runs, "train", 1)
-    print(
-        f"{name:24s} accuracy {accuracy[0]:.2f} ± {accuracy[1]:.2f}"
-        f"   ARI {ari[0]:.2f} ± {ari[1]:.2f}"
-    )
 
-# %%
-BASE = {
-    which: mean_std(results["k-means, pixels"], "train", i)[0]
-    for i, which in enumerate(("accuracy", "ari"))
-}
-spectral_ari = mean_std(results["spectral, PCA"], "train", 1)[0]
-assert (
-    abs(mean_std(results["k-means, PCA"], "train", 1)[0] - BASE["ari"]) < 0.03
+# %% [markdown]
+# Three more that anybody would try today, all of them built on who is whose
+# neighbour. **Ward's method** joins, again and again, the two groups that cost
+# least variance (Ward 1963), here only groups that the same graph links.
+# **HDBSCAN** looks for dense regions, needs no K, and leaves rows out as noise
+# (Campello, Moulavi and Sander 2013). And **t-SNE** draws a map of the rows in
+# the plane that keeps neighbours together (van der Maaten and Hinton 2008):
+# many who "look at the data" do this first. k-means then cuts the map. These
+# answers do not hang on a seed, so each is found once: on pixels, and on
+# MNIST, for speed, on principal components.
+
+# %% tags=["nbval-ignore-output"]
+near, near_test = profile.pick(
+    quick=(x, x_test), full=(principal, principal_test)
 )
-assert spectral_ari > BASE["ari"] + 0.03, "the graph beats the centres"
+plane = TSNE(init="pca", random_state=0).fit_transform(near)
+graph = kneighbors_graph(near, 10)
+ward = AgglomerativeClustering(K, connectivity=graph.maximum(graph.T))
+classical = {
+    "Ward on the graph": ward.fit_predict(near),
+    "HDBSCAN": HDBSCAN(10, 3, copy=True).fit_predict(near[:SLOW_ROWS]),
+    "t-SNE, then HDBSCAN": HDBSCAN(10, copy=True).fit_predict(plane),
+    "t-SNE, then k-means": clusterings.cluster_codes(plane, K),
+}
+for name, ids in classical.items():
+    results[name] = [with_vote(near[: len(ids)], near_test, ids)]
+for name in results:
+    accuracy, ari = of(name, 0), of(name, 1)
+    print(
+        f"{name:24s} accuracy {with_spread(accuracy, 2):12s} "
+        f"ARI {with_spread(ari, 2)}"
+    )
+for name in ("HDBSCAN", "t-SNE, then HDBSCAN"):
+    ids = classical[name]
+    print(f"{name}: {ids.max() + 1} groups, {(ids < 0).mean():.0%} noise")
+
+# %% tags=["hide-input"]
+base_ari = np.mean(of("k-means, pixels", 1))
+spectral_ari = np.mean(of("spectral, PCA", 1))
+map_ari = of("t-SNE, then k-means", 1)[0]
+assert abs(np.mean(of("k-means, PCA", 1)) - base_ari) < 0.03
+assert spectral_ari > base_ari + 0.03, "the graph beats the centres"
+assert of("Ward on the graph", 1)[0] > base_ari + 0.03, "so does Ward"
+assert of("HDBSCAN", 1)[0] < base_ari - 0.05, "density does not"
+assert map_ari > max(spectral_ari, of("Ward on the graph", 1)[0]) + 0.03
 
 # %% [markdown]
 # PCA changes k-means' answer by next to nothing: distances hardly move when
-# directions of small variance go. A mixture's flexible shapes cost it its
-# steadiness. By ARI the graph is the best of the four: a class may be long and bent,
-# as long as its rows hang together. Whatever we train now has to beat *this*
-# line and not only the first.
+# directions of small variance go. Density alone does worse than centres: in so
+# many dimensions a fifth of the digits lie nowhere dense. The graph does
+# better: a class may be long and bent, as long as its rows hang together. And
+# the map, drawn from neighbours alone, beats every other row by a good margin.
+# Whatever we train now has to beat *that* line, not the first.
 
 # %% [markdown]
-# ## 3. Codes of an autoencoder
+# ## 3. Codes of an autoencoder: no kinder than pixels
 #
 # Train an autoencoder, cluster its codes: the pipeline that tutorials
 # suggest. It is also the first stage of section 4's model, so we build that one
@@ -308,27 +342,34 @@ codes = [model.encode(images.x_train) for model in deep]
 codes_test = [model.encode(images.x_test) for model in deep]
 for method, name in {
     "kmeans": "k-means, AE codes",
-    "gmm": "Gaussian mixture, AE codes",
     "spectral": "spectral, AE codes",
 }.items():
     results[name] = [
         cluster_and_score(codes[i], codes_test[i], method, seed)
         for i, seed in enumerate(SEEDS)
     ]
-    ari = mean_std(results[name], "train", 1)
-    print(f"{name:28s} ARI {ari[0]:.2f} ± {ari[1]:.2f}")
-print(f"{'k-means, pixels':28s} ARI {BASE['ari']:.2f}")
+    print(f"{name:20s} ARI {with_spread(of(name, 1), 2)}")
+print(f"{'k-means, pixels':20s} ARI {base_ari:.2f}")
+print(f"{'spectral, PCA':20s} ARI {spectral_ari:.2f}")
+
+# %% tags=["hide-input"]
+code_ari = np.mean(of("k-means, AE codes", 1))
+code_graph = np.mean(of("spectral, AE codes", 1))
+assert code_graph < map_ari - 0.03, "nor does the graph of codes beat the map"
+if not profile.full:
+    assert code_ari < base_ari + 0.03 and code_graph < spectral_ari
 
 # %% [markdown]
-# On the digits it is not: k-means on the codes falls behind k-means on
-# pixels, and neither of the other two gains. (MNIST is another matter: run the
-# full profile and compare.) The reason was visible in
+# On the digits it is not: k-means on the codes falls behind k-means on pixels
+# (with other seeds it draws level), and the graph of codes behind the graph of
+# pixels. (On MNIST k-means does gain: run the full profile and compare.) The
+# reason was visible in
 # [chapter 2](02b_losses_and_codes.ipynb): reconstruction rewards *everything* that
 # changes pixels, slant and thickness as much as the class. Nothing in the
 # objective asks for clusters.
 
 # %% [markdown]
-# ## 4. Deep embedded clustering
+# ## 4. Deep embedded clustering: tighter, not righter
 #
 # So put clusters into the objective (Xie, Girshick and Farhadi 2016). Give each
 # code a soft membership in each centre $\mu_k$, with the heavy-tailed kernel
@@ -376,13 +417,13 @@ for i, (seed, model) in enumerate(zip(SEEDS, deep, strict=True)):
     )
 
 # %% tags=["nbval-ignore-output"]
-plane = PCA(2, random_state=0)
+two = PCA(2, random_state=0)
 after = deep[0].encode(images.x_train)
 shown = slice(0, 1500)
 plotting.scatter(
     {
-        "autoencoder": plane.fit_transform(codes[0])[shown],
-        "after deep embedded clustering": plane.fit_transform(after)[shown],
+        "autoencoder": two.fit_transform(codes[0])[shown],
+        "after deep embedded clustering": two.fit_transform(after)[shown],
     },
     y[shown],
     "Tighter clusters, the same mistakes",
@@ -391,35 +432,32 @@ plotting.scatter(
 )
 plt.show()
 
-# %%
+# %% tags=["hide-input"]
 confidence = np.array(confidence)
-dec_gain = (
-    mean_std(results["deep embedded clustering"], "train", 1)[0]
-    - (mean_std(results["k-means, AE codes"], "train", 1)[0])
-)
+dec_gain = np.mean(of("deep embedded clustering", 1)) - code_ari
 assert (confidence[:, 1] > confidence[:, 0] + 0.1).all(), "far more certain"
 assert -0.03 < dec_gain < 0.12, "and hardly more right"
 
 # %% [markdown]
 # **Figure 6f.2.** The codes of the first seed in the plane of their two
-# strongest directions, coloured by class. Before: a cloud. After: knots. Look
-# for knots of two colours and for one colour in two knots: those
-# are k-means' first mistakes, now held with far greater confidence. **Tight clusters
-# are no evidence of right clusters.** Published scores for this method start
-# from autoencoders trained far longer than ours; the mechanism is the same.
+# strongest directions, coloured by class. Before: one cloud. After: the same
+# cloud drawn out towards ten centres, still far from knots: the mean largest
+# membership has grown to the value printed above, and goes on growing with
+# further epochs. Look for a lump of two colours and for one colour in two
+# lumps: k-means' first mistakes, now held with more confidence. **Tight
+# clusters are no evidence of right clusters.** Published scores for this
+# method start from autoencoders trained far longer than ours.
 
 # %% [markdown]
-# ## 5. Neighbours belong together
+# ## 5. A network that agrees with its neighbours: behind the map on the digits, ahead on MNIST
 #
-# DEC inherits k-means' mistakes, so start elsewhere. Which statement about
-# unlabelled digits are we *sure* of? Perhaps this one: an image and its
-# nearest neighbours mostly show the same digit. The labels can check it
+# DEC inherits k-means' mistakes; the graph and the map did better by asking
+# for neighbours alone. A network can be asked the same. An image and its
+# nearest neighbours mostly show the same digit; the labels can check it
 # afterwards:
 
 # %% tags=["nbval-ignore-output"]
-pairs = clustering.NeighborPairs(
-    images.x_train, principal, num_neighbors=5, batch_size=PAIR_BATCH
-)
+pairs = clustering.NeighborPairs(images.x_train, principal, num_neighbors=5)
 purity = (y[pairs.neighbors] == y[:, None]).mean()
 print(f"neighbours of the same class: {purity:.1%}")
 strange = np.flatnonzero(y[pairs.neighbors[:, 0]] != y)[:10]
@@ -431,9 +469,7 @@ plotting.image_rows(
     "Nearest neighbours of another class: the exceptions",
 )
 plt.show()
-
-# %%
-assert purity > 0.9, "far better than any clustering so far"
+assert purity > 0.9, "better than the clusters of any method so far"
 
 # %% [markdown]
 # **Figure 6f.3.** Ten of the exceptions: even they look alike.
@@ -460,42 +496,55 @@ source = inspect.getsource(NeighborClustering.compute_loss)
 print("\n".join(source.splitlines()[3:10]))
 print(f"log K = {np.log(K):.3f} nats")
 
-# %% tags=["nbval-ignore-output"]
-results["neighbours agree"] = []
-neighbor_models = []
-for seed in SEEDS:
-    pairs = clustering.NeighborPairs(
-        images.x_train, principal, batch_size=PAIR_BATCH, seed=seed
-    )
-    model = NeighborClustering.dense(
-        SHAPE,
-        K,
-        widths=PAIR_WIDTHS,
-        balance=BALANCE,
-        augmentation=RandomAffine(**CHANGES, seed=seed),
-        seed=seed,
-    )
-    fit_with_decay(model, pairs, PAIR_EPOCHS, PAIR_RATE)
-    found = scored(model.cluster(images.x_train), model.cluster(images.x_test))
-    results["neighbours agree"].append(found)
-    neighbor_models.append(model)
-    accuracy, ari, nmi = found["test"]
-    print(f"seed {seed}: test accuracy {accuracy:.3f}  ARI {ari:.3f}")
 
 # %%
-best = results["neighbours agree"]
-assert mean_std(best, "train", 1)[0] > BASE["ari"] + 0.04
-assert min(run["train"][1] for run in best) > BASE["ari"], "every seed"
-assert mean_std(best, "test", 1)[0] > profile.pick(quick=0.67, full=0.60)
+def agreeing(x, codes, seeds, change, *, epochs, rate, **settings):
+    """A network trained to agree with neighbours, once from each seed."""
+    batch_size = settings.pop("batch_size", 128)
+    pairs = clustering.NeighborPairs(x, codes, batch_size=batch_size)
+    model = NeighborClustering.dense(
+        x.shape[1:], K, augmentation=change, seed=0, **settings
+    )
+    recipes.compile(model, rate)
+    for seed in seeds:
+        restart(model, seed)
+        model.fit(pairs, epochs=epochs, verbose=0)
+        yield model
+
+
+# %% tags=["nbval-ignore-output"]
+results["neighbours agree"], memberships_test = [], []
+change = RandomAffine(**CHANGES, seed=0)
+for model in agreeing(images.x_train, principal, PAIR_SEEDS, change, **PAIR):
+    memberships_test.append(model.assign(images.x_test))
+    ids_test = memberships_test[-1].argmax(axis=1)
+    found = scored(model.cluster(images.x_train), ids_test)
+    results["neighbours agree"].append(found)
+    accuracy, ari = found["train"][:2]
+    print(f"accuracy {accuracy:.3f}  ARI {ari:.3f}")
+print(
+    f"test rows: accuracy {with_spread(of('neighbours agree', 0, 'test'), 2)}"
+)
+print(f"t-SNE, then k-means: ARI {map_ari:.3f}")
+
+# %% tags=["hide-input"]
+agreed = np.mean(of("neighbours agree", 1))
+assert agreed > base_ari + 0.03
 if profile.full:
-    assert mean_std(best, "test", 0)[0] >= 0.80, "MNIST, mean of three seeds"
+    assert np.mean(of("neighbours agree", 0)) >= 0.90, "mean of three seeds"
+    assert agreed > map_ari + 0.02, "on MNIST the network leads"
+else:
+    assert agreed < map_ari + 0.01, "on the digits the map leads"
 
 # %% [markdown]
-# Above k-means on pixels with every seed, on rows that were clustered and on
-# rows that were not. What do the clusters hold?
+# Well above k-means on pixels, and on the digits below the map: a thousand
+# small images are few to train on. On MNIST it is the other way round (full
+# profile; both rows stand in the results). The network has one thing that a
+# map has not: it names a *new* row by itself, without keeping the old ones.
+# What do its clusters hold?
 
 # %% tags=["nbval-ignore-output", "gallery-clusters"]
-membership = neighbor_models[0].assign(images.x_test)
+membership = memberships_test[0]
 ids = membership.argmax(axis=1)
 rows = {}
 for k in range(K):
@@ -503,7 +552,7 @@ for k in range(K):
     order = inside[np.argsort(-membership[inside, k])]
     places = np.linspace(0, len(order) - 1, 12).astype(int)
     rows[f"cluster {k}"] = images.x_test[order[places]]
-accuracy = best[0]["test"][0]
+accuracy = of("neighbours agree", 0, "test")[0]
 plotting.image_rows(
     rows, f"Clusters of test rows, certain to doubtful: accuracy {accuracy:.0%}"
 )
@@ -517,93 +566,69 @@ plt.show()
 #
 # ### Which part carries it?
 #
-# Take one away at a time, on the small digits, in either profile. Without the
-# entropy, before you run it: which loss is reached, and which clustering?
+# Take one away at a time, on the small digits, in either profile, five seeds
+# each. Without the entropy, before you run it: which loss is reached, and
+# which clustering?
 
 # %% tags=["nbval-ignore-output"]
-small = data.load("digits", seed=1)
+small = data.load("digits")
+gentle = RandomAffine(rotation=10.0, shift=0.08, scale=0.1, seed=0)
+rows, how = (small.x_train, None), {"rate": 4e-3}
+(model,) = agreeing(*rows, [0], gentle, epochs=15, balance=0.0, **how)
+used = len(np.unique(model.cluster(small.x_train)))
+print("clusters in use without the entropy:", used)
+for name, change in {"all parts": gentle, "no changes": None}.items():
+    models = agreeing(*rows, range(5), change, epochs=40, balance=3.0, **how)
+    ids = [model.cluster(small.x_train) for model in models]
+    ari = [adjusted_rand_score(small.y_train, each) for each in ids]
+    print(f"{name:12s} ARI {with_spread(ari, 2)}")
 
-
-def gentle(seed):
-    """Small changes of an image."""
-    return RandomAffine(rotation=10.0, shift=0.08, scale=0.1, seed=seed)
-
-
-def without(seed, epochs, balance=3.0, augmentation=None):
-    """Training rows' ids of a model with other settings."""
-    pairs = clustering.NeighborPairs(small.x_train, seed=seed)
-    model = NeighborClustering.dense(
-        (8, 8, 1), 10, balance=balance, augmentation=augmentation, seed=seed
-    )
-    return fit_with_decay(model, pairs, epochs, 4e-3).cluster(small.x_train)
-
-
-collapsed = without(0, 15, balance=0.0, augmentation=gentle(0))
-ablation = {
-    "all parts": [
-        without(seed, 40, augmentation=gentle(seed)) for seed in SEEDS
-    ],
-    "no changes of the image": [without(seed, 40) for seed in SEEDS],
-}
-ablation = {
-    name: [adjusted_rand_score(small.y_train, ids) for ids in runs]
-    for name, runs in ablation.items()
-}
-print("clusters in use without the entropy:", len(np.unique(collapsed)))
-for name, values in ablation.items():
-    print(
-        f"{name:24s} ARI {np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"
-    )
-
-# %%
-assert len(np.unique(collapsed)) <= 2, "without the entropy: collapse"
-assert np.mean(ablation["all parts"]) > np.mean(
-    ablation["no changes of the image"]
-)
+# %% tags=["hide-input"]
+assert used <= 2, "without the entropy: collapse"
 
 # %% [markdown]
 # Without the entropy all rows end up in one or two clusters and the loss is
-# perfect. Without the small changes of the image the score falls to that of
-# k-means: the neighbours alone carry it no further.
-
-# %% [markdown]
+# perfect. Without the small changes of the image the mean is lower here, 0.67
+# against 0.79; from the next five seeds that we tried it was 0.73 against 0.75. A
+# difference that comes and goes with the seeds is no finding, so we do not
+# claim that the changes help.
+#
 # ## 6. Stable is not right
 #
-# Run a method three times from different seeds: how alike are its three
-# answers? Their mean pairwise ARI needs no label, so it could serve to choose
+# Run a method from several seeds: how alike are its answers? Their mean pairwise ARI needs no label, so it could serve to choose
 # a method. Should it?
 
 # %% tags=["nbval-ignore-output"]
 points = {
     name: (
         clusters.stability([run["ids"] for run in runs]),
-        mean_std(runs, "train", 1)[0],
+        np.mean(of(name, 1)),
     )
     for name, runs in results.items()
+    if len(runs) > 1
 }
 figure, axis = plt.subplots(figsize=(6.4, 4.2))
 for index, (name, (steady, right)) in enumerate(points.items()):
     color = plotting.COLORS[index % 10]
     axis.plot(steady, right, "o^sDvP*Xp"[index], ms=9, color=color, label=name)
 axis.set(
-    xlabel="agreement of three seeds with each other (ARI)",
+    xlabel="agreement of its seeds with each other (ARI)",
     ylabel="agreement with the classes (ARI)",
-    title="The steadiest method is not the best one",
+    title="Steady answers are not the right ones",
 )
 axis.legend(fontsize=8, loc="best")
 plt.show()
 
-# %%
-steadiest = max(points, key=lambda name: points[name][0])
-closest = max(points, key=lambda name: points[name][1])
-assert steadiest != closest
-assert points["neighbours agree"][1] > points[steadiest][1]
+# %% tags=["hide-input"]
+steady, right = points["neighbours agree"]
+assert any(a > steady + 0.02 and b < right - 0.02 for a, b in points.values())
 
 # %% [markdown]
 # **Figure 6f.5.** Each method's steadiness against its score with the
-# labels. Methods on the right agree with themselves almost perfectly, and are
-# wrong in the same way each time. An *unstable* method is one whose
-# single run you should not quote; a stable one may be anything.
+# labels. Spectral clustering agrees with itself perfectly and is wrong in the
+# same way each time; the network's seeds agree less and are nearer to the
+# classes. An *unstable* method is one whose single run you should not quote; a
+# stable one may be anything. (Ward and the map, found once, have no point.)
 
 # %% [markdown]
 # ## 7. How many clusters?
@@ -652,29 +677,33 @@ for axis, name, values in zip(axes, names, table.T, strict=True):
     best_at = values.argmin() if name == "BIC" else values.argmax()
     axis.plot(candidates[best_at], values[best_at], "kx", ms=11)
     axis.set(title=name, xlabel="number of clusters K")
-figure.suptitle("Four criteria, no agreement on ten", fontsize=11)
+figure.suptitle("Even the labels would choose another K than ten", fontsize=11)
 plt.show()
-chosen = candidates[
-    [table[:, 0].argmax(), table[:, 1].argmin(), table[:, 2].argmax()]
-]
-print("chosen by silhouette, BIC, stability:", *chosen)
+for count, row in zip(candidates, table, strict=True):
+    print("K {:2d}  {:.3f} {:8.0f} {:.2f} {:.2f}".format(count, *row))
+dense = classical["t-SNE, then HDBSCAN"]
+print("dense regions of the t-SNE map:", dense.max() + 1)
 
-# %%
-assert len(set(chosen.tolist())) >= 2, "the criteria disagree"
+# %% tags=["hide-input"]
 assert table[-1, 1] < table[2, 1], "BIC asks for more than ten"
+if not profile.full:
+    assert table[3, 3] > table[2, 3] + 0.02, "and so do the labels"
+    assert table[2, 2] > table[3, 2] + 0.01, "stability is for ten"
 
 # %% [markdown]
-# **Figure 6f.6.** The cross marks each criterion's choice. They disagree.
-# One of them may land on ten; nothing in the figure tells beforehand which of
-# them to believe. This is no failure of arithmetic. "Ten" is
-# a property of the *names* people gave to digits; the pixels know of sevens
-# with and without a bar, and of a continuum between many fours and nines.
-# BIC, which assumes Gaussian clusters, buys several Gaussians for each bent
-# class. Report the curve and say which K you took and why: a use for
-# the clusters is a better reason than a peak.
+# **Figure 6f.6.** The cross marks each criterion's choice. On the digits
+# silhouette (by a hair) and BIC say thirteen, and so would the labels: k-means
+# with thirteen clusters agrees better with the ten classes than with ten.
+# Stability alone says ten, HDBSCAN counted the regions printed above. This is no
+# failure of arithmetic. "Ten" is a property of the *names* people gave to
+# digits; the pixels know of ones with and without a foot, and of a continuum
+# between many fours and nines. **The best K for a method is not the number of
+# names.** BIC, which assumes Gaussian clusters, buys several for each bent
+# class. Report the curve and say which K you took and why: a use for the
+# clusters is a better reason than a peak.
 
 # %% [markdown]
-# ## 8. Key frames of a film
+# ## 8. Key frames of a film: what the features forget decides
 #
 # A summary of a film without captions, without labels: $K$ frames, one for
 # each scene. Cluster the frames, show the frame nearest to each cluster's mean.
@@ -749,7 +778,7 @@ caught = {
 for name, counts in caught.items():
     print(f"{name:20s}{np.mean(counts):4.1f} of 8 scenes, films: {counts}")
 
-# %%
+# %% tags=["hide-input"]
 assert np.mean(caught["Fourier magnitudes"]) >= 7.5
 assert np.mean(caught["pixels"]) < np.mean(caught["every n/8-th frame"])
 assert np.mean(caught["autoencoder codes"]) < 7
@@ -780,38 +809,38 @@ plt.show()
 
 
 # %% tags=["nbval-ignore-output"]
-def row_of(name, runs):
-    """A line of the table: three scores, mean ± standard deviation."""
-    cells = [mean_std(runs, "train", i) for i in range(3)]
-    cells += [mean_std(runs, "test", 0)]
-    steady = clusters.stability([run["ids"] for run in runs])
-    texts = [f"{mean:.2f} ± {std:.2f}" for mean, std in cells]
-    return (name, *texts, f"{steady:.2f}")
+def row_of(name):
+    """A line of the table: mean ± standard deviation over seeds."""
+    values = [of(name, 0), of(name, 1), of(name, 3), of(name, 0, "test")]
+    steady = f"{points[name][0]:.2f}" if name in points else "–"
+    return (name, *(with_spread(each, 2) for each in values), steady)
 
 
 runtime.record(
-    f"{DATA}, {len(x)} rows in {K} clusters, three seeds, no label seen",
-    ("method", "accuracy", "ARI", "NMI", "test accuracy", "stability"),
-    [row_of(name, runs) for name, runs in results.items()],
+    f"{DATA}, {len(x)} rows in {K} clusters, no label seen",
+    ("method", "accuracy", "ARI", "AMI", "test accuracy", "stability"),
+    [row_of(name) for name in results],
 )
 
 # %% [markdown]
-# In the full profile mixtures and spectral clustering see the first 5 000 rows
-# only: on all of them they would take longer than the rest of the chapter.
+# HDBSCAN's noise counts as one more cluster. In the full profile mixtures,
+# spectral clustering and HDBSCAN see the first 5 000 rows only: on all of them
+# they would take longer than the rest of the chapter.
 #
 # ## What we showed
 #
-# - Accuracy, ARI and NMI survive renaming; NMI alone rewards splitting.
+# - Accuracy, ARI, NMI and AMI survive renaming; NMI alone rewards splitting.
 # - PCA left k-means where it was, a plain autoencoder's codes did not help on
-#   the digits, and the neighbour graph was the strongest classical answer.
+#   the digits; a graph of neighbours did, and k-means on a t-SNE map won.
 # - Deep embedded clustering raised its own certainty in every run and its
 #   agreement with the classes hardly at all: it believes its first guess.
-# - Agreeing with neighbours under small changes beat k-means on pixels from
-#   three seeds of three; without the entropy everything fell into one or two clusters.
-# - The steadiest method was not the best one; silhouette, BIC and stability
-#   did not agree on K.
+# - A network that agrees with its neighbours under small changes beat k-means
+#   on pixels, stayed behind the map on the digits and passed it on MNIST;
+#   without the entropy everything fell into one or two clusters.
+# - A method that agreed with itself perfectly was not the right one; for
+#   k-means thirteen clusters suited ten classes better than ten.
 # - Key frames by pixels were worse than every n/8-th frame; features blind to
-#   motion caught every scene but for a rare one.
+#   motion caught every scene of all five films.
 #
 # **Limits.** Classes of digits are about equally frequent, which the
 # entropy in (2) assumes; on unbalanced data it cuts large classes apart. The small
@@ -823,9 +852,13 @@ runtime.record(
 # embedding for clustering analysis · Guo et al. (2017), *IJCAI*, Improved deep
 # embedded clustering · Van Gansbeke et al. (2020), *ECCV*, SCAN: learning to
 # classify images without labels · Ng, Jordan and Weiss (2002), *NeurIPS*, On
-# spectral clustering · Hubert and Arabie (1985), *Journal of Classification* 2,
-# 193–218 · Kuhn (1955), *Naval Research Logistics Quarterly* 2, 83–97 · von
-# Luxburg (2010), *Clustering stability: an overview*.
+# spectral clustering · Ward (1963), *JASA* 58, 236–244 · van der Maaten and
+# Hinton (2008), *JMLR* 9, Visualizing data using t-SNE · Campello, Moulavi and
+# Sander (2013), *PAKDD*, Density-based clustering based on hierarchical density
+# estimates · Hubert and Arabie (1985), *Journal of Classification* 2, 193–218 ·
+# Vinh, Epps and Bailey (2010), *JMLR* 11, Information theoretic measures for
+# clusterings comparison · Kuhn (1955), *Naval Research Logistics Quarterly* 2,
+# 83–97 · von Luxburg (2010), *Clustering stability: an overview*.
 #
 # Claims about clustering that one meets elsewhere, and the tests that answer
 # them: [errata](../docs/errata.md). Answers to the exercises are
@@ -839,7 +872,7 @@ runtime.record(
 # says what is wrong, and with what to go on once it is right.
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise 6.1 · Match the clusters, with a pencil
+# ### Exercise 6f.1 · Match the clusters, with a pencil
 #
 # *You will learn why matching is not taking the largest number first.* Three
 # clusters (lines) against three classes (columns), 100 rows in all:
@@ -854,13 +887,13 @@ runtime.record(
 # rows?
 
 # %% tags=["exercise"]
-answer_6_1 = None
+answer_6f_1 = None
 ### BEGIN SOLUTION
-answer_6_1 = (25 + 28 + 10) / 100
+answer_6f_1 = (25 + 28 + 10) / 100
 ### END SOLUTION
 
 # %% tags=["check"]
-checks.check_6_1(answer_6_1)
+checks.check_6f_1(answer_6f_1)
 
 # %% [markdown] tags=["discussion"]
 # The largest entry, 30, is not in the best matching: giving class a to cluster
@@ -868,7 +901,7 @@ checks.check_6_1(answer_6_1)
 # clustering into single rows would score 1.
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise 6.2 · Soft memberships
+# ### Exercise 6f.2 · Soft memberships
 #
 # *You will learn what equation (1) measures.* Compute $q$ for codes `(n, k)`
 # and centres `(K, k)`, with NumPy or `keras.ops`.
@@ -885,14 +918,14 @@ def memberships(codes, centers):
 
 
 # %% tags=["check"]
-checks.check_6_2(memberships)
+checks.check_6f_2(memberships)
 
 # %% [markdown] tags=["discussion"]
 # Far from all centres the kernel falls like a power, not like $e^{-d^2}$: a
 # remote row is undecided instead of certain of the nearest centre.
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise 6.3 · The teacher's answer
+# ### Exercise 6f.3 · The teacher's answer
 #
 # *You will learn what the division by $f_k$ does.* Compute $p$ of equation
 # (1) from memberships `q`, shape `(n, K)`.
@@ -908,14 +941,14 @@ def sharpen(q):
 
 
 # %% tags=["check"]
-checks.check_6_3(sharpen)
+checks.check_6f_3(sharpen)
 
 # %% [markdown] tags=["discussion"]
 # With equal memberships of ½ in a batch where cluster 0 is three times as
 # heavy, $p$ leans to cluster 1: the target evens cluster sizes out.
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise 6.4 · The loss of a pair
+# ### Exercise 6f.4 · The loss of a pair
 #
 # *You will learn to keep two averages apart.* Write equation (2) for a
 # batch: `p` and `p_other` hold the distributions of rows and of their
@@ -934,7 +967,7 @@ def pair_loss(p, p_other, balance):
 
 
 # %% tags=["check"]
-checks.check_6_4(pair_loss)
+checks.check_6f_4(pair_loss)
 
 # %% [markdown] tags=["discussion"]
 # The entropy *of the average* wants all clusters used. The average *of the
@@ -942,7 +975,7 @@ checks.check_6_4(pair_loss)
 # first term asks.
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise 6.5 · Beat k-means (experiment)
+# ### Exercise 6f.5 · Beat k-means (experiment)
 #
 # *You will learn how far one gets without training a network.* Write a
 # function that clusters rows of digits, shape `(n, 64)`, into `K` clusters.
@@ -959,14 +992,14 @@ def cluster_digits(rows, K):
 
 
 # %% tags=["check", "nbval-ignore-output"]
-checks.check_6_5(cluster_digits)
+checks.check_6f_5(cluster_digits)
 
 # %% [markdown] tags=["discussion"]
-# The graph of nearest neighbours is enough. Ward's agglomerative clustering
-# with the same graph does even better on this set.
+# The graph of nearest neighbours is enough. On this set Ward's agglomerative
+# clustering reaches 0.79, k-means on a t-SNE map 0.89.
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise 6.6 · Choose K (open)
+# ### Exercise 6f.6 · Choose K (open)
 #
 # *You will learn when the question has an answer.* Write a function that
 # returns one of `candidates`, the number of clusters in `rows`, without
@@ -987,8 +1020,9 @@ def choose_k(rows, candidates):
 
 
 # %% tags=["check"]
-checks.check_6_6(choose_k)
+checks.check_6f_6(choose_k)
 
 # %% [markdown] tags=["discussion"]
 # With clear gaps between the groups silhouette, BIC and stability all find
-# them. On digits they disagreed (figure 6f.6): the question needs gaps to have an answer.
+# them. On digits (figure 6f.6) they did not: the question needs gaps to have an
+# answer.

@@ -22,7 +22,6 @@ NOT_YET = {
     "06b_images",
     "06c_recommendation",
     "06e_sequences",
-    "06f_clustering",
 }
 
 SOURCES = tool.sources()

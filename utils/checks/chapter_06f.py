@@ -16,7 +16,7 @@ from utils.checks._feedback import (
 
 
 @one_sentence
-def check_6_1(answer):
+def check_6f_1(answer):
     """Best one-to-one matching of three clusters: 0.63."""
     value = as_number(answer, "Your answer")
     name_value(
@@ -45,7 +45,7 @@ def check_6_1(answer):
             "matchings of three clusters with three classes: add three "
             "entries, no two in one line or column, and take the largest sum."
         )
-    correct("6.1", "What is the accuracy if clusters 1 and 2 are merged?")
+    correct("6f.1", "What is the accuracy if clusters 1 and 2 are merged?")
 
 
 def _as_memberships(result, shape, what):
@@ -58,7 +58,7 @@ def _as_memberships(result, shape, what):
 
 
 @one_sentence
-def check_6_2(answer):
+def check_6f_2(answer):
     """Student-t memberships, rows summing to 1."""
     rng = np.random.default_rng(0)
     codes = rng.standard_normal((7, 4)).astype("float32")
@@ -101,11 +101,11 @@ def check_6_2(answer):
     )
     if not np.allclose(values, normalised(1 / (1 + squared)), atol=1e-5):
         wrong("The shape is right, but these are not the q of equation (1).")
-    correct("6.2", "How does q change when all codes are multiplied by 10?")
+    correct("6f.2", "How does q change when all codes are multiplied by 10?")
 
 
 @one_sentence
-def check_6_3(answer):
+def check_6f_3(answer):
     """Squared, divided by the clusters' weights, normalised by row."""
     rng = np.random.default_rng(1)
     q = rng.dirichlet([3.0, 1.0, 1.0], size=8).astype("float32")
@@ -142,11 +142,11 @@ def check_6_3(answer):
     )
     if not np.allclose(values, right, atol=1e-5):
         wrong("The shape is right, but this is not the p of equation (1).")
-    correct("6.3", "Apply it to its own result ten times: where does p go?")
+    correct("6f.3", "Apply it to its own result ten times: where does p go?")
 
 
 @one_sentence
-def check_6_4(answer):
+def check_6f_4(answer):
     """Mean of logarithms, entropy of the mean, both with the right sign."""
     rng = np.random.default_rng(2)
     p = rng.dirichlet([1.0, 2.0, 3.0, 1.0], size=6)
@@ -208,7 +208,7 @@ def check_6_4(answer):
             f"On a test batch the loss should be {pull - spread:.4f}, not "
             f"{value:.4f}."
         )
-    correct("6.4", "What is its smallest value for K clusters?")
+    correct("6f.4", "What is its smallest value for K clusters?")
 
 
 def _as_ids(result, size, what):
@@ -226,7 +226,7 @@ def _as_ids(result, size, what):
 
 
 @one_sentence
-def check_6_5(answer):
+def check_6f_5(answer):
     """At least 0.70 ARI on the digits, without labels."""
     rows, y = data.load("digits").flat().all_rows()
     order = np.random.default_rng(0).permutation(len(rows))  # no known order
@@ -253,7 +253,7 @@ def check_6_5(answer):
             "section 5 another."
         )
     correct(
-        "6.5", f"ARI {score:.2f}. Does it stay there for other seeds or rows?"
+        "6f.5", f"ARI {score:.2f}. Does it stay there for other seeds or rows?"
     )
 
 
@@ -270,7 +270,7 @@ def _groups(count, seed):
 
 
 @one_sentence
-def check_6_6(answer):
+def check_6f_6(answer):
     """The number of clearly separated groups."""
     candidates = [2, 3, 4, 5, 6, 7]
     found = []
@@ -298,4 +298,4 @@ def check_6_6(answer):
                 f"{count} well separated groups, and your function says "
                 f"{value}. Plot your criterion over the candidates."
             )
-    correct("6.6", "Bring the groups closer until your criterion fails.")
+    correct("6f.6", "Bring the groups closer until your criterion fails.")
