@@ -7,6 +7,7 @@ from sklearn.decomposition import PCA
 
 from utils.baselines.detectors import (
     Forest,
+    LocalOutlier,
     Mahalanobis,
     NearestNeighbor,
     PCAError,
@@ -19,6 +20,8 @@ MAKERS = {
     "pca": lambda: PCAError(3),
     "forest": Forest,
     "nearest_neighbor": NearestNeighbor,
+    "fifth_neighbor": lambda: NearestNeighbor(5),
+    "local_outlier": LocalOutlier,
 }
 
 each_detector = pytest.mark.parametrize(
@@ -89,6 +92,30 @@ def test_nearest_neighbor_distance_hand_computed():
     np.testing.assert_allclose(
         detector.anomaly_scores([[3.0, 4.0], [10, 1]]), [5, 1]
     )
+
+
+def test_kth_neighbor_is_not_fooled_by_one_strange_training_row():
+    line = np.c_[np.arange(9.0), np.zeros(9)]
+    dirty = np.concatenate([line, [[0.0, 30.0]]])
+    rows = [[0.0, 30.0], [4.0, 0.0]]
+    first = NearestNeighbor().fit(dirty).anomaly_scores(rows)
+    np.testing.assert_allclose(first, [0.0, 0.0])
+    second = NearestNeighbor(2).fit(dirty).anomaly_scores(rows)
+    np.testing.assert_allclose(second, [30.0, 1.0])
+    third = NearestNeighbor(3).fit(dirty).anomaly_scores([[4.0, 0.0]])
+    np.testing.assert_allclose(third, [1.0])
+
+
+def test_local_outlier_measures_by_the_density_of_the_place(rng):
+    dense = 0.1 * rng.standard_normal((300, 2))
+    thin = 10.0 + 2.0 * rng.standard_normal((300, 2))
+    x = np.concatenate([dense, thin])
+    rows = [[1.0, 1.0], [10.0, 13.0]]  # beside the dense cloud, in the thin one
+    factor = LocalOutlier().fit(x).anomaly_scores(rows)
+    distance = NearestNeighbor(20).fit(x).anomaly_scores(rows)
+    assert factor[0] > 3 * factor[1]
+    assert factor[1] < 2.0
+    assert distance[0] < 2 * distance[1]
 
 
 def test_forest_depends_on_its_seed_alone(rows):
@@ -169,6 +196,8 @@ def test_detector_misuse_is_named(make, rows):
         (lambda: PCAError(0), "num_components: expected an integer ≥ 1"),
         (lambda: PCAError(2.5), "num_components"),
         (lambda: Forest(-1), "seed: expected an integer ≥ 0"),
+        (lambda: NearestNeighbor(0), "k: expected an integer ≥ 1"),
+        (lambda: LocalOutlier(0.5), "k: expected an integer"),
     ],
 )
 def test_detector_wrong_arguments_are_named(make, match):
@@ -179,3 +208,10 @@ def test_detector_wrong_arguments_are_named(make, match):
 def test_pca_error_wider_than_the_rows_is_refused(rows):
     with pytest.raises(ValueError, match="from 1 to 5"):
         PCAError(6).fit(rows)
+
+
+def test_more_neighbors_than_rows_are_refused(rows):
+    with pytest.raises(ValueError, match="k: expected an integer from 1 to 80"):
+        NearestNeighbor(81).fit(rows)
+    with pytest.raises(ValueError, match="k: expected an integer from 1 to 79"):
+        LocalOutlier(80).fit(rows)

@@ -10,33 +10,7 @@ from utils.checks import chapter_06a
 
 checks = Watched(chapter_06a)
 
-# ---------------------------------------------------------------- 6.1
-
-
-@pytest.mark.parametrize("answer", [90 / 585, 0.154, np.array([0.1538])])
-def test_check_6_1_right_share_passes(answer, capsys):
-    checks.check_6_1(answer)
-    assert "correct" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    "answer, match",
-    [
-        (15.4, "share between 0 and 1"),
-        (0.9, "the recall"),
-        (495 / 585, "alarms that are false"),
-        (0.9 / 0.95, "99 honest payments"),
-        (0.009, "Divide by"),
-        (0.95, "left in peace"),
-        (0.5, "10 000 payments"),
-        (None, "None"),
-    ],
-)
-def test_check_6_1_wrong_share_is_named(answer, match):
-    rejects(checks.check_6_1, answer, match=match)
-
-
-# ---------------------------------------------------------------- 6.2
+# ---------------------------------------------------------------- 6a.1
 
 
 def _by_ranks(scores, truth):
@@ -56,8 +30,8 @@ def _by_area(scores, truth):
 @pytest.mark.parametrize(
     "answer", [_by_ranks, _by_area, lambda s, t: roc_auc_score(t, s)]
 )
-def test_check_6_2_right_auroc_passes(answer):
-    checks.check_6_2(answer)
+def test_check_6a_1_right_auroc_passes(answer):
+    checks.check_6a_1(answer)
 
 
 def _strict(s, t):
@@ -84,11 +58,11 @@ def _sorting(s, t):
         (stub, "waits for your answer"),
     ],
 )
-def test_check_6_2_wrong_auroc_is_named(answer, match):
-    rejects(checks.check_6_2, answer, match=match)
+def test_check_6a_1_wrong_auroc_is_named(answer, match):
+    rejects(checks.check_6a_1, answer, match=match)
 
 
-# ---------------------------------------------------------------- 6.3
+# ---------------------------------------------------------------- 6a.2
 
 
 def _split(x, truth, rng, *, scale="train", val_anomalies=0, shuffle=True):
@@ -126,9 +100,26 @@ def _sample_deviation(x, truth, rng):
     return [*parts, truth[test].astype(int)]
 
 
-@pytest.mark.parametrize("answer", [_split, _sample_deviation])
-def test_check_6_3_right_split_passes(answer):
-    checks.check_6_3(answer)
+def _with_scikit_learn(x, truth, rng):
+    from sklearn.model_selection import train_test_split
+    from sklearn.preprocessing import StandardScaler
+
+    seed = int(rng.integers(1000))
+    normal = np.flatnonzero(~truth)
+    train, rest = train_test_split(normal, train_size=80, random_state=seed)
+    val, rest = train_test_split(rest, train_size=40, random_state=seed)
+    test = np.concatenate([np.flatnonzero(truth), rest])
+    scaler = StandardScaler().fit(x[train])
+    return *(scaler.transform(x[rows]) for rows in (train, val, test)), truth[
+        test
+    ]
+
+
+@pytest.mark.parametrize(
+    "answer", [_split, _sample_deviation, _with_scikit_learn]
+)
+def test_check_6a_2_right_split_passes(answer):
+    checks.check_6a_2(answer)
 
 
 def _of_all_rows(x, truth, rng):
@@ -170,11 +161,11 @@ def _with(**options):
         (stub, "waits for your answer"),
     ],
 )
-def test_check_6_3_wrong_split_is_named(answer, match):
-    rejects(checks.check_6_3, answer, match=match)
+def test_check_6a_2_wrong_split_is_named(answer, match):
+    rejects(checks.check_6a_2, answer, match=match)
 
 
-# ---------------------------------------------------------------- 6.4
+# ---------------------------------------------------------------- 6a.3
 
 
 def _mixture(x_train):
@@ -192,9 +183,16 @@ def _nearest(x_train):
     )
 
 
-@pytest.mark.parametrize("answer", [_mixture, _nearest])
-def test_check_6_4_right_detector_passes(answer):
-    checks.check_6_4(answer)
+def _density(x_train):
+    from sklearn.neighbors import KernelDensity
+
+    density = KernelDensity(bandwidth=0.3).fit(x_train)
+    return lambda rows: [-value for value in density.score_samples(rows)]
+
+
+@pytest.mark.parametrize("answer", [_mixture, _nearest, _density])
+def test_check_6a_3_right_detector_passes(answer):
+    checks.check_6a_3(answer)
 
 
 def _by_rank(x_train):
@@ -214,89 +212,121 @@ def _by_rank(x_train):
         (stub, "waits for your answer"),
     ],
 )
-def test_check_6_4_wrong_detector_is_named(answer, match):
-    rejects(checks.check_6_4, answer, match=match)
+def test_check_6a_3_wrong_detector_is_named(answer, match):
+    rejects(checks.check_6a_3, answer, match=match)
 
 
-# ---------------------------------------------------------------- 6.5
+# ---------------------------------------------------------------- 6a.4
+
+GOOD = {
+    "clean": [0.99, 0.98, 0.99],
+    "dirty": [0.7, 0.75, 0.8],
+    "trimmed": [0.72, 0.7, 0.79],
+}
 
 
 @pytest.mark.parametrize(
     "answer",
     [
-        {"clean": [0.99, 0.98, 0.99], "dirty": [0.7, 0.75, 0.8]},
-        {"dirty": np.full(5, 0.9), "clean": np.linspace(0.97, 0.99, 5)},
+        GOOD,
+        {name: np.array(values)[::-1] for name, values in GOOD.items()},
+        {
+            "dirty": np.full(5, 0.9, "float32"),
+            "trimmed": (0.89, 0.9, 0.88),
+            "clean": np.linspace(0.97, 0.99, 5)[:, None],
+        },
     ],
 )
-def test_check_6_5_plausible_results_pass(answer):
-    checks.check_6_5(answer)
+def test_check_6a_4_plausible_results_pass(answer):
+    checks.check_6a_4(answer)
 
 
 @pytest.mark.parametrize(
     "answer, match",
     [
         ("clean", "dict"),
-        ({"clean": [0.9] * 3}, "it lacks 'dirty'"),
-        ({"clean": [0.99, 0.98], "dirty": [0.7, 0.7]}, "three seeds"),
-        ({"clean": [0.99] * 3, "dirty": [0.7, 0.8, 0.7]}, "seed reach"),
-        ({"clean": [0.01, 0.02, 0.03], "dirty": [0.2] * 3}, "below chance"),
-        ({"clean": [0.8, 0.81, 0.82], "dirty": [0.7] * 3}, "long enough"),
-        (
-            {"clean": [0.99, 0.98, 0.97], "dirty": [0.98] * 3},
-            "hardly a difference",
-        ),
-        ({"clean": [99, 98, 97], "dirty": [80] * 3}, "between 0 and 1"),
+        ({"clean": [0.9] * 3, "dirty": [0.8] * 3}, "it lacks 'trimmed'"),
+        (GOOD | {"clean": [0.99, 0.98]}, "three seeds"),
+        (GOOD | {"clean": [0.99] * 3}, "seed reach"),
+        (GOOD | {"clean": [0.01, 0.02, 0.03]}, "below chance"),
+        (GOOD | {"clean": [0.8, 0.81, 0.82]}, "long enough"),
+        (GOOD | {"dirty": [0.98] * 3}, "hardly a difference"),
+        (GOOD | {"trimmed": GOOD["dirty"]}, "same numbers"),
+        (GOOD | {"trimmed": [0.98, 0.97, 0.98]}, "by their labels"),
+        ({name: [99, 98, 97] for name in GOOD}, "between 0 and 1"),
     ],
 )
-def test_check_6_5_implausible_results_are_named(answer, match):
-    rejects(checks.check_6_5, answer, match=match)
+def test_check_6a_4_implausible_results_are_named(answer, match):
+    rejects(checks.check_6a_4, answer, match=match)
 
 
-# ---------------------------------------------------------------- 6.6
+# ---------------------------------------------------------------- 6a.5
 
 
-def _by_regressions(x_train, row):
-    residuals = []
-    for j in range(x_train.shape[1]):
-        others = np.delete(np.arange(x_train.shape[1]), j)
-        a = np.c_[x_train[:, others], np.ones(len(x_train))]
-        w, rest, *_ = np.linalg.lstsq(a, x_train[:, j])
-        miss = row[j] - np.r_[row[others], 1.0] @ w
-        residuals.append(miss**2 / rest[0])
-    return np.argmax(residuals)
+def _by_counting(scores, rate):
+    for value in sorted(scores):
+        above = sum(other > value for other in scores)
+        if (above + 1) / (len(scores) + 1) <= rate + 1e-12:
+            return value
+    raise ValueError("too few")
 
 
-def _by_repair(x_train, row):
-    pulls = []
-    for j in range(len(row)):
-        others = np.delete(np.arange(len(row)), j)
-        near = ((x_train[:, others] - row[others]) ** 2).sum(1).argsort()[:5]
-        pulls.append(abs(row[j] - x_train[near, j].mean()))
-    return int(np.argmax(pulls))
+def _by_partition(scores, rate):
+    n = len(scores)
+    rank = int(np.ceil(np.round((1 - rate) * (n + 1), 9)))
+    if rank > n:
+        raise ValueError("too few")
+    return np.partition(scores, rank - 1)[rank - 1 : rank]
 
 
-@pytest.mark.parametrize("answer", [_by_regressions, _by_repair])
-def test_check_6_6_right_explanation_passes(answer):
-    checks.check_6_6(answer)
+def _by_quantile(scores, rate):
+    n = len(scores)
+    level = np.ceil((1 - rate) * (n + 1) - 1e-9) / n
+    return np.float32(np.quantile(scores, level, method="inverted_cdf"))
 
 
-def _z_score(x_train, row):
-    return np.argmax(np.abs(row - x_train.mean(0)) / x_train.std(0))
+@pytest.mark.parametrize("answer", [_by_counting, _by_partition, _by_quantile])
+def test_check_6a_5_right_threshold_passes(answer):
+    checks.check_6a_5(answer)
+
+
+def _plain_rank(scores, rate):
+    return np.sort(scores)[int(np.ceil((1 - rate) * len(scores) - 1e-9)) - 1]
+
+
+def _largest_at_last(scores, rate):
+    rank = min(int(np.ceil((1 - rate) * (len(scores) + 1) - 1e-9)), len(scores))
+    return np.sort(scores)[rank - 1]
+
+
+def _by_index(scores, rate):
+    return np.sort(scores)[
+        int(np.ceil((1 - rate) * (len(scores) + 1) - 1e-9)) - 1
+    ]
+
+
+def _in_place(scores, rate):
+    scores.sort()
+    return _by_counting(scores, rate)
 
 
 @pytest.mark.parametrize(
     "answer, match",
     [
-        (_z_score, "\\*within\\* its range"),
-        (lambda x, row: 0, "are needed"),
-        (lambda x, row: 6, "0 to 5"),
-        (lambda x, row: row, "one number"),
-        (lambda x, row: None, "None"),
+        (_plain_rank, "the rank ⌈q n⌉"),
+        (lambda s, rate: np.quantile(s, 1 - rate), "interpolates"),
+        (lambda s, rate: _by_counting(s, 1 - rate), "left in peace"),
+        (lambda s, rate: np.max(s), "wastes alarms"),
+        (lambda s, rate: np.mean(s), "th smallest"),
+        (lambda s, rate: s, "one number"),
+        (_largest_at_last, "and your function returned"),
+        (_by_index, "yours raised IndexError"),
+        (_in_place, "sort a copy"),
         (stub, "waits for your answer"),
     ],
 )
-def test_check_6_6_wrong_explanation_is_named(answer, match):
-    rejects(checks.check_6_6, answer, match=match)
+def test_check_6a_5_wrong_threshold_is_named(answer, match):
+    rejects(checks.check_6a_5, answer, match=match)
 
 
 def test_each_check_tells_wrong_from_right():

@@ -12,8 +12,11 @@ from utils.baselines.detectors import PCAError, ZScore
 from utils.evaluation.detection import (
     ModelDetector,
     alarm_rates,
+    find_events,
     hold_out,
+    precision_at_k,
     quantile_threshold,
+    two_sided_thresholds,
 )
 from utils.models import VAE, Autoencoder
 from utils.nn.likelihoods import Bernoulli, Gaussian
@@ -150,31 +153,61 @@ def test_model_detector_misuse_is_named(rows):
 
 @pytest.mark.parametrize("quantile", [0.5, 0.8, 0.9, 0.95, 0.99])
 @pytest.mark.parametrize("n", [100, 101, 260, 997])
-def test_threshold_flags_one_minus_q_of_the_rows_it_was_set_on(n, quantile):
+def test_threshold_is_the_conformal_rank(n, quantile):
     scores = np.random.default_rng(n).exponential(size=n)
     threshold = quantile_threshold(scores, quantile)
-    flagged = int(np.sum(scores > threshold))
-    assert flagged == int(np.floor((1 - quantile) * n + 1e-9))
-    assert abs(flagged / n - (1 - quantile)) < 1 / n
+    # a new row takes any of n + 1 ranks: those above rank r have n + 1 − r
+    above = int(np.sum(scores > threshold)) + 1
+    assert above / (n + 1) <= 1 - quantile + 1e-9 < (above + 1) / (n + 1)
     assert threshold in scores
 
 
-def test_threshold_of_real_scores_flags_one_minus_q(digits_without_six):
+def test_threshold_of_real_scores_flags_at_most_its_share(digits_without_six):
     split = digits_without_six
     detector = PCAError(8).fit(split.x_train)
     scores = detector.anomaly_scores(split.x_val)
     for quantile in (0.9, 0.95):
         flagged = np.mean(scores > quantile_threshold(scores, quantile))
-        assert 1 - quantile - 1 / len(scores) < flagged <= 1 - quantile + 1e-9
+        assert 1 - quantile - 2 / len(scores) < flagged <= 1 - quantile
 
 
-def test_threshold_new_normal_rows_raise_about_as_many_alarms(rng):
-    rates = []
-    for _ in range(400):
-        val, new = rng.exponential(size=(2, 200))
-        rates.append(np.mean(new > quantile_threshold(val, 0.9)))
-    # expected (n + 1 − rank) / (n + 1) = 21 / 201
-    assert np.mean(rates) == pytest.approx(21 / 201, abs=0.01)
+@pytest.mark.parametrize("n", [20, 40, 100])
+def test_threshold_new_normal_rows_keep_the_promised_rate(n):
+    rng = np.random.default_rng(n)
+    new = np.sort(rng.exponential(size=100_000))
+    limits = [
+        quantile_threshold(rng.exponential(size=n), 0.95) for _ in range(2000)
+    ]
+    rates = 1 - np.searchsorted(new, limits, side="right") / len(new)
+    # half a point is five standard errors of the mean of 2 000 draws at n = 20
+    assert np.mean(rates) == pytest.approx(0.05, abs=0.005)
+    # the rank ⌈q n⌉, as articles have it, promises too little: 2 / 21 at 20
+    plain = [
+        np.sort(rng.exponential(size=n))[int(np.ceil(0.95 * n - 1e-9)) - 1]
+        for _ in range(2000)
+    ]
+    rates = 1 - np.searchsorted(new, plain, side="right") / len(new)
+    assert np.mean(rates) > 0.05 + 0.5 / (n + 1)
+
+
+@pytest.mark.parametrize("n", [39, 60, 199])
+def test_two_sided_thresholds_keep_the_promise_on_both_sides(n):
+    rng = np.random.default_rng(n)
+    low, high = np.transpose(
+        [two_sided_thresholds(rng.normal(size=n), 0.95) for _ in range(2000)]
+    )
+    new = np.sort(rng.normal(size=100_000))
+    below = np.searchsorted(new, low, side="left") / len(new)
+    above = 1 - np.searchsorted(new, high, side="right") / len(new)
+    assert 0.05 - 2 / (n + 1) - 0.004 < np.mean(below + above) < 0.054
+    assert np.mean(below) == pytest.approx(np.mean(above), abs=0.004)
+
+
+def test_two_sided_thresholds_by_hand():
+    # ⌈0.95 · 20⌉ = 19th of 19 on either side
+    assert two_sided_thresholds(np.arange(19.0), 0.9) == (0.0, 18.0)
+    with pytest.raises(ValueError, match="at least 39 rows"):
+        two_sided_thresholds(np.arange(38.0), 0.95)
 
 
 def test_threshold_follows_order_not_scale(rng):
@@ -195,7 +228,8 @@ def test_threshold_with_ties_flags_at_most_its_share():
         ([1.0, np.nan, 2.0], 0.5, "NaN"),
         (np.arange(30), 1.0, "strictly between"),
         (np.arange(30), 95, "quantile"),
-        (np.arange(19), 0.95, "at least 20 rows"),
+        (np.arange(18), 0.95, "at least 19 rows"),
+        (np.arange(98), 0.99, "at least 99 rows"),
         (np.ones((30, 2)), 0.5, "1 axes"),
         ([], 0.5, "scores"),
     ],
@@ -205,8 +239,9 @@ def test_threshold_wrong_input_is_named(scores, quantile, match):
         quantile_threshold(scores, quantile)
 
 
-def test_threshold_of_just_enough_rows_is_the_second_largest():
-    assert quantile_threshold(np.arange(20.0), 0.95) == 18.0
+def test_threshold_of_just_enough_rows_is_the_largest():
+    assert quantile_threshold(np.arange(19.0), 0.95) == 18.0
+    assert quantile_threshold(np.arange(39.0), 0.95) == 37.0
 
 
 def test_alarm_rates_hand_computed():
@@ -233,3 +268,75 @@ def test_alarm_rates_hand_computed():
 def test_alarm_rates_wrong_labels_are_named(truth, match):
     with pytest.raises(ValueError, match=match):
         alarm_rates([1.0, 2.0, 3.0], truth, 1.5)
+
+
+# ----------------------------------------------------------------- events
+
+
+def alarms_at(*steps, count=20):
+    return np.isin(np.arange(count), steps)
+
+
+def test_events_hand_computed():
+    report = find_events(
+        alarms_at(1, 2, 6, 7, 15), [(5, 8), (10, 12), (14, 20)]
+    )
+    assert report.found.tolist() == [True, False, True]
+    np.testing.assert_array_equal(report.delays, [1.0, np.nan, 1.0])
+    assert report.false_alarms == 1  # 1 and 2 are one call
+
+
+def test_events_a_gap_joins_runs():
+    alarms = alarms_at(0, 2, 4, 9)
+    assert find_events(alarms, []).false_alarms == 4
+    assert find_events(alarms, [], gap=1).false_alarms == 2
+    assert find_events(alarms, [], gap=4).false_alarms == 1
+
+
+def test_events_a_run_that_lasts_into_an_event_is_not_false():
+    report = find_events(alarms_at(3, 4, 5, 6), [(5, 9)])
+    assert report.false_alarms == 0 and report.delays[0] == 0.0
+    # ends are excluded: an alarm at the end is outside
+    report = find_events(alarms_at(9), [(5, 9)])
+    assert report.false_alarms == 1 and not report.found[0]
+    # but one that joins over a gap touches both
+    report = find_events(alarms_at(3, 9), [(5, 8)], gap=9)
+    assert report.false_alarms == 0 and not report.found[0]
+
+
+def test_events_of_silence():
+    report = find_events(alarms_at(), [(0, 20)])
+    assert not report.found[0] and report.false_alarms == 0
+    assert find_events(alarms_at(), []).found.shape == (0,)
+
+
+@pytest.mark.parametrize(
+    "alarms, events, match",
+    [
+        (np.zeros(4), [], "alarms: expected booleans"),
+        (np.zeros((2, 2), bool), [], "alarms"),
+        (np.zeros(0, bool), [], "alarms"),
+        (np.zeros(4, bool), [(2, 2)], "events: expected begin < end"),
+        (np.zeros(4, bool), [(-1, 2)], "events"),
+        (np.zeros(4, bool), [(1, 5)], "events"),
+        (np.zeros(9, bool), [(4, 6), (1, 5)], "do not overlap"),
+    ],
+)
+def test_events_wrong_input_is_named(alarms, events, match):
+    with pytest.raises(ValueError, match=match):
+        find_events(alarms, events)
+
+
+def test_precision_at_k_hand_computed():
+    truth = np.array([True, False, True, False])
+    scores = [4.0, 3.0, 2.0, 1.0]
+    assert [precision_at_k(scores, truth, k) for k in (1, 2, 3)] == [
+        1.0,
+        0.5,
+        pytest.approx(2 / 3),
+    ]
+    assert precision_at_k([0.0, 0.0], np.array([False, True]), 1) == 0.0
+    with pytest.raises(ValueError, match="k: expected an integer from 1 to 4"):
+        precision_at_k(scores, truth, 5)
+    with pytest.raises(ValueError, match="booleans"):
+        precision_at_k(scores, [1, 0, 1, 0], 1)

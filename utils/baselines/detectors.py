@@ -9,12 +9,19 @@ import numpy as np
 from sklearn.covariance import LedoitWolf
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
-from sklearn.neighbors import NearestNeighbors
+from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 from utils.support import validation as check
 
-__all__ = ["Forest", "Mahalanobis", "NearestNeighbor", "PCAError", "ZScore"]
+__all__ = [
+    "Forest",
+    "LocalOutlier",
+    "Mahalanobis",
+    "NearestNeighbor",
+    "PCAError",
+    "ZScore",
+]
 
 TREES = 100
 
@@ -130,10 +137,43 @@ class Forest(_Detector):
 
 
 class NearestNeighbor(_Detector):
-    """Euclidean distance to the closest normal training row."""
+    """Euclidean distance to the k-th closest normal training row.
+
+    With k = 1 a single strange row among the training rows hides all that
+    resemble it; with k larger it takes k of them (Ramaswamy et al. 2000).
+
+    Args:
+        k: Integer ≥ 1; ``fit`` refuses more than there are rows.
+    """
+
+    def __init__(self, k=1):
+        self.k = check.check_int(k, "k")
 
     def _learn(self, rows):
-        self._search = NearestNeighbors(n_neighbors=1).fit(rows)
+        check.check_int(self.k, "k", 1, len(rows))
+        self._search = NearestNeighbors(n_neighbors=self.k).fit(rows)
 
     def _strangeness(self, rows):
-        return self._search.kneighbors(rows)[0][:, 0]
+        return self._search.kneighbors(rows)[0][:, -1]
+
+
+class LocalOutlier(_Detector):
+    """Local outlier factor (Breunig et al. 2000).
+
+    How much thinner the training rows lie around a row than around its k
+    nearest ones: about 1 within a cloud, dense or thin, larger outside.
+
+    Args:
+        k: Integer ≥ 1; ``fit`` refuses as many as there are rows.
+    """
+
+    def __init__(self, k=20):
+        self.k = check.check_int(k, "k")
+
+    def _learn(self, rows):
+        check.check_int(self.k, "k", 1, len(rows) - 1)
+        factor = LocalOutlierFactor(n_neighbors=self.k, novelty=True)
+        self._factor = factor.fit(rows)
+
+    def _strangeness(self, rows):
+        return -self._factor.score_samples(rows)

@@ -1,5 +1,7 @@
 """Checks of chapter 6a, anomaly detection."""
 
+import math
+
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
@@ -19,56 +21,7 @@ from utils.evaluation.detection import hold_out
 
 
 @one_sentence
-def check_6_1(answer):
-    """Precision of a detector at one per cent prevalence: 0.154."""
-    value = as_number(answer, "Your answer")
-    right = 0.009 / (0.009 + 0.0495)
-    if abs(value - right) < 0.005:
-        correct(
-            "6.1",
-            "Which false-alarm rate would make every second alarm a real one?",
-        )
-        return
-    if abs(value - 100 * right) < 0.5:
-        wrong("Right in per cent: give a share between 0 and 1.")
-    name_value(
-        value,
-        [
-            (
-                0.9,
-                "0.9 is the recall: the share of frauds that are found. Asked "
-                "is the share of alarms that are frauds.",
-            ),
-            (
-                1 - right,
-                "That is the share of alarms that are false. Asked is the "
-                "other one.",
-            ),
-            (
-                0.9 / 0.95,
-                "You weighed frauds and honest payments alike. There are 99 "
-                "honest payments for each fraud.",
-            ),
-            (
-                0.009,
-                "0.009 is the share of all payments that are frauds and "
-                "found. Divide by the share of payments that raise an alarm.",
-            ),
-            (
-                0.95,
-                "0.95 is the share of honest payments left in peace; it says "
-                "nothing about the alarms.",
-            ),
-        ],
-    )
-    wrong(
-        f"{value:g} is not the share. Take 10 000 payments: how many are "
-        "frauds and found, and how many honest ones are flagged?"
-    )
-
-
-@one_sentence
-def check_6_2(answer):
+def check_6a_1(answer):
     """AUROC by its definition, ties included."""
     rng = np.random.default_rng(0)
     scores = rng.standard_normal(60)
@@ -122,7 +75,7 @@ def check_6_2(answer):
     if not np.isclose(value, 0.75):
         wrong(f"With ties AUROC should be 0.75, not {value:.4f}.")
     correct(
-        "6.2",
+        "6a.1",
         "Multiply all scores by 10: what changes, and what does that say "
         "about comparing detectors?",
     )
@@ -151,7 +104,7 @@ def _scaling(part, x):
 
 
 @one_sentence
-def check_6_3(answer):
+def check_6a_2(answer):
     """Normal rows for training and validation, all anomalies in the test."""
     x, truth = _table()
     given = x.copy()
@@ -199,7 +152,7 @@ def check_6_3(answer):
             "Another generator gave the same training rows: draw them with "
             "the `rng` that is passed in."
         )
-    correct("6.3", "How would you split if the rows came from ten machines?")
+    correct("6a.2", "How would you split if the rows came from ten machines?")
 
 
 def _check_sizes(train, val, test, test_truth):
@@ -259,7 +212,7 @@ def _recovered_scale(train, x, truth):
 
 
 @one_sentence
-def check_6_4(answer):
+def check_6a_3(answer):
     """Any detector with mean AUROC of at least 0.93 for digits 1 and 9."""
     digits = data.load("digits").flat()
     found = {}
@@ -294,20 +247,20 @@ def check_6_4(answer):
             f"AUROC {listed}; the mean of both should be at least 0.93. What "
             "measures how far a row is from *all* that was seen?"
         )
-    correct("6.4", f"AUROC {listed}. How many numbers does yours store?")
+    correct("6a.3", f"AUROC {listed}. How many numbers does yours store?")
 
 
 @one_sentence
-def check_6_5(answer):
-    """Three seeds each: a few zeros among the training rows hide zeros."""
-    answer = as_dict(answer, "answer", ("clean", "dirty"))
-    clean, dirty = (
+def check_6a_4(answer):
+    """Three seeds each: a few zeros in training hide zeros, trimmed or not."""
+    answer = as_dict(answer, "answer", ("clean", "dirty", "trimmed"))
+    clean, dirty, trimmed = (
         as_array(value, f'answer["{name}"]').ravel()
         for name, value in answer.items()
     )
-    if len(clean) < 3 or len(dirty) < 3:
+    if min(len(clean), len(dirty), len(trimmed)) < 3:
         wrong("Give at least three seeds each: one run proves little.")
-    both = np.concatenate([clean, dirty])
+    both = np.concatenate([clean, dirty, trimmed])
     if both.min() < 0 or both.max() > 1:
         wrong("AUROC lies between 0 and 1.")
     if len(set(clean.round(12))) == 1:
@@ -329,56 +282,88 @@ def check_6_5(answer):
             "difference. Are the 30 zeros really among the training rows, "
             "and is the weight of each seed restarted before training?"
         )
+    if len(trimmed) == len(dirty) and np.allclose(trimmed, dirty, atol=1e-9):
+        wrong(
+            "Trimmed and dirty are the same numbers: drop the rows, then "
+            "train again."
+        )
+    if trimmed.mean() > 0.5 * (clean.mean() + dirty.mean()):
+        wrong(
+            f"Trimmed {trimmed.mean():.3f} is nearer to clean "
+            f"({clean.mean():.3f}) than to dirty ({dirty.mean():.3f}). Did "
+            "you drop the zeros by their labels, or rows scored by the clean "
+            "model? Nobody knows either in practice."
+        )
     correct(
-        "6.5",
-        f"{clean.mean():.2f} fell to {dirty.mean():.2f}. Does dropping the "
-        "strangest 5 % of training rows and training again bring it back?",
+        "6a.4",
+        f"{clean.mean():.2f} fell to {dirty.mean():.2f}, and trimming made it "
+        f"{trimmed.mean():.2f}. What would score the rows better before you "
+        "drop any?",
     )
 
 
-def _plant(rng, mix, x_train):
-    """A normal row with one entry replaced within its usual range."""
-    row = rng.standard_normal(2) @ mix + 0.15 * rng.standard_normal(6)
-    column = int(rng.integers(6))
-    usual = x_train[:, column]
-    limits = np.quantile(usual, [0.2, 0.8])
-    far = limits[np.abs(limits - row[column]).argmax()]
-    row[column] = far
-    return row, column
+def _conformal(scores, rate):
+    """Rank ⌈(1 − rate)(n + 1)⌉, 1 for the smallest; n + 1 if none."""
+    return math.ceil((1 - rate) * (len(scores) + 1) - 1e-9)
 
 
 @one_sentence
-def check_6_6(answer):
-    """The column that does not fit the others, for most planted rows."""
-    rng = np.random.default_rng(3)
-    mix = np.array(
-        [[1.0, 0.9, 0.8, -0.9, 0.3, -0.4], [0.2, -0.5, 0.6, 0.4, 1.0, 0.9]]
-    )
-    x_train = rng.standard_normal((600, 2)) @ mix
-    x_train = x_train + 0.15 * rng.standard_normal(x_train.shape)
-    hits, by_range, planted = 0, 0, 60
-    for _ in range(planted):
-        row, column = _plant(rng, mix, x_train)
-        index = as_number(call(answer, x_train.copy(), row.copy()), "The index")
-        if index != int(index) or not 0 <= index < 6:
-            wrong(f"Return the index of a column, 0 to 5; received {index:g}.")
-        hits += int(index) == column
-        z = np.abs(row - x_train.mean(0)) / x_train.std(0)
-        by_range += int(index) == int(z.argmax())
-    if hits >= 0.8 * planted:
-        correct(
-            "6.6",
-            f"{hits} of {planted} found. Would yours find two broken columns "
-            "that agree with each other?",
-        )
-        return
-    if by_range > 0.9 * planted:
+def check_6a_5(answer):
+    """The conformal rank, and a refusal where there is none."""
+    rng = np.random.default_rng(5)
+    for n, rate in ((60, 0.05), (40, 0.05), (20, 0.05), (99, 0.01), (30, 0.2)):
+        scores = rng.exponential(size=n)
+        given = scores.copy()
+        value = as_number(call(answer, scores, rate), "The threshold")
+        if not np.array_equal(scores, given):
+            wrong("Your function changed the scores: sort a copy.")
+        ranked = np.sort(given)
+        rank = _conformal(ranked, rate)
+        named = [
+            (
+                ranked[max(math.ceil((1 - rate) * n - 1e-9), 1) - 1],
+                "That is the rank ⌈q n⌉: it counts the rows it was set on. "
+                "The next row is one more, so there are n + 1 ranks.",
+            ),
+            (
+                np.quantile(ranked, 1 - rate),
+                "np.quantile interpolates between the ranks of the n rows and "
+                "promises too little: take rank ⌈q (n + 1)⌉.",
+            ),
+            (
+                ranked[math.ceil(rate * (n + 1) - 1e-9) - 1],
+                "Nearly all new rows would exceed that: the rate is that of "
+                "the alarms, not of the rows left in peace.",
+            ),
+            (
+                ranked[-1] if rank < n else np.inf,
+                "The largest score keeps the promise and wastes alarms: take "
+                "the smallest rank that keeps it.",
+            ),
+        ]
+        if not np.isclose(value, ranked[rank - 1], rtol=1e-6, atol=0):
+            name_value(value, named)
+            wrong(
+                f"For {n} scores and a rate of {rate:g} the threshold is the "
+                f"{rank}-th smallest; yours lies above "
+                f"{int(np.sum(ranked < value))} of them."
+            )
+    for n, rate in ((18, 0.05), (98, 0.01), (3, 0.2)):
+        scores = rng.exponential(size=n)
+        try:
+            value = answer(scores, rate)
+        except ValueError:
+            continue
+        except Exception as error:
+            wrong(
+                f"{n} rows cannot promise a rate of {rate:g}: raise a "
+                f"ValueError; yours raised {type(error).__name__}."
+            )
         wrong(
-            f"{hits} of {planted} found. You point to the value farthest out "
-            "of its own range, but the broken value is *within* its range. "
-            "Predict each column from the others."
+            f"{n} rows cannot promise a rate of {rate:g}, and your function "
+            f"returned {value!r:.40}: raise a ValueError."
         )
-    wrong(
-        f"{hits} of {planted} found; at least {round(0.8 * planted)} are "
-        "needed. Which single column, if repaired, would make the row fit?"
+    correct(
+        "6a.5",
+        "How many rows does a promise of one false alarm in a thousand need?",
     )

@@ -15,9 +15,13 @@ from utils.support import validation as check
 __all__ = [
     "AnomalySplit",
     "ModelDetector",
+    "Events",
     "alarm_rates",
+    "find_events",
     "hold_out",
+    "precision_at_k",
     "quantile_threshold",
+    "two_sided_thresholds",
 ]
 
 
@@ -127,13 +131,16 @@ class ModelDetector:
 
 
 def quantile_threshold(scores, quantile=0.95):
-    """The score that a share ``quantile`` of normal rows does not exceed.
+    """The score that a *new* normal row exceeds with chance 1 − quantile.
 
     Rows with ``score > threshold`` are alarms. The threshold is the
-    ⌈quantile · n⌉-th smallest score, so that of the n rows themselves at
-    most 1 − quantile raise an alarm, and exactly ⌊(1 − quantile) n⌋ if no
-    two scores are equal. New normal rows do so at about that rate: for
-    independent rows the share follows a beta distribution around it.
+    ⌈quantile · (n + 1)⌉-th smallest of the n scores (split conformal: Vovk,
+    Gammerman and Shafer 2005; Lei et al. 2018). A new row that comes from
+    where the n came from is equally likely to take any of the n + 1 ranks, so
+    it exceeds the threshold with a chance of at most 1 − quantile, and of at
+    least that less 1 / (n + 1) if no two scores are equal. That is an average
+    over draws of the n rows: for one draw the rate follows a beta
+    distribution around it.
 
     Args:
         scores: Scores ``(n,)`` of normal *validation* rows. On training rows
@@ -144,19 +151,44 @@ def quantile_threshold(scores, quantile=0.95):
         Float, in the units of the scores.
 
     Raises:
-        ValueError: NaN, a share out of (0, 1), or too few rows: with fewer
-            than 1 / (1 − quantile) even the largest score is not enough.
+        ValueError: NaN, a share out of (0, 1), or fewer rows than
+            quantile / (1 − quantile), of which not even the largest is
+            large enough.
     """
     scores = _check_scores(scores)
     quantile = check.check_number(quantile, "quantile", 0.0, 1.0)
     if quantile in (0.0, 1.0):
         check.fail("quantile", "a share strictly between 0 and 1", quantile)
     # without the margin 0.95 · 20 = 19.000000000000004 would round up
-    rank = max(1, math.ceil(quantile * len(scores) - 1e-9))
-    if rank == len(scores):
-        needed = math.ceil(1.0 / (1.0 - quantile) - 1e-9)
-        check.fail("scores", f"at least {needed} rows", f"{len(scores)}")
+    rank = math.ceil(quantile * (len(scores) + 1) - 1e-9)
+    if rank > len(scores):
+        needed = math.ceil(quantile / (1.0 - quantile) - 1e-9)
+        expected = f"at least {needed} rows for a quantile of {quantile:g}"
+        check.fail("scores", expected, f"{len(scores)}")
     return float(np.sort(scores)[rank - 1])
+
+
+def two_sided_thresholds(scores, quantile=0.95):
+    """Thresholds below and above, each with half of the false alarms.
+
+    For scores that are suspicious when small, too: a row is an alarm if
+    ``score < low`` or ``score > high``. New normal rows raise one with a
+    chance of at most 1 − quantile, as for :func:`quantile_threshold`.
+
+    Args:
+        scores: Scores ``(n,)`` of normal *validation* rows.
+        quantile: Share in (0, 1) that is left in peace.
+
+    Returns:
+        ``(low, high)``, two floats.
+
+    Raises:
+        ValueError: as :func:`quantile_threshold`, for half the rate.
+    """
+    scores = _check_scores(scores)
+    quantile = check.check_number(quantile, "quantile", 0.0, 1.0)
+    half = (1.0 + quantile) / 2.0
+    return -quantile_threshold(-scores, half), quantile_threshold(scores, half)
 
 
 def alarm_rates(scores, is_anomaly, threshold):
@@ -177,13 +209,7 @@ def alarm_rates(scores, is_anomaly, threshold):
             one kind of row.
     """
     scores = _check_scores(scores)
-    is_anomaly = np.asarray(is_anomaly)
-    if is_anomaly.dtype != bool or is_anomaly.shape != scores.shape:
-        check.fail(
-            "is_anomaly",
-            f"booleans of shape {scores.shape}",
-            f"{is_anomaly.dtype} of shape {is_anomaly.shape}",
-        )
+    is_anomaly = _check_truth(is_anomaly, scores)
     if is_anomaly.all() or not is_anomaly.any():
         check.fail("is_anomaly", "both kinds of rows", "only one")
     alarms = scores > check.check_number(threshold, "threshold")
@@ -193,6 +219,105 @@ def alarm_rates(scores, is_anomaly, threshold):
         "recall": float(np.mean(alarms[is_anomaly])),
         "precision": hits / alarms.sum() if alarms.any() else 1.0,
     }
+
+
+@dataclasses.dataclass(frozen=True)
+class Events:
+    """What a stretch of alarms means to whoever has to answer them.
+
+    Attributes:
+        found: Booleans ``(events,)``: was there an alarm within the event?
+        delays: Float ``(events,)``: steps from the beginning of an event to
+            its first alarm, 0 for the first step; NaN where there was none.
+        false_alarms: Number of runs of alarms, each counted once, that touch
+            no event.
+    """
+
+    found: np.ndarray
+    delays: np.ndarray
+    false_alarms: int
+
+
+def find_events(alarms, events, gap=0):
+    """Score alarms over time by events and runs, not by single steps.
+
+    Alarms that follow each other, or with at most ``gap`` quiet steps
+    between, are one *run*: one call to the person on duty. A run that begins
+    before an event and lasts into it is not false; it finds the event at its
+    first alarm within.
+
+    Args:
+        alarms: Booleans ``(n,)``, one for each step in time.
+        events: Pairs ``(begin, end)`` of steps, end excluded, that do not
+            overlap; none at all is allowed.
+        gap: Integer ≥ 0.
+
+    Returns:
+        :class:`Events`.
+
+    Raises:
+        ValueError: alarms that are not booleans, or events that are empty,
+            overlap or leave the series.
+    """
+    alarms = np.asarray(alarms)
+    if alarms.dtype != bool or alarms.ndim != 1 or not len(alarms):
+        received = f"{alarms.dtype} of shape {alarms.shape}"
+        check.fail("alarms", "booleans of shape (n,)", received)
+    gap = check.check_int(gap, "gap", 0)
+    spans = sorted(tuple(map(int, pair)) for pair in events)
+    for begin, end in spans:
+        if not 0 <= begin < end <= len(alarms):
+            expected = f"begin < end within 0 … {len(alarms)}"
+            check.fail("events", expected, f"({begin}, {end})")
+    if any(a[1] > b[0] for a, b in zip(spans, spans[1:], strict=False)):
+        check.fail("events", "events that do not overlap", f"{spans}")
+    steps = np.flatnonzero(alarms)
+    delays = np.full(len(events), np.nan)
+    for index, (begin, end) in enumerate(events):
+        inside = steps[(steps >= begin) & (steps < end)]
+        if len(inside):
+            delays[index] = inside[0] - begin
+    runs = np.split(steps, np.flatnonzero(np.diff(steps) > gap + 1) + 1)
+    touched = [
+        any(run[0] < end and run[-1] >= begin for begin, end in spans)
+        for run in runs
+        if len(run)
+    ]
+    return Events(~np.isnan(delays), delays, touched.count(False))
+
+
+def precision_at_k(scores, is_anomaly, k):
+    """Share of anomalies among the k rows of the largest scores.
+
+    What a team that can look at k rows finds; of equal scores the earlier
+    row comes first.
+
+    Args:
+        scores: Scores ``(n,)``.
+        is_anomaly: Booleans ``(n,)``.
+        k: Integer from 1 to n.
+
+    Returns:
+        Float in [0, 1].
+
+    Raises:
+        ValueError: NaN, labels that are not boolean, a k out of range.
+    """
+    scores = _check_scores(scores)
+    is_anomaly = _check_truth(is_anomaly, scores)
+    k = check.check_int(k, "k", 1, len(scores))
+    return float(np.mean(is_anomaly[np.argsort(-scores, kind="stable")[:k]]))
+
+
+def _check_truth(is_anomaly, scores):
+    is_anomaly = np.asarray(is_anomaly)
+    if is_anomaly.dtype != bool or is_anomaly.shape != scores.shape:
+        check.fail(
+            "is_anomaly",
+            f"booleans of shape {scores.shape}",
+            f"{is_anomaly.dtype} of shape {is_anomaly.shape}",
+        )
+    return is_anomaly
 
 
 def _check_scores(scores):
