@@ -22,7 +22,6 @@ NOT_YET = {
     "06b_images",
     "06c_recommendation",
     "06d_text",
-    "06e_sequences",
 }
 
 SOURCES = tool.sources()
