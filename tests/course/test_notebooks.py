@@ -21,7 +21,6 @@ NOT_YET = {
     "06a_anomaly_detection",
     "06b_images",
     "06c_recommendation",
-    "06e_sequences",
 }
 
 SOURCES = tool.sources()

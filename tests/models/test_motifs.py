@@ -69,9 +69,58 @@ def test_genome_is_the_frozen_one(monkeypatch, tmp_path):
     assert genome.startswith("GGTCTCTCTGG")
     changed = tmp_path / "hiv1.txt"
     changed.write_text(genome[:-1] + "A" + "C")
-    monkeypatch.setattr(genomes, "_GENOME", changed)
+    monkeypatch.setattr(genomes, "_FROZEN", tmp_path)
     with pytest.raises(ValueError, match="genome: expected SHA-256"):
         genomes.load_genome()
+
+
+def test_chloroplast_every_gene_is_read_in_frame_to_its_stop():
+    # three numbers of the record that no reading of ours could hit by chance
+    genome, genes = genomes.load_chloroplast()
+    assert len(genome) == 154478 and set(genome) == set("ACGT")
+    assert len(genes) == 129
+    assert genome[84170:110434] == genomes.reverse_complement(genome[128214:])
+    proteins = [gene for gene in genes if gene.kind == "CDS"]
+    assert len(proteins) == 85
+    for gene in proteins:
+        bases = gene.bases(genome)
+        assert len(bases) % 3 == 0, gene.name
+        assert bases[-3:] in genomes.STOPS, gene.name
+        inner = [bases[i : i + 3] for i in range(0, len(bases) - 3, 3)]
+        assert not set(inner) & set(genomes.STOPS), gene.name
+
+
+def test_chloroplast_changed_table_is_refused(monkeypatch, tmp_path):
+    table = (genomes._FROZEN / "chloroplast_genes.csv").read_text()
+    (tmp_path / "chloroplast_genes.csv").write_text(table.replace("382", "385"))
+    monkeypatch.setattr(genomes, "_FROZEN", tmp_path)
+    with pytest.raises(ValueError, match="genome: expected SHA-256"):
+        genomes.load_chloroplast()
+
+
+def test_gene_exons_are_joined_in_the_order_of_reading():
+    gene = genomes.Gene("CDS", "made", ((8, 11, -1), (0, 4, 1)))
+    assert gene.bases("ACGTTTTTGGA") == "TCCACGT"
+
+
+@pytest.mark.parametrize(
+    ("text", "longest"),
+    [
+        ("ATGGCC", 2),
+        ("TAATAATAA", 3),  # TTA TTA TTA on the other strand
+        ("CTAATTAACTAGCTAATTAGTTA", 3),  # by hand: stops in all other places
+        ("A", 0),
+    ],
+)
+def test_longest_open_frame_by_hand(text, longest):
+    assert genomes.longest_open_frame(text) == longest
+    other = genomes.reverse_complement(text)
+    assert genomes.longest_open_frame(other) == longest
+
+
+def test_longest_open_frame_unknown_letter_is_refused():
+    with pytest.raises(ValueError, match="sequence: expected the letters"):
+        genomes.longest_open_frame("ATGN")
 
 
 # ------------------------------------------------------------ Markov models

@@ -1,11 +1,8 @@
 """Checks of chapter 6e, sequences."""
 
 import numpy as np
-from matplotlib import cbook
-from scipy.signal import find_peaks
 
 from utils.checks._feedback import (
-    as_array,
     as_number,
     as_values,
     call,
@@ -14,11 +11,11 @@ from utils.checks._feedback import (
     one_sentence,
     wrong,
 )
-from utils.data import genomes, sounds
+from utils.data import genomes
 
 
 @one_sentence
-def check_6_1(answer):
+def check_6e_1(answer):
     """Mean code length of AACT: 1.75 bits."""
     value = as_number(answer, "Your answer")
     name_value(
@@ -43,11 +40,11 @@ def check_6_1(answer):
             f"{value:g} is not right. Write −log₂ p under each of the four "
             "bases and take the mean; G does not occur."
         )
-    correct("6.1", "Which probabilities would suit AACT best, at what cost?")
+    correct("6e.1", "Which probabilities would suit AACT best, at what cost?")
 
 
 @one_sentence
-def check_6_2(answer):
+def check_6e_2(answer):
     """(n, 4), rows sum to 1, unknown letters refused."""
     result = as_values(call(answer, "GATTACA"), "The array")
     if result.shape == (4, 7):
@@ -78,11 +75,11 @@ def check_6_2(answer):
             f"{text!r} was accepted. Whatever its row is, it claims something "
             "about a base that nobody read: raise a ValueError."
         )
-    correct("6.2", "Compare with `sequences.one_hot`, which names the place.")
+    correct("6e.2", "Compare with `genomes.one_hot`, which names the place.")
 
 
 @one_sentence
-def check_6_3(answer):
+def check_6e_3(answer):
     """Reversed in place and in letters."""
     texts = ["GATTACA", "CCCGTTA"]
     x = genomes.one_hot(texts)
@@ -115,7 +112,7 @@ def check_6_3(answer):
     )
     if not np.allclose(result, x[:, ::-1, ::-1]):
         wrong("GATTACA should become TGTAATC.")
-    correct("6.3", "Which words of four bases are their own other strand?")
+    correct("6e.3", "Which words of four bases are their own other strand?")
 
 
 def _pairs(known, pseudocount=1.0):
@@ -124,7 +121,7 @@ def _pairs(known, pseudocount=1.0):
 
 
 @one_sentence
-def check_6_4(answer):
+def check_6e_4(answer):
     """Conditional probabilities, smoothed, in bits."""
     genome = genomes.load_genome()
     known, unseen = genome[:400], genome[5000:5400]
@@ -179,76 +176,57 @@ def check_6_4(answer):
     value = as_number(call(answer, "AACCAACC", "AGTGA"), "The code length")
     if value > 20:
         wrong("A pair that was never seen costs almost infinitely much.")
-    correct("6.4", "Which order would you take with only 100 known bases?")
+    correct("6e.4", "Which order would you take with only 100 known bases?")
+
+
+def _runs(text, stops=("TAA", "TAG", "TGA"), frames=(0, 1, 2)):
+    longest = 0
+    for frame in frames:
+        run = 0
+        for i in range(frame, len(text) - 2, 3):
+            run = 0 if text[i : i + 3] in stops else run + 1
+            longest = max(longest, run)
+    return longest
 
 
 @one_sentence
-def check_6_5(answer):
-    """A waveform with about the given magnitudes."""
-    errors = []
-    for index, vowel in enumerate(("i", "u")):
-        wave = sounds.vowel(sounds.VOWELS[vowel], 130.0, 0.128, seed=index)
-        wanted = sounds.spectrogram(wave)
-        result = call(answer, wanted.copy(), len(wave))
-        if getattr(result, "dtype", None) in ("complex64", "complex128"):
-            wrong("A waveform is real: yours is complex. Keep the real part.")
-        result = as_array(result, "The waveform", (len(wave),))
-        if not np.any(result):
-            wrong("Your waveform is silence.")
-        found = sounds.spectrogram(result)
-        errors.append(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))
-    worst = max(errors)
-    if worst > 0.9:
-        wrong(
-            f"Relative error {worst:.2f}: is the loudness right? The "
-            "magnitudes are not logarithms."
-        )
-    if worst > 0.3:
-        wrong(
-            f"Relative error {worst:.2f}. One pass with guessed phases is not "
-            "enough: take the phases of your waveform's own spectrogram, put "
-            "the wanted magnitudes back, and repeat."
-        )
-    correct("6.5", f"Relative error {worst:.2f}. How few turns would do?")
-
-
-@one_sentence
-def check_6_6(answer):
-    """Nine spikes of ten, and no more than one false alarm in ten."""
-    with cbook.get_sample_data("membrane.dat") as file:
-        voltage = np.frombuffer(file.read(), "float32")
-    part = voltage[1500:5300]
-    signal = (voltage[1600:7200] - part.mean()) / part.std()
-    true, _ = find_peaks(signal, height=1.75, distance=40)
-    rng = np.random.default_rng(0)
-    noisy = signal + 0.3 * rng.standard_normal(len(signal))
-    result = call(answer, noisy.astype("float32"))
-    places = as_array(result, "The places")
-    if places.ndim != 1:
-        wrong(f"Return one list of places, not an array {places.shape}.")
-    if len(places) == len(signal):
-        wrong(
-            "You returned one value a sample: return the *places* "
-            "(np.flatnonzero turns one into the other)."
-        )
-    if len(places) == 0:
-        wrong("No spike found. The spikes are about 4 deviations high.")
-    near = np.abs(true[:, None] - places[None]) <= 10
-    caught, false = near.any(axis=1).mean(), 1 - near.any(axis=0).mean()
-    if caught < 0.9:
-        wrong(
-            f"{caught:.0%} of the {len(true)} spikes found: is the threshold "
-            "too high, or does your smoothing flatten them?"
-        )
-    if len(places) > 1.1 * len(true) + 1:
-        wrong(
-            f"{len(places)} places for {len(true)} spikes: one spike is "
-            "counted several times, or hills are counted as well."
-        )
-    if false > 0.1:
-        wrong(f"{false:.0%} of your places are no spikes.")
+def check_6e_5(answer):
+    """Longest run of codons without a stop, six ways of reading."""
+    genome = genomes.load_genome()
+    for start in (100, 8150, 5771, 300):
+        text = genome[start : start + 240]
+        other = genomes.reverse_complement(text)
+        right = max(_runs(text), _runs(other))
+        value = as_number(call(answer, text), "The longest run")
+        backwards = max(_runs(text), _runs(text[::-1]))
+        mistakes = [
+            (3 * right, "That is in bases: count codons."),
+            (
+                _runs(text, frames=(0,)),
+                "You read from the first base alone: a gene may begin at any "
+                "of three.",
+            ),
+            (
+                _runs(text),
+                "Genes stand on both strands: read the other one as well.",
+            ),
+            (
+                backwards,
+                "The other strand runs backwards *and* exchanges the bases: "
+                "A faces T, C faces G.",
+            ),
+            (len(text) // 3, "You counted all codons: a stop ends a run."),
+        ]
+        name_value(value, [pair for pair in mistakes if pair[0] != right])
+        if value != right:
+            wrong(
+                f"In a stretch of 240 bases the longest run has {right} "
+                f"codons; you found {value:g}. TAA, TAG and TGA stop, and "
+                "after a stop the count begins again."
+            )
+    value = as_number(call(answer, "AC"), "The longest run")
+    if value != 0:
+        wrong("Two bases hold no whole codon: the run is 0.")
     correct(
-        "6.6",
-        f"{caught:.0%} of the spikes, {false:.0%} false. Try the irregular "
-        "stretch next.",
+        "6e.5", "How long is it in random bases with this genome's A and T?"
     )

@@ -1,12 +1,14 @@
-"""Sequences of bases: encodings, a real genome, planted motifs.
+"""Sequences of bases: encodings, two real genomes, planted motifs.
 
 A network takes numbers: a sequence of n bases becomes an array (n, 4) with
 one 1 a row. Code lengths are in bits per base; four equally likely bases
 cost 2.
 """
 
+import csv
 import hashlib
 import pathlib
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,20 +16,54 @@ from utils.support import validation as check
 
 __all__ = [
     "BASES",
+    "Gene",
     "from_one_hot",
     "indices_of",
     "kmer_counts",
+    "load_chloroplast",
     "load_genome",
+    "longest_open_frame",
     "one_hot",
     "planted_motifs",
+    "reverse_complement",
     "words_of",
 ]
 
 BASES = "ACGT"
-_GENOME = pathlib.Path(__file__).parent / "frozen" / "genomes" / "hiv1.txt"
-_GENOME_SHA256 = (
-    "0cfba8731832840b1328eac809832dc2b51586d242b5236887f35ae0ae855ea6"
-)
+STOPS = ("TAA", "TAG", "TGA")
+_FROZEN = pathlib.Path(__file__).parent / "frozen" / "genomes"
+_DIGESTS = {  # SHA-256, line ends left out
+    "hiv1.txt": (
+        "0cfba8731832840b1328eac809832dc2b51586d242b5236887f35ae0ae855ea6"
+    ),
+    "chloroplast.txt": (
+        "56e0a1bea23c5caf180a4df1488142de09c6146031a82d3c2555bdc52ac31640"
+    ),
+    "chloroplast_genes.csv": (
+        "3f2b5ad33eccef9143cc25b3d60afd67a1e8c77097d2c587b1500feae75b5054"
+    ),
+}
+
+
+class Gene(NamedTuple):
+    """A gene of a genome: its kind, its name, and where its pieces stand.
+
+    ``kind`` is ``"CDS"`` (makes a protein), ``"rRNA"`` or ``"tRNA"``; ``exons``
+    are triples ``(start, stop, strand)`` in the order of reading, ``genome[
+    start:stop]`` the bases, strand 1 or −1, read backwards.
+    """
+
+    kind: str
+    name: str
+    exons: tuple
+
+    def bases(self, genome):
+        """The gene's own bases: exons joined, in the order of reading."""
+        pieces = []
+        for start, stop, strand in self.exons:
+            piece = genome[start:stop]
+            pieces.append(piece if strand > 0 else reverse_complement(piece))
+        return "".join(pieces)
 
 
 # ------------------------------------------------------------- encodings
@@ -133,11 +169,68 @@ def words_of(indices, k):
     return sum(indices[i : i + places] * 4 ** (k - 1 - i) for i in range(k))
 
 
+def reverse_complement(sequence):
+    """The other strand: backwards, A facing T and C facing G.
+
+    Raises:
+        ValueError: no base, or a letter other than A, C, G, T.
+
+    Example:
+
+    >>> reverse_complement("GATTACA")
+    'TGTAATC'
+    """
+    return "".join(BASES[3 - i] for i in indices_of(sequence)[::-1])
+
+
+def longest_open_frame(sequence):
+    """Most codons in a row without a stop, over the six reading frames.
+
+    A gene is read in steps of three and ends at TAA, TAG or TGA. In random
+    bases one codon of 21 is a stop; a long stretch without one, in one of
+    three frames of one of two strands, is the oldest sign of a gene.
+
+    Args:
+        sequence: String of bases.
+
+    Returns:
+        Number of codons, an integer ≥ 0.
+
+    Raises:
+        ValueError: no base, or a letter other than A, C, G, T.
+
+    Example:
+
+    >>> longest_open_frame("ATGGCCTAAGGA")  # TCC TTA GGC CAT, turned round
+    4
+    """
+    longest = 0
+    for strand in (sequence, reverse_complement(sequence)):
+        for frame in range(3):
+            codons = [
+                strand[i : i + 3] for i in range(frame, len(strand) - 2, 3)
+            ]
+            run = 0
+            for codon in codons:
+                run = 0 if codon in STOPS else run + 1
+                longest = max(longest, run)
+    return longest
+
+
+def _frozen(name):
+    """Lines of a frozen file that is what it was."""
+    lines = (_FROZEN / name).read_text(encoding="ascii").split()
+    digest = hashlib.sha256("".join(lines).encode()).hexdigest()
+    if digest != _DIGESTS[name]:
+        check.fail("genome", f"SHA-256 {_DIGESTS[name]}", digest)
+    return lines
+
+
 def load_genome():
     """The genome of HIV-1, 9 181 bases: real, whole, and frozen here.
 
     RefSeq NC_001802.1, as it stands in the test files of Biopython 1.85 under
-    the Biopython licence (``utils/genomes``). The RNA is written as DNA.
+    the Biopython licence (``frozen/genomes``). The RNA is written as DNA.
 
     Returns:
         String of A, C, G and T.
@@ -145,11 +238,39 @@ def load_genome():
     Raises:
         ValueError: the file is not the one that was frozen.
     """
-    sequence = _GENOME.read_text(encoding="ascii").replace("\n", "")
-    digest = hashlib.sha256(sequence.encode()).hexdigest()
-    if digest != _GENOME_SHA256:
-        check.fail("genome", f"SHA-256 {_GENOME_SHA256}", digest)
-    return sequence
+    return "".join(_frozen("hiv1.txt"))
+
+
+def load_chloroplast():
+    """The chloroplast genome of thale cress, 154 478 bases, and its genes.
+
+    RefSeq NC_000932.1, *Arabidopsis thaliana* (Sato et al. 1999), from the
+    same archive as :func:`load_genome`. It is a ring. Bases 84 170 to 110 433
+    (from 0) stand a second time, as their other strand, from 128 214 to the
+    end: rows of both copies must not be divided among training and test.
+
+    Returns:
+        ``(genome, genes)``: a string of A, C, G and T, and a list of
+        :class:`Gene`.
+
+    Raises:
+        ValueError: the files are not those that were frozen.
+
+    Example:
+
+    >>> genome, genes = load_chloroplast()
+    >>> rbcl = next(gene for gene in genes if gene.name == "rbcL")
+    >>> rbcl.bases(genome)[:12]
+    'ATGTCACCACAA'
+    """
+    found = {}
+    for row in csv.DictReader(_frozen("chloroplast_genes.csv")):
+        exon = tuple(int(row[name]) for name in ("start", "stop", "strand"))
+        found.setdefault((row["gene"], row["kind"], row["name"]), []).append(
+            exon
+        )
+    genes = [Gene(*key[1:], tuple(exons)) for key, exons in found.items()]
+    return "".join(_frozen("chloroplast.txt")), genes
 
 
 def planted_motifs(motifs, count=500, length=60, *, noise=0.0, seed=0):
