@@ -133,7 +133,8 @@ def check_6j_3(answer):
             wrong("Some of your peaks are not above the threshold.")
         if found > right:
             wrong(
-                "Too many peaks: a cell has eight neighbours, diagonal ones too."
+                "Too many peaks: a cell has eight neighbours, four of "
+                "them diagonal."
             )
         wrong(
             f"{len(found - right)} of your places are no peaks, and "
