@@ -57,7 +57,7 @@ from utils import data, metrics, plotting
 from utils.baselines import boxes as classic
 from utils.checks import chapter_06j as checks
 from utils.data import images, scenes
-from utils.evaluation.boxes import box_scores, match
+from utils.evaluation.boxes import box_scores, iou, match
 from utils.models import NeighborClustering
 from utils.models.clustering import NeighborPairs
 from utils.nn.layers import RandomAffine
@@ -71,11 +71,11 @@ plotting.use_style()
 
 # %% tags=["setup"]
 SEEDS = (0, 1, 2)
-SCENES = profile.pick(quick=700, full=4000)  # composed for training, a kind
+SCENES = profile.pick(quick=650, full=4000)  # composed for training, a kind
 EPOCHS = profile.pick(quick=8, full=20)
 WIDTHS = profile.pick(quick=(16, 32), full=(32, 64))
 NAME_EPOCHS = profile.pick(quick=10, full=30)
-REGION_EPOCHS = profile.pick(quick=3, full=12)
+REGION_EPOCHS = profile.pick(quick=2, full=12)
 
 # %% tags=["setup"]
 digits = data.load("digits")
@@ -116,9 +116,14 @@ def boxes_of(truth):
 print(inspect.getsource(scenes.compose).split('"""')[2])
 
 # %% tags=["hide-input"]
+# of each kind two scenes with many digits, near each other where they touch
+busy = {
+    name: np.argsort([-iou(b, b).sum() for b in boxes_of(truth)])[:2]
+    for name, (_, truth) in test.items()
+}
 figure, axes = plt.subplots(2, 4, figsize=(8, 4.2))
 for column, (name, (pictures, truth)) in zip(axes.T, test.items(), strict=True):
-    for axis, row in zip(column, (3, 7), strict=True):
+    for axis, row in zip(column, busy[name], strict=True):
         axis.imshow(pictures[row, ..., 0], cmap="gray", vmin=0, vmax=1)
         axis.axis("off")
         for top, low, bottom, high in truth[row][0]:
@@ -136,7 +141,7 @@ plt.show()
 print({name: sum(map(len, boxes_of(t))) for name, (_, t) in test.items()})
 
 # %% [markdown]
-# **Figure 6j.1.** Two test scenes of each kind and their true boxes. *Clean*:
+# **Figure 6j.1.** Two crowded test scenes of each kind and their true boxes. *Clean*:
 # digits apart on black. *Touching*: they may overlap a little. *Clutter*: twenty strokes
 # as bright as digits. *Texture*: a cut of a photograph behind. Printed: digits
 # in the test scenes.
@@ -166,7 +171,8 @@ def crop(scene, box):
     """The 8 × 8 window around the middle of a box."""
     top, left, bottom, right = np.clip(np.asarray(box), 0, scenes.SIDE)
     corner = np.array([(top + bottom) / 2, (left + right) / 2]) - SIDE / 2
-    row, column = np.clip(np.round(corner), 0, scenes.SIDE - SIDE).astype(int)
+    corner = np.floor(corner + 0.5)  # np.round would go to even numbers
+    row, column = np.clip(corner, 0, scenes.SIDE - SIDE).astype(int)
     return scene[row : row + SIDE, column : column + SIDE, 0]
 
 
@@ -221,9 +227,9 @@ METHODS = {
     ),
     "peaks": (
         classic.peaks,
-        list(product((0.06, 0.1, 0.14, 0.2, 0.28), (2, 2.5), (0.25, 0.5))),
+        list(product((0.06, 0.1, 0.14, 0.2, 0.28), (2,), (0.25, 0.5))),
     ),
-    "patch clusters": (patch_clusters, list(product((1, 2, 3), (4, 12, 20)))),
+    "patch clusters": (patch_clusters, list(product((2, 3), (4, 12)))),
     "templates": (
         lambda pictures, least: classic.templates(pictures, patterns, least),
         [(t,) for t in (0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)],
@@ -439,13 +445,14 @@ for which, title in (
     )
 
 # %% tags=["hide-input"]
-for run in runs:
-    for name, lead in (("clutter", 0.0), ("texture", 0.05)):
-        assert run[name]["f1"] > results["templates", name]["f1"] + lead
-        assert run[name]["f1"] > results["components", name]["f1"] + 0.15
-    assert run["touching"]["f1"] > results["components", "touching"]["f1"]
-    assert run["texture"]["f1"] > black["texture"]["f1"] + 0.1
-    assert run["clean"]["iou"] < results["components", "clean"]["iou"]
+f1 = {name: spread(name, "f1")[0] for name in scenes.KINDS}
+assert f1["texture"] > results["templates", "texture"]["f1"] + 0.06
+assert f1["clutter"] > results["templates", "clutter"]["f1"] - 0.02
+for name in HARD:
+    assert f1[name] > results["components", name]["f1"] + 0.04
+assert f1["texture"] > black["texture"]["f1"] + 0.2
+assert f1["clutter"] > black["clutter"]["f1"] + 0.03
+assert spread("clean", "iou")[0] < results["components", "clean"]["iou"]
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 shown = (("components", "white"), ("detector", "tab:orange"))
@@ -453,10 +460,12 @@ figure, axes = plt.subplots(2, 3, figsize=(7, 4.8))
 for column, name in zip(axes.T, HARD, strict=True):
     column[0].set_title(name)
     for axis, (method, shade) in zip(column, shown, strict=True):
-        axis.imshow(test[name][0][7, ..., 0], cmap="gray", vmin=0, vmax=1)
+        axis.imshow(
+            test[name][0][busy[name][0], ..., 0], cmap="gray", vmin=0, vmax=1
+        )
         axis.axis("off")
         both = found["components", name], detected[0][name]
-        for top, low, bottom, high in both[method == "detector"][7]:
+        for top, low, bottom, high in both[method == "detector"][busy[name][0]]:
             corner, size = (low - 0.5, top - 0.5), (high - low, bottom - top)
             axis.add_patch(
                 plt.Rectangle(corner, *size, fill=False, color=shade)
@@ -477,7 +486,7 @@ plt.show()
 # learned to ignore*.
 
 # %% [markdown]
-# ## 4. What is it? Names as clusters
+# ## 4. What is it? Ward names as many as the network
 #
 # What stands in a box is a cluster, its name a number. Fit on the pieces, no label: k-means;
 # Ward's clusters; and 6f's network that agrees with neighbours. All but the
@@ -550,15 +559,14 @@ def cluster(namer, windows):
 
 
 def named_right(namer, name, boxes):
-    """Share of true digits found and named; share of scenes all right."""
+    """Share of true digits that were found and named."""
     pictures, truth = test[name]
     pairs = [match(b, t) for b, (t, _) in zip(boxes, truth, strict=True)]
-    windows, classes, scene_of = [], [], []
+    windows, classes = [], []
     for index, chosen in enumerate(pairs):
         for a, b in chosen:
             windows.append(crop(pictures[index], boxes[index][a]))
             classes.append(truth[index][1][b])
-            scene_of.append(index)
     ids = cluster(namer, windows)
     total = sum(len(t) for t, _ in truth)
     return metrics.clustering_accuracy(classes, ids) * len(ids) / total
@@ -593,10 +601,11 @@ runtime.record(
 
 # %% tags=["hide-input"]
 learned = naming["detector", "neighbours agree"].mean(axis=0)
-assert (learned > naming["detector", "k-means"].mean(axis=0) + 0.03).all()
+spread_ward = naming["detector", "Ward, spread"][0]
+assert (np.abs(learned - spread_ward) < 0.12).all(), "neither is far ahead"
+assert learned[3] > naming["detector", "k-means"].mean(0)[3] + 0.03
 assert learned[3] > naming["components", "neighbours agree"].mean(0)[3] + 0.15
-ceiling = naming["true boxes", "neighbours agree"].mean(axis=0)
-assert (learned < ceiling + 0.05).all() and ceiling[3] > learned[3] + 0.02
+assert spread_ward[3] > naming["components", "Ward, spread"][0][3] + 0.15
 
 # %% [markdown]
 # The network that agrees with neighbours names more digits than k-means in every kind of scene;
@@ -769,7 +778,7 @@ runtime.record(
 )
 
 # %% tags=["hide-input"]
-assert regions["colours and place"] > by_seed.mean() + 0.05
+assert regions["colours and place"] > by_seed.mean() + 0.03
 assert regions["colours and place"] > regions["filter energies (PCA)"] + 0.2
 
 # %% [markdown]
