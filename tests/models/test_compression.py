@@ -381,6 +381,32 @@ def test_coder_tables_add_up_and_have_no_zero(rng):
         assert table.min() >= 1
 
 
+@pytest.mark.parametrize("reach", [28_971, 29_999])
+def test_coder_wide_columns_have_finite_bits_and_come_back(rng, reach):
+    rows = rng.integers(-reach, reach, (400, 2))
+    rows[:2, 0] = -reach, reach
+    rows[:, 1] = 3  # a narrow column beside it
+    coder = EntropyCoder(rows)
+    for table in coder.frequencies:
+        assert table.min() >= 1
+        assert table.sum() == 2**16
+    assert len(coder.frequencies[0]) == 2 * reach + 2
+    assert np.isfinite(coder.bits(rows)).all()
+    assert (coder.bits(rows) > 0).all()
+    sent = coder.encode(rows)
+    np.testing.assert_array_equal(coder.decode(sent, len(rows)), rows)
+
+
+def test_coder_one_frequent_integer_in_a_wide_column_pays_for_no_other(rng):
+    rows = np.zeros((50_000, 1), int)
+    rows[:2, 0] = -29_999, 29_999
+    coder = EntropyCoder(rows)
+    assert coder.frequencies[0].min() == 1
+    np.testing.assert_array_equal(
+        coder.decode(coder.encode(rows[:100]), 100), rows[:100]
+    )
+
+
 def test_coder_wrong_tables_cost_more_than_the_right_ones(rng):
     rows = rng.poisson(2, (2000, 1))
     right = EntropyCoder(rows).bits(rows).sum()

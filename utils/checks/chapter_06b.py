@@ -21,7 +21,7 @@ from utils.data import images
 
 
 @one_sentence
-def check_6_1(answer):
+def check_6b_1(answer):
     """Entropy a unit, then bits a pixel: coded, fixed length, floats."""
     values = as_array(answer, "Your answer", (4,))
     p = np.array([0.8, 0.08, 0.08, 0.02, 0.02])
@@ -59,7 +59,7 @@ def check_6_1(answer):
         if abs(values[index] - right[index]) > 0.005:
             wrong(f"Number {index + 1} is {what}; you have {values[index]:g}.")
     correct(
-        "6.1",
+        "6b.1",
         "The floats need as many bits as the pixels did. What would the "
         "entropy be if 0 took all cases?",
     )
@@ -87,7 +87,7 @@ def _counted_bits(train, test, extra=1.0):
 
 
 @one_sentence
-def check_6_2(answer):
+def check_6b_2(answer):
     """Bits of held-out integers under tables of training integers."""
     train, test = _integers()
     found = as_values(call(answer, train, test), "Your result", finite=False)
@@ -132,15 +132,39 @@ def check_6_2(answer):
             f"rows give about {rough:.2f} (to {low:.2f} when unseen integers "
             "are made very rare)."
         )
+    alone = np.array(train), np.concatenate([test[:5], 30 + test[5:]])
+    again = as_values(call(answer, *alone), "Your result", finite=False)
+    few = as_values(call(answer, train, test[:5]), "Your result", finite=False)
+    if not (
+        np.allclose(again[:5], found[:5], rtol=1e-5)
+        and np.allclose(few, found[:5], rtol=1e-5)
+    ):
+        wrong(
+            "The length of a row changes with the other held-out rows. The "
+            "receiver has the tables before any of them: neither their counts "
+            "nor their range may come in."
+        )
+    for column in range(train.shape[1]):
+        every = np.arange(-300, 301)[:, None]
+        lengths = call(answer, train[:, [column]], every)
+        lengths = as_values(lengths, "Your result", shape=(len(every),))
+        total = np.sum(2.0**-lengths)
+        if total > 1.001:
+            wrong(
+                "Over the integers from −300 to 300 your probabilities "
+                f"2^−bits of column {column} sum to {total:.4g}, which no code "
+                "has (Kraft). Does an unseen integer cost nothing, or as "
+                "little as another one that stands for it?"
+            )
     correct(
-        "6.2",
+        "6b.2",
         "How much does the first column alone cost, and how much would it "
         "cost at one whole bit at least?",
     )
 
 
 @one_sentence
-def check_6_3(answer):
+def check_6b_3(answer):
     """Rounding whose gradient is that of the identity."""
     z = np.array([[-1.6, -0.4, 0.2], [0.7, 2.4, 7.0]], "float32")
     tensor = ops.convert_to_tensor(z)
@@ -171,7 +195,7 @@ def check_6_3(answer):
     if not np.allclose(gradient, 1, atol=1e-4):
         wrong("The gradient should be handed on unchanged: slope 1.")
     correct(
-        "6.3",
+        "6b.3",
         "Exchange it for uniform noise in the Compressor's decoder, and see "
         "what the mismatch at the end costs.",
     )
@@ -192,7 +216,7 @@ def _entropy(values):
 
 
 @one_sentence
-def check_6_4(predict, restore):
+def check_6b_4(predict, restore):
     """Integers to prediction errors and back, without loss."""
     grid = _brightness()
     kept = grid.copy()
@@ -225,14 +249,14 @@ def check_6_4(predict, restore):
             "guess."
         )
     correct(
-        "6.4",
+        "6b.4",
         f"{before:.2f} bits became {after:.2f}. Try the mean of the left and "
         "the upper neighbour, rounded.",
     )
 
 
 @one_sentence
-def check_6_5(answer):
+def check_6b_5(answer):
     """Cycle consistency of both directions, mean absolute error."""
     rng = np.random.default_rng(0)
     x, y = rng.random((2, 6, 4, 4, 1)).astype("float32")
@@ -292,11 +316,11 @@ def check_6_5(answer):
     )
     if np.allclose(gradient, 0):
         wrong("No gradient reaches the translators: stay inside `keras.ops`.")
-    correct("6.5", "Which G and F have a loss of 0, besides copies?")
+    correct("6b.5", "Which G and F have a loss of 0, besides copies?")
 
 
 @one_sentence
-def check_6_6(models, errors):
+def check_6b_6(models, errors):
     """Translators to serif from few and many letters, and their errors."""
     for given, what in ((models, "models"), (errors, "errors")):
         if not isinstance(given, dict) or not all(
@@ -341,7 +365,7 @@ def check_6_6(models, errors):
             "many steps and the same start, and change the letters alone."
         )
     correct(
-        "6.6",
+        "6b.6",
         f"{measured[few] / copy:.0%} of the copying error from {few} letters, "
         f"{measured[many] / copy:.0%} from {many}. Now the same for bold: how "
         "few letters are enough?",
@@ -359,9 +383,9 @@ _TASKS = {
         "Somebody drew each photograph: the pairs exist, and cost work.",
     ),
     "turn summer landscapes into winter": (
-        "two collections",
-        "Nobody has the same view pixel by pixel in both; two piles of "
-        "pictures are enough for cycle consistency.",
+        ("two collections", "both made"),  # a webcam has the same view in both
+        "Two piles of pictures are enough for cycle consistency; a webcam "
+        "that stands still makes pairs.",
     ),
     "colour the grey photographs of an archive": (
         "itself",
@@ -369,8 +393,8 @@ _TASKS = {
     ),
     "draw boxes around pedestrians": (
         "labels",
-        "An autoencoder gives features; what a pedestrian is and where it "
-        "ends, a person has to mark.",
+        "Boxes around *things* can be found without a person (6j); which "
+        "of them are pedestrians, somebody has to say.",
     ),
     "split a picture into regions of similar colour": (
         "nobody",
@@ -384,7 +408,7 @@ _TASKS = {
 
 
 @one_sentence
-def check_6_7(answer):
+def check_6b_7(answer):
     """Where the target of each task comes from."""
     if not isinstance(answer, dict):
         wrong(
@@ -401,9 +425,9 @@ def check_6_7(answer):
                 f"“{task}”: choose one of {', '.join(_SOURCES)}; "
                 f"received {kind(given)}."
             )
-        if given != source:
+        if given not in ((source,) if isinstance(source, str) else source):
             wrong(f"“{task}”: not “{given}”. {reason}")
     correct(
-        "6.7",
+        "6b.7",
         "Read an advertisement for an image model with this list at hand.",
     )

@@ -252,7 +252,8 @@ class EntropyCoder:
 
     Args:
         codes: Integers ``(n, k)``, the training rows; magnitudes below
-            30 000.
+            30 000, so that a column has at most 59 999 different integers
+            and each of them has a frequency of 1 at least.
 
     Raises:
         ValueError: not a matrix of integers, or out of range.
@@ -372,7 +373,7 @@ def _check_codes(codes, num_columns=None):
 def _table(counts, total):
     """Integer frequencies ≥ 1 that add up to total, the last for escapes."""
     weights = np.append(counts + 0.05, 0.5)
-    frequencies = np.floor(weights / weights.sum() * total).astype("int64")
-    frequencies = np.maximum(frequencies, 1)
-    frequencies[frequencies.argmax()] += total - frequencies.sum()
-    return frequencies
+    left = total - len(weights)  # everyone has one of them; the rest is shared
+    shares = np.floor(weights / weights.sum() * left).astype("int64")
+    shares[shares.argmax()] += left - shares.sum()
+    return 1 + shares

@@ -1,0 +1,60 @@
+"""Classical boxes on pictures whose boxes are plain."""
+
+import numpy as np
+import pytest
+
+from utils.baselines import boxes
+
+
+@pytest.fixture
+def two():
+    """Two squares, apart, and one dim pixel."""
+    scene = np.zeros((1, 24, 24), "float32")
+    scene[0, 2:7, 3:8] = 1.0
+    scene[0, 14:19, 12:17] = 0.8
+    scene[0, 22, 22] = 0.4
+    return scene
+
+
+BOTH = [[2, 3, 7, 8], [14, 12, 19, 17]]
+
+
+def test_components_least_leaves_specks_out(two):
+    assert boxes.components(two, 0.3)[0].tolist() == [*BOTH, [22, 22, 23, 23]]
+    assert boxes.components(two, 0.3, 2)[0].tolist() == BOTH
+    assert boxes.components(two[..., None], 0.9)[0].tolist() == BOTH[:1]
+    assert boxes.components(two, 2.0)[0].shape == (0, 4)
+
+
+def test_peaks_find_both_and_cut_touching_squares_apart(two):
+    assert boxes.peaks(two, 0.2, 2.0, 0.5)[0].tolist() == BOTH
+    touching = np.zeros((1, 24, 24), "float32")
+    touching[0, 4:9, 4:9] = touching[0, 9:14, 9:14] = 1.0
+    assert len(boxes.components(touching, 0.5)[0]) == 1
+    cut = boxes.peaks(touching, 0.2, 1.5, 0.5)[0].tolist()
+    assert cut == [[4, 4, 9, 9], [9, 9, 14, 14]]
+    assert boxes.peaks(touching, 5.0)[0].shape == (0, 4)
+
+
+def test_peak_places_of_a_window_and_a_threshold():
+    score = np.zeros((7, 7))
+    score[1, 1], score[1, 3], score[5, 5] = 1.0, 0.9, 0.2
+    assert boxes.peak_places(score, 0.5, 3).tolist() == [[1, 1], [1, 3]]
+    assert boxes.peak_places(score, 0.5, 5).tolist() == [[1, 1]]
+    assert len(boxes.peak_places(score, 0.1, 3)) == 3
+
+
+def test_templates_box_is_that_of_the_pattern_where_it_fits(two):
+    pattern = np.zeros((2, 8, 8))
+    pattern[0, 1:6, 1:6] = 1.0  # the first square
+    pattern[1, :, 0] = 1.0
+    found = boxes.templates(two, pattern, 0.7)[0].tolist()
+    assert BOTH[0] in found
+    assert boxes.templates(two, pattern, 1.5)[0].shape == (0, 4)
+
+
+def test_boxes_bad_scenes_are_named():
+    with pytest.raises(ValueError, match="scenes"):
+        boxes.components(np.zeros((4, 4)), 0.5)
+    with pytest.raises(ValueError, match="patterns"):
+        boxes.templates(np.zeros((1, 9, 9)), np.zeros((8, 8)), 0.5)

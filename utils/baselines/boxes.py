@@ -1,0 +1,134 @@
+"""Boxes around things in a picture, by what one tries before a network.
+
+Every function takes scenes ``(n, height, width)`` in [0, 1] and returns a
+list of boxes ``(k, 4)``, one entry a scene: top, left, bottom, right, the
+last two outside. None of them sees a label or a box.
+"""
+
+import numpy as np
+from scipy import ndimage
+
+from utils.support import validation as check
+
+__all__ = ["components", "peak_places", "peaks", "templates"]
+
+
+def _scenes(scenes):
+    scenes = check.check_array(scenes, "scenes")
+    if scenes.ndim == 4 and scenes.shape[-1] == 1:
+        scenes = scenes[..., 0]
+    if scenes.ndim != 3:
+        check.fail("scenes", "(n, height, width)", str(scenes.shape))
+    return scenes
+
+
+def _corners(slices):
+    return np.array(
+        [[r.start, c.start, r.stop, c.stop] for r, c in slices], "int64"
+    ).reshape(-1, 4)
+
+
+def components(scenes, threshold, least=1):
+    """One box for each connected group of bright pixels.
+
+    Args:
+        scenes: Array ``(n, height, width)``, or with a last axis of 1.
+        threshold: Brightness above which a pixel counts.
+        least: Fewest pixels of a group.
+
+    Raises:
+        ValueError: not a stack of scenes.
+    """
+    found = []
+    for scene in _scenes(scenes):
+        groups, _ = ndimage.label(scene > threshold, np.ones((3, 3)))
+        slices = ndimage.find_objects(groups)
+        sizes = np.bincount(groups.ravel(), minlength=len(slices) + 1)[1:]
+        found.append(_corners(slices)[sizes >= least])
+    return found
+
+
+def peak_places(score, threshold, distance=5):
+    """Rows and columns where a map is largest within a window.
+
+    Args:
+        score: Array ``(height, width)``.
+        threshold: Smallest value of a peak.
+        distance: Side of the window, an odd number of pixels.
+
+    Returns:
+        Int64 array ``(k, 2)``.
+    """
+    top = ndimage.maximum_filter(score, distance, mode="constant", cval=-np.inf)
+    return np.argwhere((score == top) & (score > threshold))
+
+
+def peaks(scenes, threshold, width=2.5, bright=0.25):
+    """Blobs: a peak of the blurred scene, and the bright pixels next to it.
+
+    Each bright pixel goes to its nearest peak, 6 pixels away at most; the
+    box is tight around a peak's pixels. So touching things are cut apart.
+
+    Args:
+        scenes: As for :func:`components`.
+        threshold: Smallest blurred brightness of a peak.
+        width: Standard deviation of the Gaussian blur, in pixels.
+        bright: Brightness above which a pixel counts.
+    """
+    found = []
+    for scene in _scenes(scenes):
+        blurred = ndimage.gaussian_filter(scene, width, mode="constant")
+        places = peak_places(blurred, threshold)
+        pixels = np.argwhere(scene > bright)
+        boxes = []
+        if len(places) and len(pixels):
+            far = np.abs(pixels[:, None] - places).max(axis=-1)
+            owner = np.where(far.min(axis=1) <= 6, far.argmin(axis=1), -1)
+            for index in range(len(places)):
+                own = pixels[owner == index]
+                if len(own):
+                    boxes.append([*own.min(axis=0), *(own.max(axis=0) + 1)])
+        found.append(np.array(boxes, "int64").reshape(-1, 4))
+    return found
+
+
+def templates(scenes, patterns, threshold, distance=7):
+    """Places where a scene looks like one of some patterns.
+
+    The likeness is the correlation of pattern and window, both freed of
+    their mean and brought to norm 1 (normalised cross-correlation); a window
+    of little contrast counts for less. The box is where the best pattern
+    exceeds 0.25.
+
+    Args:
+        scenes: As for :func:`components`.
+        patterns: Array ``(k, h, w)``, in [0, 1].
+        threshold: Smallest likeness.
+        distance: Of two places, at least half of it in pixels.
+    """
+    patterns = check.check_array(patterns, "patterns", ndim=3)
+    height, width = patterns.shape[1:]
+    flat = patterns.reshape(len(patterns), -1)
+    flat = flat - flat.mean(axis=1, keepdims=True)
+    flat /= np.linalg.norm(flat, axis=1, keepdims=True) + 1e-9
+    shapes = [np.argwhere(pattern > 0.25) for pattern in patterns]
+    found = []
+    for scene in _scenes(scenes):
+        windows = np.lib.stride_tricks.sliding_window_view(
+            scene, (height, width)
+        )
+        rows, columns = windows.shape[:2]
+        rest = windows.reshape(rows * columns, -1)
+        rest = rest - rest.mean(axis=1, keepdims=True)
+        contrast = np.linalg.norm(rest, axis=1, keepdims=True)
+        likeness = (rest / (contrast + 1.0)) @ flat.T
+        best = likeness.argmax(axis=1).reshape(rows, columns)
+        score = likeness.max(axis=1).reshape(rows, columns)
+        boxes = []
+        for place in peak_places(score, threshold, distance):
+            shape = shapes[best[tuple(place)]]
+            if len(shape):
+                low, high = shape.min(axis=0), shape.max(axis=0) + 1
+                boxes.append([*(place + low), *(place + high)])
+        found.append(np.array(boxes, "int64").reshape(-1, 4))
+    return found
