@@ -511,6 +511,7 @@ for rank in RANKS:
     svd = TruncatedSVD(rank, random_state=0).fit(weighted["train"])
     codes[f"LSA, {rank}"] = {p: svd.transform(weighted[p]) for p in PARTS}
 
+# %%
 present = {}  # which words a text has, reserved ids left out
 for part in PARTS:
     at, t = np.nonzero(ids[part] > token_ids.UNKNOWN)
