@@ -123,6 +123,8 @@ def named_share(found, truth, ids, least=0.5):
     Raises:
         ValueError: a number of ids that is not that of the boxes.
     """
+    if not any(map(len, found)):
+        return 0.0
     ids = check.check_labels(ids, "ids", num_rows=sum(map(len, found)))
     kept, classes, start = [], [], 0
     for some, (boxes, names) in zip(found, truth, strict=True):
