@@ -58,3 +58,34 @@ def test_boxes_bad_scenes_are_named():
         boxes.components(np.zeros((4, 4)), 0.5)
     with pytest.raises(ValueError, match="patterns"):
         boxes.templates(np.zeros((1, 9, 9)), np.zeros((8, 8)), 0.5)
+
+
+def test_crop_is_the_same_wherever_the_box_is(two):
+    scene = np.zeros((30, 30))
+    for top, left in ((3, 4), (4, 3), (11, 15), (12, 12)):
+        scene[:] = 0
+        scene[top : top + 5, left : left + 6] = 1
+        window = boxes.crop(scene, [top, left, top + 5, left + 6])
+        assert window[1:6, 1:7].sum() == 30
+    assert boxes.crop(scene, [0, 0, 2, 2]).shape == (8, 8)
+    assert boxes.crop(scene[..., None], [27, 27, 30, 30], 4).shape == (4, 4)
+
+
+def test_cut_pieces_leaves_large_groups_out(two):
+    two[0, 23:24, 0:12] = 1.0  # a line longer than a piece
+    pieces = boxes.cut_pieces(two, 0.5, 4)
+    assert pieces.shape == (2, 8, 8)
+    np.testing.assert_allclose(sorted(pieces.sum(axis=(1, 2))), [20, 25])
+    assert boxes.cut_pieces(two, 2.0, 4).shape == (0, 8, 8)
+
+
+def test_patch_clusters_bright_patches_become_boxes(rng):
+    scenes = np.zeros((6, 24, 24), "float32")
+    for scene in scenes:
+        top, left = rng.integers(3, 12, 2)
+        scene[top : top + 7, left : left + 7] = 1.0
+    find = boxes.PatchClusters(scenes, 3)
+    found = find(scenes, 2, 3)
+    assert [len(one) for one in found] == [1] * 6
+    every = find(scenes, 0, 1)
+    assert all(one.tolist() == [[0, 0, 24, 24]] for one in every)

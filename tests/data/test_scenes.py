@@ -101,3 +101,14 @@ def test_mosaic_pixels_come_from_the_texture_that_ids_names():
 def test_scenes_bad_arguments_are_named(call, match):
     with pytest.raises(ValueError, match=match):
         call()
+
+
+def test_paste_shows_the_piece_and_the_ground_behind_it():
+    pieces = np.zeros((50, 8, 8), "float32")
+    pieces[:, 2:6, 2:6] = 1.0
+    seen = scenes.paste(pieces, np.full((3, 32, 32), 0.4), seed=1)
+    assert seen.shape == (50, 8, 8)
+    assert seen[:, 2:6, 2:6].mean() > 0.95
+    assert abs(seen[:, :2].mean() - 0.4) < 0.02
+    with pytest.raises(ValueError, match="grounds"):
+        scenes.paste(pieces, np.zeros((32, 32)))

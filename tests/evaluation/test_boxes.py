@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from utils.evaluation.boxes import box_scores, iou, match
+from utils.evaluation.boxes import box_scores, iou, match, named_share
 
 A, B = [0, 0, 4, 4], [0, 2, 4, 6]  # share 8 of 24 pixels
 
@@ -47,3 +47,18 @@ def test_box_scores_by_hand():
 def test_boxes_of_other_shape_are_named(call, match_):
     with pytest.raises(ValueError, match=match_):
         call()
+
+
+def test_named_share_counts_boxes_and_names():
+    far = [20, 20, 24, 24]
+    truth = [
+        (np.array([A, far]), np.array([3, 5])),
+        (np.array([A]), np.array([5])),
+    ]
+    found = [np.array([A, [9, 9, 13, 13]]), np.array([A])]
+    # one true box is not found, one found box is no true one
+    assert named_share(found, truth, [7, 7, 2]) == pytest.approx(2 / 3)
+    assert named_share(found, truth, [7, 2, 7]) == pytest.approx(1 / 3)
+    assert named_share([[], []], truth, []) == 0.0
+    with pytest.raises(ValueError, match="ids"):
+        named_share(found, truth, [7, 2])

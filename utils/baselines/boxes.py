@@ -7,10 +7,21 @@ last two outside. None of them sees a label or a box.
 
 import numpy as np
 from scipy import ndimage
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
 
+from utils.data import images
 from utils.support import validation as check
 
-__all__ = ["components", "peak_places", "peaks", "templates"]
+__all__ = [
+    "PatchClusters",
+    "components",
+    "crop",
+    "cut_pieces",
+    "peak_places",
+    "peaks",
+    "templates",
+]
 
 
 def _scenes(scenes):
@@ -132,3 +143,76 @@ def templates(scenes, patterns, threshold, distance=7):
                 boxes.append([*(place + low), *(place + high)])
         found.append(np.array(boxes, "int64").reshape(-1, 4))
     return found
+
+
+class PatchClusters:
+    """Boxes from clusters of patch features: PCA, k-means, components.
+
+    Args:
+        scenes: As for :func:`components`; PCA and k-means are fitted on
+            their 5 × 5 patches.
+        num_clusters: Number of clusters of patches.
+    """
+
+    def __init__(self, scenes, num_clusters=4):
+        rows = self._rows(scenes, 3)
+        self.pca = PCA(8, random_state=0).fit(rows)
+        self.means = KMeans(num_clusters, n_init=3, random_state=0)
+        self.means.fit(self.pca.transform(rows))
+        bright = self.pca.inverse_transform(self.means.cluster_centers_)
+        self.rank = bright.mean(axis=1).argsort().argsort()
+
+    def _rows(self, scenes, stride):
+        padded = np.pad(_scenes(scenes), ((0, 0), (2, 2), (2, 2)), "edge")
+        cut = [images.to_patches(s[..., None], 5, stride) for s in padded]
+        return np.concatenate(cut).reshape(-1, 25)
+
+    def __call__(self, scenes, group, least):
+        """Components of pixels in the cluster of this rank or brighter."""
+        scenes = _scenes(scenes)
+        ids = self.means.predict(self.pca.transform(self._rows(scenes, 1)))
+        inside = (self.rank[ids] >= group).reshape(scenes.shape)
+        return components(inside.astype("float32"), 0.5, least)
+
+
+def crop(scene, box, size=8):
+    """The square window around the middle of a box, moved into the scene.
+
+    Args:
+        scene: Array ``(height, width, 1)`` or ``(height, width)``.
+        box: Top, left, bottom, right; whole numbers or not.
+        size: Side of the window, in pixels.
+
+    Returns:
+        Array ``(size, size)``.
+    """
+    scene = np.asarray(scene).reshape(np.shape(scene)[:2])
+    top, left, bottom, right = np.asarray(box, "float64")
+    corner = np.array([top + bottom, left + right]) / 2 - size / 2
+    corner = np.floor(corner + 0.5)  # np.round would go to even numbers
+    row, column = np.clip(corner, 0, np.array(scene.shape) - size).astype(int)
+    return scene[row : row + size, column : column + size]
+
+
+def cut_pieces(scenes, threshold, least, size=8):
+    """What :func:`components` finds, cut out; larger groups are left out.
+
+    Args:
+        scenes: As for :func:`components`.
+        threshold: Likewise.
+        least: Likewise.
+        size: Side of a piece, in pixels.
+
+    Returns:
+        Float32 array ``(n, size, size)``.
+    """
+    scenes = _scenes(scenes)
+    pieces = [
+        crop(scene, box, size)
+        for scene, boxes in zip(
+            scenes, components(scenes, threshold, least), strict=True
+        )
+        for box in boxes
+        if (box[2:] - box[:2]).max() <= size
+    ]
+    return np.array(pieces, "float32").reshape(-1, size, size)

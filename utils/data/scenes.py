@@ -8,9 +8,10 @@ import numpy as np
 
 from utils.support import validation as check
 
-__all__ = ["KINDS", "backgrounds", "compose", "mosaic", "tight_box"]
+__all__ = ["KINDS", "backgrounds", "compose", "mosaic", "paste", "tight_box"]
 
 SIDE = 32  # of a scene, in pixels
+NOISE = 0.05  # standard deviation, of each pixel
 KINDS = ("clean", "touching", "clutter", "texture")
 
 
@@ -126,7 +127,7 @@ def compose(kind, digits, labels, n, *, most=4, photo=None, seed=0):
         truth.append(
             (np.array(boxes, "int64").reshape(-1, 4), np.array(classes, int))
         )
-    scenes += rng.normal(0, 0.05, scenes.shape)
+    scenes += rng.normal(0, NOISE, scenes.shape)
     return np.clip(scenes, 0, 1).astype("float32")[..., None], truth
 
 
@@ -165,3 +166,31 @@ def mosaic(textures, side=96, *, seed=0):
         cuts.append(texture[top : top + side, left : left + side])
     cuts = np.stack(cuts).astype("float32")
     return cuts[ids, grid[..., 0], grid[..., 1]], ids
+
+
+def paste(pieces, grounds, *, seed=0):
+    """Pieces at random places of random grounds, seen through their window.
+
+    Args:
+        pieces: Array ``(n, h, w)`` in [0, 1].
+        grounds: Scenes ``(m, height, width)``.
+        seed: Integer ≥ 0.
+
+    Returns:
+        Float32 array ``(n, h, w)`` in [0, 1], with the scenes' noise.
+    """
+    pieces = check.check_array(pieces, "pieces", ndim=3)
+    grounds = check.check_array(grounds, "grounds", ndim=3)
+    rng = np.random.default_rng(check.check_int(seed, "seed", minimum=0))
+    height, width = pieces.shape[1:]
+    chosen = rng.integers(len(grounds), size=len(pieces))
+    room = grounds.shape[1] - height + 1, grounds.shape[2] - width + 1
+    corners = rng.integers(0, room, (len(pieces), 2))
+    behind = np.stack(
+        [
+            grounds[one, top : top + height, left : left + width]
+            for one, (top, left) in zip(chosen, corners, strict=True)
+        ]
+    )
+    noise = rng.normal(0, NOISE, pieces.shape)
+    return np.clip(np.maximum(pieces, behind) + noise, 0, 1).astype("float32")

@@ -7,9 +7,10 @@ row and column outside.
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from utils import metrics
 from utils.support import validation as check
 
-__all__ = ["box_scores", "iou", "match"]
+__all__ = ["box_scores", "iou", "match", "named_share"]
 
 
 def _boxes(boxes, name):
@@ -102,3 +103,37 @@ def box_scores(found, truth, least=0.5):
         "iou": overlap / objects if objects else 1.0,
         "count": float(np.mean(right)),
     }
+
+
+def named_share(found, truth, ids, least=0.5):
+    """Share of the true things that have a box and the right cluster.
+
+    Clusters are matched one to one with classes, so that most of the paired
+    boxes are right (Kuhn 1955).
+
+    Args:
+        found: List of boxes ``(k, 4)``, one entry a scene.
+        truth: List of pairs of true boxes and classes, one a scene.
+        ids: Cluster of each found box, all scenes one after the other.
+        least: As for :func:`match`.
+
+    Returns:
+        Float in [0, 1]; things without a box count as wrong.
+
+    Raises:
+        ValueError: a number of ids that is not that of the boxes.
+    """
+    if not any(map(len, found)):
+        return 0.0
+    ids = check.check_labels(ids, "ids", num_rows=sum(map(len, found)))
+    kept, classes, start = [], [], 0
+    for some, (boxes, names) in zip(found, truth, strict=True):
+        for one, other in match(some, boxes, least):
+            kept.append(ids[start + one])
+            classes.append(names[other])
+        start += len(some)
+    total = sum(len(boxes) for boxes, _ in truth)
+    if not kept:
+        return 0.0
+    right = metrics.clustering_accuracy(np.array(classes), np.array(kept))
+    return right * len(kept) / total
