@@ -249,7 +249,7 @@ assert reused < guessed
 # one.
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 def new_rows(codes):
     """200 codes from a mixture of five Gaussians fitted to codes."""
     fresh, _ = GaussianMixture(5, random_state=0).fit(codes).sample(200)
@@ -265,15 +265,17 @@ drawn = {
     ).reshape(-1, *shape),
 }
 drawn = {name: np.clip(made, 0, 1) for name, made in drawn.items()}
-spread = vae.encode(x_sound).std(axis=0)
-print("deviation of the VAE's codes:", spread.round(2))
 
-# %% tags=["nbval-ignore-output"]
+# %%
 listener = KNeighborsClassifier(5).fit(
     sound_pca.transform(flat_sound), spoken[:-200]
 )
 heard = listener.score(sound_pca.transform(flat_test), spoken[-200:])
-print(f"listener, on real test vowels: {heard:.0%} right")
+print(f"a listener, on test vowels: {heard:.0%} right")
+
+# %% tags=["nbval-ignore-output"]
+spread = vae.encode(x_sound).std(axis=0)
+print("deviation of the VAE's codes:", spread.round(2))
 nearest = {}
 for name, made in drawn.items():
     rows = made.reshape(len(made), -1)
@@ -359,9 +361,6 @@ print(
     "frames of 129 levels:", frames.shape, "| by strangers:", frames_test.shape
 )
 
-# %% tags=["nbval-ignore-output"]
-display(Audio(strange[0][0], rate=sounds.RATE))
-
 # %% [markdown]
 # Cluster the frames into eight units (that there are eight phones we know; one
 # would not) and compare with the phones by adjusted mutual information (AMI,
@@ -416,16 +415,20 @@ assert np.mean(agree["denoising autoencoder"]) < np.mean(agree["levels"]) + 0.02
 # win clearly: Hsu et al. 2021.) **Words from units**: write each run of equal
 # units once and count the strings of three.
 
-# %% tags=["nbval-ignore-output"]
-to_units = hear["levels"][0]
 
-
+# %%
 def runs(ids, shortest=3):
     """Starts and stops of runs of equal units, very short ones left out."""
     edges = np.flatnonzero(np.diff(ids)) + 1
     bounds = np.r_[0, edges, len(ids)]
     pairs = zip(bounds[:-1], bounds[1:], strict=True)
     return [(a, b) for a, b in pairs if b - a >= shortest]
+
+
+print(runs(np.array([3, 3, 3, 1, 5, 5, 5, 5])))
+
+# %% tags=["nbval-ignore-output"]
+to_units = hear["levels"][0]
 
 
 strings = {}
@@ -484,16 +487,20 @@ for wave, levels, phone in strange[:10]:
 for name, values in understood.items():
     print(f"{name:26s} {np.mean(values):.0%} of the frames understood")
 print(f"{np.mean(rates):.0f} bits a second (3 for a unit, 5 for its length)")
+
+# %% tags=["nbval-ignore-output"]
 ids = to_units(strange[0][1])
 again = sounds.griffin_lim(to_magnitude(means[ids]).T, len(strange[0][0]))
-plotting.image_rows(
-    {
-        "as spoken": strange[0][1].T[None, ::-1],
-        "from units": to_levels(sounds.spectrogram(again))[None, ::-1],
-    },
-    "A stranger's sentence, and what its units keep of it",
-)
+figure, axes = plt.subplots(2, 1, figsize=(9, 4), sharex=True)
+for axis, some in zip(axes, (strange[0][0], again), strict=True):
+    shown = to_levels(sounds.spectrogram(some))
+    axis.imshow(shown, origin="lower", aspect="auto", vmin=0, vmax=1)
+    axis.set_ylabel("frequency")
+    axis.grid(False)
+axes[0].set_title("A stranger's sentence, and what its units keep of it")
+axes[1].set_xlabel("frame of 8 ms")
 plt.show()
+display(Audio(strange[0][0], rate=sounds.RATE))
 display(Audio(again, rate=sounds.RATE))
 
 # %% tags=["hide-input"]
@@ -575,7 +582,7 @@ print(len(voltage), "samples")
 # a noisy one. All are chosen on their own stretch. A spike is a few samples
 # wide: what will smoothing do to it?
 
-# %% tags=["nbval-ignore-output"]
+# %%
 rng = np.random.default_rng(0)
 noisy_choose, noisy_test = (
     (part + SIGMA * rng.standard_normal(part.shape)).astype("float32")
@@ -605,6 +612,9 @@ def nearest_filter(count):
     return denoise
 
 
+print("training windows", train_windows.shape)
+
+# %%
 candidates = {
     "Savitzky-Golay": {
         width: lambda values, width=width: savgol_filter(values, width, 2)
@@ -613,15 +623,14 @@ candidates = {
     "PCA": {count: pca_filter(count) for count in (4, 8, 10, 12, 16, 24)},
     "nearest windows": {n: nearest_filter(n) for n in (1, 3, 5, 10, 20, 40)},
 }
-restored = {"noisy": noisy_test}
+restored, chosen = {"noisy": noisy_test}, {}
 for name, settings in candidates.items():
     errors = {
         key: metrics.mse(to_choose[None], denoise(noisy_choose)[None])
         for key, denoise in settings.items()
     }
-    best_key = min(errors, key=errors.get)
-    restored[name] = settings[best_key](noisy_test)
-    print(f"{name}: chosen {best_key}")
+    chosen[name] = min(errors, key=errors.get)
+    restored[name] = settings[chosen[name]](noisy_test)
 
 # %% tags=["nbval-ignore-output"]
 denoisers = []
@@ -641,7 +650,7 @@ voltage_errors = {
 }
 network_errors = [metrics.mse(to_test[None], v[None]) for v in by_network]
 for name, value in voltage_errors.items():
-    print(f"{name:16s} MSE {value:.4f}")
+    print(f"{name:16s} MSE {value:.4f}  setting {chosen.get(name, '–')}")
 print(f"{'autoencoder':16s} MSE {with_spread(network_errors, 4)}")
 
 # %% tags=["hide-input"]
