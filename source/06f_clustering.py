@@ -103,7 +103,7 @@ PAIR = profile.pick(  # section 5; its rate does not fall
         "widths": (500, 500),
         "epochs": 24,
         "rate": 2e-3,
-        "balance": 5.0,
+        "balance": 3.0,
         "batch_size": 512,
     },
 )

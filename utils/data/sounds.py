@@ -10,10 +10,13 @@ import scipy.signal
 from utils.support import validation as check
 
 __all__ = [
+    "PHONES",
     "RATE",
     "VOWELS",
+    "frame_times",
     "griffin_lim",
     "spectrogram",
+    "speak",
     "vowel",
     "with_phases_of",
 ]
@@ -29,6 +32,9 @@ VOWELS = {
     "u": (300.0, 870.0, 2240.0),
 }
 BANDWIDTHS = (60.0, 90.0, 150.0)  # hertz
+HUM = (250.0, 1000.0, 2200.0)  # an m, roughly: low and soft
+HISS = {"s": (2800.0, 3900.0), "ʃ": (1500.0, 2800.0)}  # bands of noise, hertz
+PHONES = (*VOWELS, "m", *HISS)
 WINDOW, HOP = 256, 64  # samples: 32 ms, 8 ms
 
 
@@ -71,6 +77,93 @@ def vowel(formants, pitch=120.0, seconds=0.25, *, breath=0.005, seed=0):
         poles = [1.0, -2 * radius * np.cos(angle), radius**2]
         wave = scipy.signal.lfilter([sum(poles)], poles, wave)
     return (wave / np.abs(wave).max()).astype("float32")
+
+
+def speak(phones, pitch=120.0, *, tract=1.0, seed=0):
+    """Synthesise a row of phones: made-up speech, spoken by nobody.
+
+    Vowels and the hum of an m are :func:`vowel`, s and ʃ bands of noise. Each
+    lasts 70 to 130 ms at random, its formants and its pitch vary by 3 and 5 per
+    cent, and neighbours fade into each other over 10 ms.
+
+    Args:
+        phones: Sequence of members of ``PHONES``, at least one.
+        pitch: Mean pulses a second, from 60 to 400.
+        tract: Factor of all formants, from 0.7 to 1.3: a longer throat has
+            lower ones.
+        seed: Integer ≥ 0.
+
+    Returns:
+        ``(wave, labels)``: a float32 waveform ``(samples,)``, and the int64
+        number of the phone in ``PHONES`` at each sample.
+
+    Raises:
+        ValueError: no phone, an unknown one, or a number out of range.
+
+    Example:
+
+    >>> wave, labels = speak(["m", "ɑ", "s"], seed=0)
+    >>> len(wave) == len(labels), [PHONES[i] for i in np.unique(labels)]
+    (True, ['ɑ', 'm', 's'])
+    """
+    phones = list(phones)
+    if not phones:
+        check.fail("phones", f"some of {', '.join(PHONES)}", "none")
+    for phone in phones:
+        check.check_choice(phone, "phones", PHONES)
+    pitch = check.check_number(pitch, "pitch", 60.0, 400.0)
+    tract = check.check_number(tract, "tract", 0.7, 1.3)
+    rng = np.random.default_rng(check.check_int(seed, "seed", minimum=0))
+    fade = RATE // 100
+    wave, labels = np.zeros(fade), []
+    for phone in phones:
+        seconds = rng.uniform(0.07, 0.13)
+        if phone in HISS:
+            band = np.array(HISS[phone]) * min(tract, 1.0)
+            noise = rng.standard_normal(round(seconds * RATE) + fade)
+            parts = scipy.signal.butter(4, band, "bandpass", fs=RATE)
+            piece = 0.15 * scipy.signal.lfilter(*parts, noise)
+        else:
+            formants = tract * np.array(VOWELS.get(phone, HUM))
+            piece = vowel(
+                formants * rng.normal(1.0, 0.03, size=3),
+                pitch * rng.normal(1.0, 0.05),
+                seconds + fade / RATE,
+                seed=int(rng.integers(2**31)),
+            ) * (0.3 if phone == "m" else 1.0)
+        ramp = np.linspace(0.0, 1.0, fade)
+        piece = piece.astype("float64")
+        piece[:fade] *= ramp
+        piece[-fade:] *= 1.0 - ramp
+        wave[-fade:] += piece[:fade]
+        wave = np.concatenate([wave, piece[fade:]])
+        labels += [PHONES.index(phone)] * (len(piece) - fade)
+    wave = wave[fade // 2 : fade // 2 + len(labels)]
+    return (wave / np.abs(wave).max()).astype("float32"), np.array(labels)
+
+
+def frame_times(samples):
+    """Middle of each frame of a spectrogram, in seconds from the start.
+
+    The first and the last few windows reach beyond the sound and see zeros
+    there: a sound of 128 ms has frames from −8 to 136 ms.
+
+    Args:
+        samples: Length of the waveform, at least one window.
+
+    Returns:
+        Float64 array ``(frames,)``.
+
+    Raises:
+        ValueError: too few samples.
+
+    Example:
+
+    >>> frame_times(1024)[[0, 1, -1]].round(3).tolist()
+    [-0.008, 0.0, 0.136]
+    """
+    samples = check.check_int(samples, "samples", minimum=WINDOW)
+    return _transform().t(samples)
 
 
 def _transform():
