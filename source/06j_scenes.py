@@ -234,7 +234,7 @@ assert results["templates", "clutter"]["f1"] > 0.85
 # pieces were cut out by the components: **an easy case teaches the hard ones.**
 
 # %% [markdown]
-# ## 3. A detector that draws its own boxes, and beats templates where it is hard
+# ## 3. A detector that draws its own boxes beats templates on textures; elsewhere they are close
 #
 # The same pieces can do more. Paste them at random places into grounds without
 # digits: now there *are* boxes, since we pasted them. Train a detector on
@@ -428,7 +428,8 @@ plt.show()
 #
 # The detector has the highest F1 on textures by far, in clutter by little,
 # where a window's correlation with a template is disturbed by everything behind
-# the digit. On touching digits it and templates are close. On clean scenes
+# the digit. On touching digits it and templates are close, and there and in clutter
+# the boxes of templates are the tighter ones. On clean scenes
 # components win: their boxes are tight to the pixel, and the network's
 # are not. The control
 # says what was learned: pasted on black alone, the network takes strokes and
