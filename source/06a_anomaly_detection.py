@@ -99,7 +99,6 @@ FEW_CLASSES = profile.pick(quick=tuple(range(10)), full=(0, 4, 9))
 SEEDS = (0, 1, 2)
 CLASSES = range(10)
 
-# %% tags=["setup"]
 images = data.load(DATA, limit=LIMIT).flat()
 PIXELS = images.event_shape[0]
 splits = {digit: hold_out(images, digit) for digit in CLASSES}
@@ -236,21 +235,16 @@ results = {
     "PCA": every_digit(PCAError(LATENT_DIM)),
     "isolation forest": every_digit(*(Forest(seed) for seed in SEEDS)),
     f"LOF, k = {K}": every_digit(LocalOutlier(K)),
-    f"neighbour {K}": every_digit(NearestNeighbor(K)),
+    f"{K}th neighbour": every_digit(NearestNeighbor(K)),
     "nearest neighbour": every_digit(NearestNeighbor()),
 }
-
-# %%
 for name, values in results.items():
     by_digit = values[..., 0].mean(axis=0)
     print(
         f"{name:<18} mean AUROC {by_digit.mean():.2f}, "
         f"from {by_digit.min():.2f} to {by_digit.max():.2f}"
     )
-
-# %%
-for values in results.values():
-    assert np.ptp(values[..., 0].mean(axis=0)) > 0.04, "the digit matters"
+    assert np.ptp(by_digit) > 0.04, "the digit matters"
 nearest = results["nearest neighbour"][..., 0].mean()
 assert all(values[..., 0].mean() <= nearest for values in results.values())
 
@@ -365,15 +359,17 @@ rivals = max(auroc["PCA"].mean(), auroc["isolation forest"].mean())
 assert auroc["autoencoder"].mean() > rivals + 0.02
 assert auroc["autoencoder"].min() > rivals, "every seed"
 assert results["autoencoder"][..., 1].mean() > results["PCA"][..., 1].mean()
-assert auroc["nearest neighbour"] > auroc["autoencoder"].mean()
+best = auroc["autoencoder"].mean() + auroc["autoencoder"].std(ddof=1)
+assert auroc["nearest neighbour"] > best
+assert profile.full or auroc[f"LOF, k = {K}"] > best
 by_digit = results["autoencoder"][..., 0].mean(axis=0)
 assert 1 in by_digit.argsort()[:2], "one of the two hardest"
 
 # %% [markdown]
 # From every seed the autoencoder's mean over ten digits lies above PCA's and
 # the isolation forest's, in AUROC and, against PCA, in average precision. And
-# it lies below the nearest neighbour's, which has no parameters and no
-# training. On small, clean, aligned images, distance to what one has seen is
+# it lies below the nearest neighbour's, and on the digits below LOF's, which have
+# no weights and no training. On small, clean, aligned images, distance to what one has seen is
 # hard to beat. It pays with its memory: it keeps every training row and
 # compares each new one with all of them. Section 6 shows its second weakness.
 #
@@ -503,13 +499,7 @@ assert results["autoencoder"][0, 1, 0] > quality(scores, split.is_anomaly)[0]
 #
 # For $n<q/(1-q)$ there is no such rank, and no threshold can promise anything.
 # This is *split conformal* prediction (Vovk et al. 2005, Lei et al. 2018).
-
-# %%
-print(
-    inspect.getsource(detection.quantile_threshold).split('"""')[2].strip("\n")
-)
-
-# %% [markdown]
+#
 # Both ranks on scores whose distribution is known, so that the rate of false
 # alarms is, too. 2 000 draws of $n$ validation rows, 5 % promised:
 
@@ -553,23 +543,18 @@ for seed, digit in kept:
     split, detector = splits[digit], restored(seed, digit)
     scores = detector.anomaly_scores(split.x_test)
     for part, rows in (
-        ("validation", split.x_val),
         ("training", split.x_train),
+        ("validation", split.x_val),
     ):
-        threshold = detection.quantile_threshold(
+        limit = detection.quantile_threshold(
             detector.anomaly_scores(rows), 0.95
         )
-        found = detection.alarm_rates(scores, split.is_anomaly, threshold)
+        found = detection.alarm_rates(scores, split.is_anomaly, limit)
         rates[part].append(found["false_alarms"])
-        if part == "validation":
-            rates["recall"].append(found["recall"])
+    rates["recall"].append(found["recall"])
 for part, values in rates.items():
-    share = (
-        "anomalies found" if part == "recall" else f"threshold on {part} rows"
-    )
-    print(
-        f"{share}: {np.mean(values):.3f} ± {np.std(values, ddof=1):.3f} of test rows"
-    )
+    name = "anomalies found" if part == "recall" else f"false alarms, {part}"
+    print(f"{name}: {np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}")
 
 # %% tags=["hide-input"]
 assert abs(np.mean(rates["validation"]) - 0.05) < 0.025
@@ -700,7 +685,7 @@ dirt = {
     ]
     for name, detector in {
         "nearest neighbour": NearestNeighbor(),
-        f"neighbour {K}": NearestNeighbor(K),
+        f"{K}th neighbour": NearestNeighbor(K),
         f"LOF, k = {K}": LocalOutlier(K),
         "PCA": PCAError(LATENT_DIM),
     }.items()
@@ -792,15 +777,7 @@ runtime.record(
     "breast cancer, malignant held out",
     ("detector", "AUROC", "average precision"),
     [
-        (
-            name,
-            *(
-                f"{m:.3f} ± {s:.3f}"
-                for m, s in zip(
-                    np.mean(v, 0), np.std(v, 0, ddof=1), strict=True
-                )
-            ),
-        )
+        (name, *(over_digits(column[:, None]) for column in np.transpose(v)))
         for name, v in table.items()
     ],
 )
@@ -835,42 +812,35 @@ for index in np.argsort(terms)[::-1][:3]:
 # seconds to score.
 
 # %% tags=["nbval-ignore-output"]
-split = splits[9]
-costs = []
+split, costs = splits[9], []
+stored = {
+    "PCA": (LATENT_DIM + 1) * PIXELS,
+    "nearest neighbour": split.x_train.size,
+    "autoencoder": autoencoder.count_params(),
+}
 for name, detector in {
     "PCA": PCAError(LATENT_DIM),
     "nearest neighbour": NearestNeighbor(),
-    "isolation forest": Forest(),
     "autoencoder": None,
 }.items():
     start = time.perf_counter()
     detector = detector.fit(split.x_train) if detector else restored(0, 9)
-    fitted = (
-        time.perf_counter() - start
-        if name != "autoencoder"
-        else training_seconds
-    )
+    fitted = time.perf_counter() - start
+    if name == "autoencoder":
+        fitted = training_seconds
     start = time.perf_counter()
     detector.anomaly_scores(split.x_test)
     scored = (time.perf_counter() - start) / len(split.x_test) * 1e6
-    stored = {
-        "PCA": (LATENT_DIM + 1) * PIXELS,
-        "nearest neighbour": split.x_train.size,
-        "autoencoder": autoencoder.count_params(),
-    }.get(name, "100 trees")
-    costs.append((name, stored, f"{fitted:.3f} s", f"{scored:.0f} µs"))
+    costs.append((name, stored[name], f"{fitted:.3f} s", f"{scored:.0f} µs"))
 runtime.record(
     f"{DATA}, cost of a detector",
     ("detector", "numbers stored", "fit", "score a row"),
     costs,
 )
 
-# %%
-stored = {name: number for name, number, *_ in costs}
+# %% tags=["hide-input"]
 assert stored["PCA"] < stored["autoencoder"]
-assert stored["nearest neighbour"] == PIXELS * len(split.x_train)
 assert stored["autoencoder"] < stored["nearest neighbour"]
-print("autoencoder", stored["autoencoder"], "| PCA", stored["PCA"])
 
 # %% [markdown]
 # ## What we showed
