@@ -542,7 +542,7 @@ to_test, irregular = signal[6000:7300], signal[7400:10900]
 SIGMA = 0.5  # standard deviation of the noise we add
 
 
-def windows(values, step=1):
+def windows_from(values, step=1):
     """All stretches of SPAN samples, ``(n, SPAN)``."""
     view = np.lib.stride_tricks.sliding_window_view(values, SPAN)
     return view[::step].astype("float32")
@@ -590,14 +590,14 @@ noisy_choose, noisy_test = (
     (part + SIGMA * rng.standard_normal(part.shape)).astype("float32")
     for part in (to_choose, to_test)
 )
-train_windows = windows(to_train, step=2)
+train_windows = windows_from(to_train, step=2)
 
 
 def pca_filter(count):
     """A denoiser: every window by its first principal components."""
     fit = PCA(count, random_state=0).fit(train_windows)
     return lambda values: overlap(
-        fit.inverse_transform(fit.transform(windows(values)))
+        fit.inverse_transform(fit.transform(windows_from(values)))
     )
 
 
@@ -608,7 +608,7 @@ def nearest_filter(count):
     """A denoiser: the mean of the nearest clean training windows."""
 
     def denoise(values):
-        nearest = archive.kneighbors(windows(values), count, False)
+        nearest = archive.kneighbors(windows_from(values), count, False)
         return overlap(train_windows[nearest].mean(axis=1))
 
     return denoise
@@ -644,7 +644,7 @@ for seed in SEEDS:
     model.fit(train_windows, epochs=VOLTAGE_EPOCHS, batch_size=32, verbose=0)
     denoisers.append(model)
 by_network = [
-    overlap(model.reconstruct(windows(noisy_test))) for model in denoisers
+    overlap(model.reconstruct(windows_from(noisy_test))) for model in denoisers
 ]
 voltage_errors = {
     name: metrics.mse(to_test[None], values[None])
@@ -694,7 +694,10 @@ plt.show()
 # training window.
 
 # %% tags=["nbval-ignore-output"]
-regular_windows, odd_windows = windows(to_test, 4), windows(irregular, 8)
+regular_windows, odd_windows = (
+    windows_from(to_test, 4),
+    windows_from(irregular, 8),
+)
 every = np.concatenate([regular_windows, odd_windows])
 odd = np.r_[np.zeros(len(regular_windows)), np.ones(len(odd_windows))]
 linear = PCA(12, random_state=0).fit(train_windows)
