@@ -27,9 +27,9 @@
 # - scores by events, with their delay, and why a common way of counting makes
 #   random scores look good;
 # - that a threshold which follows the data forgives a slow fault;
-# - a real recording of a nerve cell, where one number beats every detector of
-#   windows;
-# - fraud: nine rankings of payments, the best forty alarms of a month, their
+# - a real recording of a nerve cell, in which neighbours notice a change before
+#   the network and before a physiologist's rule;
+# - fraud: eight rankings of payments, the best forty alarms of a month, their
 #   cost, what rarity does to them, and a holiday that breaks every threshold.
 #
 # | | |
@@ -208,7 +208,6 @@ for name in ("PCA, 4 components", "autoencoder, 3 units"):
 assert abs(median["weak"] / median["none"] - 1) < 0.15
 assert share["log energy", "both"][2] > 0.25 > share["z-score", "above"][2]
 assert share["LOF, k = 20", "above"][2] > 0.6, "the best on the weak fault"
-assert share["20th neighbour", "above"][3] < 0.2
 assert all(value[4] < 0.05 for value in share.values())
 
 # %% tags=["nbval-ignore-output"]
@@ -239,8 +238,9 @@ plt.show()
 # under the same noise; the error is that noise, and its median does not move. **No
 # threshold on a reconstruction error, above or below, sees a change along the
 # learned shapes.** LOF, which knows no shapes, flags most of these windows, the
-# energy of a window some, and neither costs anything to run beside the model.
-# (Overlapping windows are not independent, so the promised 1 % holds roughly.)
+# energy of a window some: let one of them run beside the model.
+# (Peaks at the edges of a fault are windows that hold the change itself. Overlapping
+# windows are not independent, so the promised 1 % holds roughly.)
 
 # %% [markdown]
 # ## 2. Events, not windows
@@ -469,8 +469,8 @@ assert abs(level[-1] - usual) > 10 * spread
 # %% [markdown]
 # Where three networks were trained, the table gives three numbers. The 20th
 # neighbour calls two samples after the last regular spike, and not once before; the
-# rule must wait until the next spike is overdue, an interval later, and calls for
-# nothing neither; the networks call once too often. The cell below the table shows
+# rule, which calls for nothing either, must wait until the next spike is overdue, an
+# interval later; each network calls once too often. The cell below the table shows
 # what the neighbours saw: the voltage *after* that spike is already another. One
 # recording with one change proves no more than that, but the order of work is
 # general: the rule of who knows the matter first, then neighbours, then a network.
@@ -613,20 +613,20 @@ runtime.record(
 mean = {name: values.mean(axis=0) for name, values in money.items()}
 network, forest = mean["autoencoder"], mean["isolation forest"]
 labels = mean["supervised, labels two months late"]
-assert forest[0] > network[0] + 0.05 and forest[2] > network[2] + 100
-assert mean["z-score"][0] > network[0]
-assert labels[0] > forest[0] - 0.05
+assert forest[0] > network[0] + 0.04 and forest[1] > network[1] + 0.1
+assert mean["z-score"][1] > network[1]
+assert labels[0] > forest[0] and labels[1] > forest[1] + 0.08
+assert min(values[2] for values in mean.values()) < 0 < forest[2]
 assert max(values[3] for values in mean.values()) < 0.3, "nobody sees them"
 
 # %% [markdown]
 # Look at the order. The autoencoder is behind the z-score and the isolation
-# forest, as in the table of chapter 6a and for the same reason: a stolen card is
-# extreme in single columns, and what a network reconstructs well it forgives. The
-# rule alone finds the stolen cards. Old labels serve as well as the forest or
-# better. And *nobody* finds the patient thief, who keeps the card's hours and
-# shops: a behaviour inside the normal range is no anomaly, and without labels of
-# its own kind no fraud. Read the euros, too: at 10 € an alarm some rankings cost
-# more than they save.
+# forest. The sizes tried above say why: with more units, or components, both
+# reconstruct more and find *less*; what is reconstructed well is forgiven. Labels,
+# though two months old, are the best ranking of all. And *nobody* finds the patient
+# thief, who keeps the card's hours and shops: a behaviour inside the normal range is
+# no anomaly, and without labels of its own kind no fraud. Read the euros, too: at
+# 10 € an alarm some rankings cost more than they save.
 
 # %% [markdown]
 # ## 6. What an alarm costs, and what rarity does
@@ -728,8 +728,7 @@ assert all(values[-1] > 3 * values[:5].mean() for values in rates.values())
 # take the top of the ranking and push it up, and what is lost is recall. With
 # labels, late as they are, the promise holds, until the holiday multiplies it.
 # Setting it anew each month does not help: the month before was not like this one.
-# A budget of forty keeps the work constant, not its worth. Last year's holiday
-# would help; so would a feature, "this card has bought a flight".
+# What might: last year's holiday, or a feature, "this card has bought a flight".
 
 # %% [markdown]
 # ## What we showed
@@ -739,9 +738,10 @@ assert all(values[-1] > 3 * values[:5].mean() for values in rates.values())
 # - By events, six windows in a row divided the false calls for ten samples of
 #   delay; point adjustment gave random alarms an F1 above 0.9.
 # - A moving threshold kept an ageing machine quiet, and a broken one.
-# - On a real nerve cell the time since the last spike beat every window.
-# - On payments the isolation forest beat the autoencoder, late labels were level
-#   with it or better, and nobody found the thief who behaves normally.
+# - On a real nerve cell the 20th neighbour called an interval before the
+#   physiologist's rule; the networks called for nothing once each.
+# - On payments the isolation forest beat the autoencoder, labels two months old
+#   beat both, and nobody found the thief who behaves normally.
 # - Frauds among the validation rows raised the threshold; a holiday broke it.
 #
 # **Limits.** Machine and payments are simulated, by rules that we wrote; real

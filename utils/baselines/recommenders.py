@@ -9,7 +9,7 @@ import numpy as np
 
 from utils.support import validation as check
 
-__all__ = ["ItemKNN", "LatentFactors", "Popularity"]
+__all__ = ["EASE", "ItemKNN", "LatentFactors", "Popularity"]
 
 
 class _Recommender:
@@ -102,3 +102,34 @@ class LatentFactors(_Recommender):
         check.check_int(self.size, "size", 1, min(x.shape))
         v = np.linalg.svd(x, full_matrices=False)[2][: self.size].T
         return v @ v.T
+
+
+class EASE(_Recommender):
+    """x B: a linear autoencoder without a diagonal, in closed form.
+
+    Of all matrices B (items, items) with zeros on the diagonal the one with
+    the smallest ‖X − X B‖² + λ‖B‖² (Steck 2019). With P = (Xᵀ X + λ I)⁻¹ it
+    is B_ij = −P_ij / P_jj. The diagonal must be zero, or every item would be
+    predicted by itself.
+
+    Args:
+        penalty: Weight λ > 0, in numbers of users.
+
+    Example:
+
+    >>> x = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]])
+    >>> EASE(1.0).fit(x).predict_scores([[1, 0, 0]]).round(2).tolist()
+    [[0.0, 0.67, 0.0]]
+    """
+
+    def __init__(self, penalty=100.0):
+        self.penalty = check.check_number(penalty, "penalty", 0.0)
+        if self.penalty == 0:
+            check.fail("penalty", "a number above 0", penalty)
+
+    def _weigh(self, x):
+        gram = x.T @ x + self.penalty * np.eye(x.shape[1])
+        precision = np.linalg.inv(gram)
+        weights = -precision / np.diag(precision)
+        np.fill_diagonal(weights, 0.0)
+        return weights

@@ -19,6 +19,8 @@ from utils.support import validation as check
 __all__ = [
     "Interactions",
     "Ratings",
+    "Sequences",
+    "load_calls",
     "load_imports",
     "load_movielens",
     "make_ratings",
@@ -26,6 +28,9 @@ __all__ = [
 
 FROZEN = pathlib.Path(__file__).parent / "frozen"
 CHECKSUMS = {  # SHA-256 of the text with Unix line ends
+    "stdlib_calls.csv": (
+        "7efe764609cf26b6958a4180250a11c9104827861452687ffceb31bf8277a8a6"
+    ),
     "stdlib_imports.csv": (
         "42509e5fe2adcd991335cc76259b7bf2f40bb53fabb6acbc23f4d2b2848f9683"
     ),
@@ -72,6 +77,20 @@ class Ratings:
     times: np.ndarray | None
     source: str
 
+    def liked(self, at_least=4.0):
+        """Implicit feedback: 1 where a rating reaches a level.
+
+        Args:
+            at_least: Number of stars.
+
+        Returns:
+            Float32 ``(users, items)`` of 0 and 1. Rows of users who liked
+            nothing stay, all zeros: drop them before a model needs an item
+            of everybody.
+        """
+        at_least = check.check_number(at_least, "at_least")
+        return (self.observed & (self.values >= at_least)).astype("float32")
+
     def pairs(self, where=None):
         """Observed entries as a list.
 
@@ -85,6 +104,38 @@ class Ratings:
         where = self.observed if where is None else where
         pairs = np.argwhere(where).astype("int32")
         return pairs, self.values[where]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sequences:
+    """What users did, in order.
+
+    Attributes:
+        events: One int64 array of items a user, earliest first.
+        users: Name of each sequence.
+        items: Name of each item.
+        source: Where they came from, and what the order is.
+    """
+
+    events: tuple
+    users: tuple
+    items: tuple
+    source: str
+
+    def matrix(self):
+        """Which user has which item, and since when.
+
+        Returns:
+            ``(x, first)``: float32 ``(users, items)`` of 0 and 1, and int64 of
+            the same shape with the place of an item's first event, 0 where
+            there is none.
+        """
+        shape = (len(self.events), len(self.items))
+        x, first = np.zeros(shape, "float32"), np.zeros(shape, "int64")
+        for user, events in enumerate(self.events):
+            found, place = np.unique(events, return_index=True)
+            x[user, found], first[user, found] = 1.0, place
+        return x, first
 
 
 def _read_table(name):
@@ -124,6 +175,33 @@ def load_imports():
     return Interactions(
         matrix, users, items, texts, "imports within Python 3.11.7"
     )
+
+
+def load_calls():
+    """Which library functions each module of Python's library calls, in order.
+
+    Real behaviour of programmers: 688 modules of Python 3.11.7, its own tests
+    included, and for each its first calls (at most 60) of 276 functions and
+    classes of other modules. The order is that of the *lines of the file*, the
+    one in which a reader meets them; when each was written, nobody recorded.
+    ``frozen/stdlib_calls.md`` tells the provenance.
+
+    Returns:
+        :class:`Sequences`.
+
+    Raises:
+        ValueError: the file's checksum is not that of the frozen one.
+    """
+    rows = _read_table("stdlib_calls.csv")
+    calls = [found.split() for _, found in rows]
+    items = sorted({item for found in calls for item in found})
+    column = {name: index for index, name in enumerate(items)}
+    events = tuple(
+        np.array([column[item] for item in found]) for found in calls
+    )
+    users = tuple(name for name, _ in rows)
+    source = "calls in Python 3.11.7's library, in order of the lines"
+    return Sequences(events, users, tuple(items), source)
 
 
 def load_movielens(path=None):

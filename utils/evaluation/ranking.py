@@ -6,6 +6,7 @@ from utils.support import validation as check
 
 __all__ = [
     "hide_items",
+    "hide_latest",
     "ndcg_at_k",
     "recall_at_k",
     "top_k",
@@ -31,19 +32,51 @@ def hide_items(x, share=0.2, *, min_items=5, seed=0):
             nobody with ``min_items`` items.
     """
     x = check.check_feedback(x, "x", empty=True)
+    rng = np.random.default_rng(check.check_int(seed, "seed", minimum=0))
+    return _hide_first(x, rng.random(x.shape), share, min_items)
+
+
+def hide_latest(x, times, share=0.2, *, min_items=5):
+    """Hide each user's *latest* items, as one who predicts them must.
+
+    Hiding at random lets a method learn from what a user took later. Of equal
+    times the later column counts as later. What other users took meanwhile
+    stays visible: to predict from a day on, cut everybody at that day.
+
+    Args:
+        x: Feedback ``(users, items)`` of 0 and 1.
+        times: Numbers of the same shape, larger is later; ignored where x
+            is 0.
+        share, min_items: As for :func:`hide_items`.
+
+    Returns:
+        ``(seen, hidden)`` as of :func:`hide_items`.
+
+    Raises:
+        ValueError: as :func:`hide_items`; NaN or times of another shape.
+    """
+    x = check.check_feedback(x, "x", empty=True)
+    times = check.check_array(
+        times, "times", event_shape=x.shape[1:], dtype="float64"
+    )
+    _same_rows(x, times, "times")
+    later = np.argsort(np.argsort(times, axis=1, kind="stable"), axis=1)
+    return _hide_first(x, -later.astype("float64"), share, min_items)
+
+
+def _hide_first(x, order, share, min_items):
+    """Hide a share of each user's items, those of the smallest order."""
     share = check.check_number(share, "share", 0.0, 1.0)
     if share in (0.0, 1.0):
         check.fail("share", "a share strictly between 0 and 1", share)
     min_items = check.check_int(min_items, "min_items", minimum=2)
-    rng = np.random.default_rng(check.check_int(seed, "seed", minimum=0))
     counts = x.sum(axis=1).astype("int64")
     if counts.max() < min_items:
         check.fail("x", f"a user with {min_items} items", f"{counts.max()}")
     number = np.clip(np.round(share * counts), 1, counts - 1)
     number = np.where(counts >= min_items, number, 0)
-    # a random order of each user's own items, all others behind them
-    order = np.where(x > 0, rng.random(x.shape), 2.0).argsort(axis=1)
-    rank = order.argsort(axis=1)
+    # each user's own items in this order, all others behind them
+    rank = np.where(x > 0, order, np.inf).argsort(axis=1).argsort(axis=1)
     hidden = ((rank < number[:, None]) & (x > 0)).astype("float32")
     return x - hidden, hidden
 
