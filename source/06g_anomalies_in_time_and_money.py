@@ -96,7 +96,7 @@ def fit_normal(model, x, seed, rows=ROWS):
     return ModelDetector(model).fit(x, batch_size=64)
 
 
-def windows(series, width=SPAN, stride=2):
+def cut_up(series, width=SPAN, stride=2):
     """Overlapping pieces of a series, (n, width)."""
     pieces = np.lib.stride_tricks.sliding_window_view(series, width)
     return np.ascontiguousarray(pieces[::stride], dtype="float32")
@@ -151,7 +151,7 @@ class LogEnergy:
 # healthy windows. Each threshold comes in two kinds: above only, or below *and*
 # above with half of the rate on each side (`two_sided_thresholds`).
 
-# %% tags=["nbval-ignore-output"]
+# %%
 monitor = ready(SPAN, 3)
 middle = np.arange(0, 4600 - SPAN + 1, 2) + SPAN // 2  # sample, of a window
 inside = {
@@ -163,10 +163,12 @@ near = [
     for begin, end in FAULTS.values()
 ]
 inside["none"] = ~np.any(near, axis=0)
+
+# %%
 shares, errors, watched = {}, [], []
 for seed in SEEDS:
     rng = np.random.default_rng(seed)
-    x_train, x_val = windows(sensor(6000, rng)), windows(sensor(3000, rng))
+    x_train, x_val = cut_up(sensor(6000, rng)), cut_up(sensor(3000, rng))
     series = [sensor(4600, rng, faulty=True) for _ in range(SERIES)]
     for name, detector in {
         "log energy": LogEnergy(),
@@ -180,7 +182,7 @@ for seed in SEEDS:
         limit = detection.quantile_threshold(healthy, 0.99)
         low, high = detection.two_sided_thresholds(healthy, 0.99)
         for signal in series:
-            scores = detector.anomaly_scores(windows(signal))
+            scores = detector.anomaly_scores(cut_up(signal))
             both = (scores < low) | (scores > high)
             watched.append((name, signal, scores, both, limit))
             for kind, alarm in (("above", scores > limit), ("both", both)):
@@ -333,7 +335,7 @@ assert plain < 0.1 and flattered > 0.9
 
 # %%
 rng = np.random.default_rng(7)
-x_train, x_val = windows(sensor(6000, rng)), windows(sensor(3000, rng))
+x_train, x_val = cut_up(sensor(6000, rng)), cut_up(sensor(3000, rng))
 pca = PCAError(4).fit(x_train)
 fixed = detection.quantile_threshold(pca.anomaly_scores(x_val), 0.99)
 slowly = np.linspace(0, 1, 24_000)
@@ -344,7 +346,7 @@ drifting = {
 last = {}
 figure, axes = plt.subplots(1, 2, figsize=(8.4, 3), sharey=True)
 for axis, (name, signal) in zip(axes, drifting.items(), strict=True):
-    scores = pca.anomaly_scores(windows(signal))
+    scores = pca.anomaly_scores(cut_up(signal))
     past = np.lib.stride_tricks.sliding_window_view(scores[:-1], 500)
     rank = int(np.ceil(0.99 * 501)) - 1
     moving = np.sort(past, axis=1)[:, rank]  # for windows 500, 501, …
@@ -385,15 +387,15 @@ assert last["slow fault", "moving"] < 0.15, "forgiven"
 # What would a physiologist watch? The interval between spikes. The rule: call when
 # the next one is overdue, later than the conformal 95 % of the intervals so far.
 
-# %% tags=["nbval-ignore-output"]
+# %%
 with cbook.get_sample_data("membrane.dat") as file:
     voltage = np.frombuffer(file.read(), "float32")
 LAST, LONG = 7048, 160
 regular = voltage[1500:5300]
 signal = (voltage - regular.mean()) / regular.std()
-x_train = windows(signal[1500:4500], LONG, 1)
-x_val = windows(signal[4500:6000], LONG, 1)
-x_test = windows(
+x_train = cut_up(signal[1500:4500], LONG, 1)
+x_val = cut_up(signal[4500:6000], LONG, 1)
+x_test = cut_up(
     signal[6000 - LONG + 1 : 10_900], LONG, 1
 )  # last sample 6 000 …
 event = [(LAST - 6000, len(x_test))]
@@ -497,7 +499,7 @@ print(f"{paid.amount[paid.is_fraud].sum() / 8:.0f} € of frauds a month")
 # mean; and a **supervised** model, a random forest on all months whose labels have
 # arrived, which takes two months.
 
-# %% tags=["nbval-ignore-output"]
+# %%
 TRIALS = {
     "k-th neighbour": (NearestNeighbor, (20, 50, 100)),
     "PCA": (PCAError, (1, 2, 4)),
@@ -518,6 +520,7 @@ def fitted(model, x, seed):
     return model.fit(x)
 
 
+# %% tags=["nbval-ignore-output"]
 earlier = transactions.make_transactions(CARDS, months=2, seed=100)
 x, second = standardised(earlier), earlier.month == 1
 chosen = {}
@@ -537,7 +540,7 @@ for name, (make, sizes) in TRIALS.items():
 # Three draws of the generator, each with its own seed of network and forest:
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 def supervised(paid, x, seed):
     """Scores of a random forest on labels two months old or older."""
     scores = np.zeros(len(x))
@@ -568,7 +571,7 @@ for seed in SEEDS:
         scores[name] = detector.anomaly_scores(x)
     ranked.append((paid, scores))
 
-# %% tags=["nbval-ignore-output"]
+# %%
 BUDGET, PRICE = CARDS // 5, 10.0  # alarms a month, euros for each
 
 
@@ -589,6 +592,7 @@ def judged(paid, scores):
     return np.mean(precision), area, saved / 6, patient
 
 
+# %% tags=["nbval-ignore-output"]
 money = {
     name: np.array([judged(paid, scores[name]) for paid, scores in ranked])
     for name in ranked[0][1]
@@ -656,13 +660,9 @@ truth = paid.is_fraud[paid.month > 1]
 for prevalence in (0.1, 0.01, 0.001):
     odds = (1 - prevalence) / prevalence
     weight = np.where(truth, 1.0, odds * truth.sum() / (~truth).sum())
-    precision, recall, _ = precision_recall_curve(
-        truth, scores, sample_weight=weight
-    )
-    right.plot(recall, precision, label=f"{prevalence:.1%}")
-right.set(
-    xlabel="recall", ylabel="precision", title="One ranking, three worlds"
-)
+    curve = precision_recall_curve(truth, scores, sample_weight=weight)
+    right.plot(curve[1], curve[0], label=f"{prevalence:.1%}")
+right.set(xlabel="recall", ylabel="precision", title="One ranking")
 right.legend(title="share of frauds")
 plt.show()
 for name, (count, euros) in best.items():
