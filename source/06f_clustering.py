@@ -89,7 +89,7 @@ plotting.use_style()
 DATA = profile.pick(quick="digits", full="mnist")
 ROWS = profile.pick(quick=None, full=20_000)  # unlabelled rows to cluster
 SLOW_ROWS = profile.pick(quick=None, full=5_000)  # for mixtures and spectra
-DENSE = profile.pick(quick=10, full=100)  # rows that make a dense region
+DENSE = profile.pick(quick=10, full=40)  # rows that make a dense region
 K = 10  # clusters; section 7 asks whether one could have known
 COMPONENTS = profile.pick(quick=20, full=30)  # principal components
 LATENT_DIM = 10
@@ -540,8 +540,9 @@ else:
 
 # %% [markdown]
 # Well above k-means on pixels, and on the digits below the map: a thousand
-# small images are few to train on. On MNIST it is the other way round (full
-# profile; both rows stand in the results). The network has one thing that a
+# small images are few to train on. On MNIST it is the other way round: in the
+# full profile the network has about 95% of the rows right, the map 84%, Ward 57%,
+# on the same 20 000 rows. The network has one thing that a
 # map has not: it names a *new* row by itself, without keeping the old ones.
 # What do its clusters hold?
 

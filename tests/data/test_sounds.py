@@ -83,3 +83,58 @@ def test_griffin_lim_error_falls_with_every_turn():
 def test_sounds_wrong_arguments_refused(call, match):
     with pytest.raises(ValueError, match=match):
         call()
+
+
+def test_frame_times_are_the_middles_that_the_transform_uses():
+    wave = np.zeros(1600, "float32")
+    wave[800] = 1.0  # a click at 100 ms
+    times = sounds.frame_times(1600)
+    loudest = sounds.spectrogram(wave).sum(axis=0)
+    assert len(times) == len(loudest)
+    assert abs(times[loudest.argmax()] - 0.1) < 0.005  # half a hop
+    np.testing.assert_allclose(np.diff(times), 64 / sounds.RATE)
+    with pytest.raises(ValueError, match="samples: expected an integer ≥ 256"):
+        sounds.frame_times(255)
+
+
+def test_speak_labels_every_sample_in_the_order_given():
+    phones = ["m", "ɑ", "s", "i", "ʃ", "u"]
+    wave, labels = sounds.speak(phones, 120.0, seed=3)
+    assert wave.dtype == np.float32 and wave.shape == labels.shape
+    assert np.abs(wave).max() == pytest.approx(1.0)
+    changes = np.flatnonzero(np.diff(labels))
+    order = [labels[0], *labels[changes + 1]]
+    assert [sounds.PHONES[i] for i in order] == phones
+    lengths = np.diff(np.r_[0, changes + 1, len(labels)]) / sounds.RATE
+    assert lengths.min() > 0.069 and lengths.max() < 0.131
+    again, _ = sounds.speak(phones, 120.0, seed=3)
+    np.testing.assert_array_equal(wave, again)
+    other, _ = sounds.speak(phones, 120.0, seed=4)
+    assert len(other) != len(wave) or not np.allclose(other, wave)
+
+
+def test_speak_hisses_are_high_and_hums_are_low():
+    frequencies = np.arange(129) * sounds.RATE / 256
+
+    def center(phone, **options):
+        wave, _ = sounds.speak([phone] * 6, seed=0, **options)
+        power = (sounds.spectrogram(wave) ** 2).sum(axis=1)
+        return (frequencies * power).sum() / power.sum()
+
+    assert center("s") > 2800 > center("ʃ") > 1500 > center("m")
+    assert center("ɑ", tract=0.9) < center("ɑ", tract=1.1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "match"),
+    [
+        (([],), {}, "phones: expected some of"),
+        ((["x"],), {}, "phones: expected one of"),
+        ((["i"], 20.0), {}, "pitch: expected"),
+        ((["i"],), {"tract": 2.0}, "tract: expected"),
+        ((["i"],), {"seed": -1}, "seed: expected"),
+    ],
+)
+def test_speak_wrong_argument_is_refused(arguments, options, match):
+    with pytest.raises(ValueError, match=match):
+        sounds.speak(*arguments, **options)
