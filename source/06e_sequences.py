@@ -414,7 +414,7 @@ assert share["before genes"] > 10 * share["elsewhere"]
 
 # %% [markdown]
 # What is frequent is AAAAA: this genome is two thirds A and T. What is
-# *surprising* is GGAGG, twenty times as frequent before genes as elsewhere:
+# *surprising* is GGAGG, over twenty times as frequent before genes as elsewhere:
 # the site that Shine and Dalgarno (1974) found in bacteria, recovered from
 # places alone. And yet five of six genes do without it. So a method that works
 # on planted motifs, one in each sequence on uniform ground, has shown

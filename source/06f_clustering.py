@@ -102,7 +102,7 @@ PAIR = profile.pick(  # section 5; its rate does not fall
     quick={"epochs": 60, "rate": 4e-3, "balance": 3.0},
     full={
         "widths": (500, 500),
-        "epochs": 24,
+        "epochs": 36,
         "rate": 2e-3,
         "balance": 3.0,
         "batch_size": 512,
