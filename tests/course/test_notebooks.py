@@ -19,7 +19,6 @@ MAX_WORDS, MAX_CELLS, MAX_CODE = 3_000, 80, 450
 # not yet divided into sittings
 NOT_YET = {
     "06b_images",
-    "06c_recommendation",
     "06d_text",
     "06e_sequences",
     "06f_clustering",
