@@ -15,7 +15,7 @@ import sysconfig
 from freeze_imports import NO_ITEMS, parsed_modules, write
 
 FEWEST_USERS = 8  # modules that call an item
-SHORTEST, LONGEST = 5, 60  # calls of a module that are kept
+SHORTEST, LONGEST = 5, 40  # calls of a module that are kept
 
 
 def names_of_imports(tree, public):

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from utils.baselines.recommenders import ItemKNN, LatentFactors, Popularity
+from utils.baselines.recommenders import (
+    EASE,
+    ItemKNN,
+    LatentFactors,
+    Popularity,
+)
 from utils.evaluation.ranking import hide_items, recall_at_k
 
 
@@ -46,6 +51,41 @@ def test_item_knn_keeps_all_neighbours_that_are_equally_near():
     np.testing.assert_allclose(scores[0], [0, 0, 0, 2 / np.sqrt(6)])
 
 
+def test_ease_is_the_best_matrix_without_a_diagonal(feedback):
+    # column by column: ridge regression of an item on all the others
+    weights = EASE(7.0).fit(feedback).predict_scores(np.eye(30))
+    for item in (0, 3, 29):
+        others = np.delete(np.arange(30), item)
+        x = feedback[:, others].astype("float64")
+        gram = x.T @ x + 7.0 * np.eye(29)
+        ridge = np.linalg.solve(gram, x.T @ feedback[:, item])
+        np.testing.assert_allclose(weights[others, item], ridge, atol=1e-9)
+        assert weights[item, item] == 0.0
+
+
+def test_ease_hand_computed():
+    # XᵀX + I = [[3, 2], [2, 3]]: its inverse is [[3, −2], [−2, 3]] / 5
+    x = np.array([[1, 1], [1, 1]])
+    np.testing.assert_allclose(
+        EASE(1.0).fit(x).predict_scores([[1, 0], [1, 1]]),
+        [[0, 2 / 3], [2 / 3, 2 / 3]],
+    )
+
+
+def test_ease_of_a_heavy_penalty_counts_joint_users(feedback):
+    # B → XᵀX / λ off the diagonal
+    scores = 1e7 * EASE(1e7).fit(feedback).predict_scores(feedback[:4])
+    joint = feedback.T @ feedback
+    np.fill_diagonal(joint, 0.0)
+    np.testing.assert_allclose(scores, feedback[:4] @ joint, rtol=1e-3)
+
+
+@pytest.mark.parametrize("penalty", [0, -1.0, np.inf, "much", None])
+def test_ease_wrong_penalty_is_named(penalty):
+    with pytest.raises(ValueError, match="penalty"):
+        EASE(penalty)
+
+
 def test_latent_factors_of_full_rank_reproduce_the_rows(feedback):
     full = LatentFactors(30).fit(feedback).predict_scores(feedback)
     np.testing.assert_allclose(full, feedback, atol=1e-6)
@@ -59,15 +99,16 @@ def test_classics_find_the_group_of_a_user(rng):
     x = (rng.random((200, 20)) < chance).astype("float32")
     x[:, 0] = np.maximum(x[:, 0], x.sum(1) == 0)
     seen, hidden = hide_items(x, 0.3, min_items=4)
-    crowd, knn, factors = (
+    crowd, knn, factors, linear = (
         recall_at_k(method.fit(seen).predict_scores(seen), hidden, seen, k=5)
-        for method in (Popularity(), ItemKNN(8), LatentFactors(2))
+        for method in (Popularity(), ItemKNN(8), LatentFactors(2), EASE(20.0))
     )
     assert knn > crowd + 0.1
+    assert linear > crowd + 0.1
     assert factors > crowd + 0.1
 
 
-@pytest.mark.parametrize("method", [ItemKNN, LatentFactors])
+@pytest.mark.parametrize("method", [EASE, ItemKNN, LatentFactors])
 def test_classics_empty_user_is_named(feedback, method):
     recommender = method(5).fit(feedback)
     rows = feedback[:3].copy()
@@ -78,8 +119,8 @@ def test_classics_empty_user_is_named(feedback, method):
 
 @pytest.mark.parametrize(
     "make",
-    [Popularity, lambda: ItemKNN(2), lambda: LatentFactors(2)],
-    ids=["popularity", "item_knn", "latent_factors"],
+    [Popularity, EASE, lambda: ItemKNN(2), lambda: LatentFactors(2)],
+    ids=["popularity", "ease", "item_knn", "latent_factors"],
 )
 def test_classics_misuse_is_named(feedback, make):
     with pytest.raises(ValueError, match="fit not called"):

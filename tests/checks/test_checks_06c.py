@@ -6,21 +6,23 @@ import pytest
 from answers import Watched, rejects, stub, tells_wrong_from_right
 from keras import ops
 
-from utils.baselines.recommenders import ItemKNN
+from utils.baselines.recommenders import EASE, ItemKNN
 from utils.checks import chapter_06c
 from utils.evaluation import ranking
 from utils.models.recommenders import MultVAE
 
 checks = Watched(chapter_06c)
 
-# ---------------------------------------------------------------- 6.1
+# ---------------------------------------------------------------- 6c.1
 
 BEST = 1 + 1 / np.log2(3) + 0.5
 
 
-@pytest.mark.parametrize("answer", [1.5 / BEST, 0.704, np.array([0.7039])])
-def test_check_6_1_right_value_passes(answer, capsys):
-    checks.check_6_1(answer)
+@pytest.mark.parametrize(
+    "answer", [1.5 / BEST, 0.704, np.array([0.7039]), np.float32(0.7039)]
+)
+def test_check_6c_1_right_value_passes(answer, capsys):
+    checks.check_6c_1(answer)
     assert "correct" in capsys.readouterr().out
 
 
@@ -37,11 +39,11 @@ def test_check_6_1_right_value_passes(answer, capsys):
         (None, "None"),
     ],
 )
-def test_check_6_1_wrong_value_is_named(answer, match):
-    rejects(checks.check_6_1, answer, match=match)
+def test_check_6c_1_wrong_value_is_named(answer, match):
+    rejects(checks.check_6c_1, answer, match=match)
 
 
-# ---------------------------------------------------------------- 6.2
+# ---------------------------------------------------------------- 6c.2
 
 
 def _where(r, p, m):
@@ -60,9 +62,28 @@ def _by_rows(r, p, m):
     return ops.mean(ops.sum(ops.square(masked), axis=1))
 
 
-@pytest.mark.parametrize("answer", [_right, _by_rows])
-def test_check_6_2_right_loss_passes(answer):
-    checks.check_6_2(answer)
+def _by_selection(r, p, m):
+    known = ops.cast(m, "bool")
+    r = ops.where(known, r, 0.0)
+    p = ops.where(known, p, 0.0)
+    return ops.mean(ops.sum((r - p) ** 2, axis=-1))[None]
+
+
+def _as_dtype(r, p, m):
+    zero = ops.cast(0.0, r.dtype)
+    seen = ops.not_equal(m, 0)
+    error = ops.where(seen, r, zero) - p * ops.cast(seen, p.dtype)
+    return ops.sum(error * error) / ops.cast(ops.shape(r)[0], r.dtype)
+
+
+@pytest.mark.parametrize("answer", [_right, _by_rows, _by_selection, _as_dtype])
+def test_check_6c_2_right_loss_passes(answer):
+    checks.check_6c_2(answer)
+
+
+def _trap(r, p, m):
+    # the value is right; the slope of the branch not taken is NaN
+    return ops.sum(ops.where(m > 0, (r - p) ** 2, 0.0)) / len(r)
 
 
 def _cut(r, p, m):
@@ -84,17 +105,18 @@ def _cut(r, p, m):
         ),
         (lambda r, p, m: ops.mean(_where(r, p, m) ** 2), "all entries"),
         (lambda r, p, m: ops.sum(m * (r - p) ** 2) / len(r), "NaN is NaN"),
-        (_cut, "gradient"),
+        (_cut, "slope 0, in an observed one"),
+        (_trap, "runs through the branch not taken"),
         (lambda r, p, m: _where(r, p, m), "one number"),
         (lambda r, p, m: 3.0, "should be"),
         (stub, "waits for your answer"),
     ],
 )
-def test_check_6_2_wrong_loss_is_named(answer, match):
-    rejects(checks.check_6_2, answer, match=match)
+def test_check_6c_2_wrong_loss_is_named(answer, match):
+    rejects(checks.check_6c_2, answer, match=match)
 
 
-# ---------------------------------------------------------------- 6.3
+# ---------------------------------------------------------------- 6c.3
 
 
 def _loop(scores, seen, k):
@@ -110,9 +132,14 @@ def _in_place(scores, seen, k):
     return np.argsort(-scores, axis=1)[:, :k]
 
 
-@pytest.mark.parametrize("answer", [_loop, ranking.top_k])
-def test_check_6_3_right_lists_pass(answer):
-    checks.check_6_3(answer)
+def _floats(scores, seen, k):
+    order = np.lexsort((-scores, seen > 0), axis=1)
+    return order[:, :k].astype("float32")
+
+
+@pytest.mark.parametrize("answer", [_loop, ranking.top_k, _floats])
+def test_check_6c_3_right_lists_pass(answer):
+    checks.check_6c_3(answer)
 
 
 @pytest.mark.parametrize(
@@ -129,11 +156,11 @@ def test_check_6_3_right_lists_pass(answer):
         (stub, "waits for your answer"),
     ],
 )
-def test_check_6_3_wrong_lists_are_named(answer, match):
-    rejects(checks.check_6_3, answer, match=match)
+def test_check_6c_3_wrong_lists_are_named(answer, match):
+    rejects(checks.check_6c_3, answer, match=match)
 
 
-# ---------------------------------------------------------------- 6.4
+# ---------------------------------------------------------------- 6c.4
 
 
 def _by_sklearn(x):
@@ -155,9 +182,23 @@ def _of_users(x):
     return rows @ rows.T @ x
 
 
-@pytest.mark.parametrize("answer", [_by_sklearn, checks._cosine_scores])
-def test_check_6_4_right_scores_pass(answer):
-    checks.check_6_4(answer)
+def _by_columns(x):
+    made = np.zeros_like(x, dtype="float32")
+    for j in range(x.shape[1]):
+        for i in range(x.shape[1]):
+            joint = x[:, i] @ x[:, j]
+            if i != j and joint:
+                made[:, j] += (
+                    x[:, i] * joint / np.sqrt(x[:, i].sum() * x[:, j].sum())
+                )
+    return made.tolist()
+
+
+@pytest.mark.parametrize(
+    "answer", [_by_sklearn, checks._cosine_scores, _by_columns]
+)
+def test_check_6c_4_right_scores_pass(answer):
+    checks.check_6c_4(answer)
 
 
 @pytest.mark.parametrize(
@@ -169,14 +210,18 @@ def test_check_6_4_right_scores_pass(answer):
         (_nan, "length of 0"),
         (lambda x: x, "not x S"),
         (lambda x: x.T, "shape"),
+        (lambda x: "scores", "should be numbers"),
+        (lambda x: [[1.0, 2.0], [3.0]], "as many in each row"),
+        (lambda x: {"scores": x}, "should be numbers"),
+        (lambda x: None, "is None"),
         (stub, "waits for your answer"),
     ],
 )
-def test_check_6_4_wrong_scores_are_named(answer, match):
-    rejects(checks.check_6_4, answer, match=match)
+def test_check_6c_4_wrong_scores_are_named(answer, match):
+    rejects(checks.check_6c_4, answer, match=match)
 
 
-# ---------------------------------------------------------------- 6.5
+# ---------------------------------------------------------------- 6c.5
 
 
 def _neighbours(seen):
@@ -184,7 +229,7 @@ def _neighbours(seen):
 
 
 @pytest.mark.slow
-def test_check_6_5_variational_autoencoder_passes():
+def test_check_6c_5_variational_autoencoder_passes():
     fast = keras.backend.backend() == "tensorflow"
 
     def recommend(seen):
@@ -196,11 +241,20 @@ def test_check_6_5_variational_autoencoder_passes():
         model.fit(seen, batch_size=128, epochs=25, verbose=0)
         return model.reconstruct(seen)
 
-    checks.check_6_5(recommend)
+    checks.check_6c_5(recommend)
 
 
-def test_check_6_5_neighbours_pass():
-    checks.check_6_5(_neighbours)
+def _linear(seen):
+    return EASE(30.0).fit(seen).predict_scores(seen).astype("float32")
+
+
+def _mixed(seen):
+    return (_neighbours(seen) + 3 * _linear(seen)).tolist()
+
+
+@pytest.mark.parametrize("answer", [_neighbours, _linear, _mixed])
+def test_check_6c_5_right_recommender_passes(answer):
+    checks.check_6c_5(answer)
 
 
 def _popularity(seen):
@@ -224,11 +278,11 @@ def _full_matrix(seen):
         (stub, "waits for your answer"),
     ],
 )
-def test_check_6_5_wrong_recommender_is_named(answer, match):
-    rejects(checks.check_6_5, answer, match=match)
+def test_check_6c_5_wrong_recommender_is_named(answer, match):
+    rejects(checks.check_6c_5, answer, match=match)
 
 
-# ---------------------------------------------------------------- 6.6
+# ---------------------------------------------------------------- 6c.6
 
 
 def _reserve(places, by_score=True):
@@ -247,9 +301,15 @@ def _reserve(places, by_score=True):
     return lists
 
 
-@pytest.mark.parametrize("answer", [_reserve(3), _reserve(2)])
-def test_check_6_6_right_lists_pass(answer):
-    checks.check_6_6(answer)
+def _as_lists(scores, seen, popularity):
+    return [
+        list(map(float, row)) for row in _reserve(2)(scores, seen, popularity)
+    ]
+
+
+@pytest.mark.parametrize("answer", [_reserve(3), _reserve(2), _as_lists])
+def test_check_6c_6_right_lists_pass(answer):
+    checks.check_6c_6(answer)
 
 
 def _plain(scores, seen, popularity):
@@ -275,8 +335,93 @@ def _twice(scores, seen, popularity):
         (stub, "waits for your answer"),
     ],
 )
-def test_check_6_6_wrong_lists_are_named(answer, match):
-    rejects(checks.check_6_6, answer, match=match)
+def test_check_6c_6_wrong_lists_are_named(answer, match):
+    rejects(checks.check_6c_6, answer, match=match)
+
+
+# ---------------------------------------------------------------- 6c.7
+
+
+def _chain(sequences, num_items, a, prior=None, count=1.0, sums=True):
+    pairs = np.zeros((num_items, num_items))
+    popular = np.zeros(num_items)
+    for events in sequences:
+        np.add.at(popular, events, 1)
+        np.add.at(pairs, (events[:-1], events[1:]), count)
+    popular = popular / popular.sum() if prior is None else prior
+    made = pairs + a * popular
+    return made / made.sum(axis=1, keepdims=True) if sums else made
+
+
+def _by_dict(sequences, num_items, a):
+    from collections import Counter
+
+    events = Counter(e for s in sequences for e in s.tolist())
+    pairs = Counter()
+    for s in sequences:
+        pairs.update(zip(s[:-1].tolist(), s[1:].tolist(), strict=True))
+    total = sum(events.values())
+    rows = []
+    for i in range(num_items):
+        row = [pairs[i, j] + a * events[j] / total for j in range(num_items)]
+        rows.append([value / sum(row) for value in row])
+    return rows
+
+
+def _by_sparse(sequences, num_items, a):
+    import scipy.sparse
+
+    shape = (num_items, num_items)
+    last = np.concatenate([s[:-1] for s in sequences])
+    after = np.concatenate([s[1:] for s in sequences])
+    pairs = scipy.sparse.coo_matrix((np.ones(len(last)), (last, after)), shape)
+    share = np.bincount(np.concatenate(sequences), minlength=num_items)
+    made = pairs.toarray() + a * share / share.sum()
+    return ops.convert_to_tensor(
+        (made / made.sum(1)[:, None]).astype("float32")
+    )
+
+
+@pytest.mark.parametrize("answer", [_chain, _by_dict, _by_sparse])
+def test_check_6c_7_right_probabilities_pass(answer):
+    checks.check_6c_7(answer)
+
+
+def _across(sequences, num_items, a):
+    whole = np.concatenate(sequences)
+    share = np.bincount(whole, minlength=num_items) / len(whole)
+    return _chain([whole], num_items, a, share)
+
+
+def _once(sequences, num_items, a):
+    pairs = np.zeros((num_items, num_items))
+    for events in sequences:
+        for last, following in zip(events[:-1], events[1:], strict=True):
+            pairs[last, following] = 1
+    whole = np.concatenate(sequences)
+    made = pairs + a * np.bincount(whole, minlength=num_items) / len(whole)
+    return made / made.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    "answer, match",
+    [
+        (lambda s, n, a: _chain(s, n, a).T, "swapped"),
+        (lambda s, n, a: _chain(s, n, a, sums=False), "divide each row"),
+        (_across, "across the end"),
+        (lambda s, n, a: _chain(s, n, a, np.full(n, 1 / n)), "popularity"),
+        (lambda s, n, a: _chain(s, n, a, np.ones(n)), "to every count"),
+        (_once, "counted once"),
+        (lambda s, n, a: _chain(s, n, 0.0), "pseudo-calls first"),
+        (lambda s, n, a: _chain(s, n, 2.0), "use the argument"),
+        (lambda s, n, a: np.ones((n, n)), "sum to 1"),
+        (lambda s, n, a: np.full((n, n), 1 / n), "After item"),
+        (lambda s, n, a: np.ones(n), "shape"),
+        (stub, "waits for your answer"),
+    ],
+)
+def test_check_6c_7_wrong_probabilities_are_named(answer, match):
+    rejects(checks.check_6c_7, answer, match=match)
 
 
 def test_each_check_tells_wrong_from_right():

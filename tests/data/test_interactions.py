@@ -7,7 +7,9 @@ import sysconfig
 import numpy as np
 import pytest
 
+from utils.baselines.recommenders import EASE, Popularity
 from utils.data import interactions
+from utils.evaluation.ranking import hide_items, hide_latest, recall_at_k
 
 REAL_FORM = "196\t242\t3\t881250949\n186\t302\t3\t891717742\n22\t377\t1\t8788"
 
@@ -63,6 +65,30 @@ def test_imports_resemble_those_of_the_running_python():
         total += len({item for item in now if item in frozen.items})
     assert total > 10
     assert same > 0.7 * total
+
+
+def test_calls_have_their_documented_size_and_order():
+    calls = interactions.load_calls()
+    assert len(calls.events) == len(calls.users) == 688
+    assert len(calls.items) == 276
+    assert list(calls.items) == sorted(set(calls.items))
+    lengths = [len(events) for events in calls.events]
+    assert min(lengths) == 5 and max(lengths) == 40 and sum(lengths) == 13708
+    row = calls.users.index("distutils.tests.test_install_lib")
+    named = [calls.items[event] for event in calls.events[row]]
+    assert named[:3] == ["unittest.skipIf", "os.chdir", "os.path.join"]
+    assert named[-1] == "unittest.main"
+
+
+def test_calls_as_a_matrix_with_first_places():
+    calls = interactions.Sequences(
+        (np.array([2, 0, 2]), np.array([1])), ("u", "v"), ("a", "b", "c"), ""
+    )
+    x, first = calls.matrix()
+    np.testing.assert_array_equal(x, [[1, 0, 1], [0, 1, 0]])
+    np.testing.assert_array_equal(first, [[1, 0, 0], [0, 0, 0]])
+    seen, hidden = hide_latest(x, first, 0.5, min_items=2)
+    np.testing.assert_array_equal(hidden, [[1, 0, 0], [0, 0, 0]])
 
 
 def test_imports_changed_file_is_refused(tmp_path, monkeypatch):
@@ -165,6 +191,68 @@ def test_movielens_second_rating_of_a_pair_names_both_lines(tmp_path):
 def test_movielens_empty_file_is_refused(tmp_path):
     with pytest.raises(ValueError, match="empty file"):
         interactions.load_movielens(u_data(tmp_path, ""))
+
+
+def lines_of(rng, users=240, items=60):
+    """``u.data`` of two tastes: numbers with gaps, one user who likes nothing.
+
+    Users 7, 14, … and items 3, 6, …; 22 ratings each at rising times.
+    """
+    lines = []
+    for user in range(users):
+        taste = np.arange(items) % 2 == user % 2
+        wanted = np.where(taste, 3.0, 1.0) * np.geomspace(1, 0.1, items)
+        chosen = rng.choice(items, 22, replace=False, p=wanted / wanted.sum())
+        for place, item in enumerate(chosen):
+            stars = rng.integers(4, 6) if taste[item] else rng.integers(1, 4)
+            stars = 2 if user == 0 else stars
+            time = 880_000_000 + 1000 * place
+            lines.append(f"{7 * user + 7}\t{3 * item + 3}\t{stars}\t{time}")
+    return "\n".join(rng.permutation(lines))
+
+
+def test_movielens_gaps_in_the_numbers_leave_no_empty_row(tmp_path, rng):
+    ratings = interactions.load_movielens(u_data(tmp_path, lines_of(rng)))
+    assert ratings.values.shape == (240, 60)
+    assert (ratings.observed.sum(axis=1) == 22).all()
+    assert ratings.observed.any(axis=0).all()
+
+
+def test_movielens_who_likes_nothing_is_an_empty_row_that_models_name(
+    tmp_path, rng
+):
+    ratings = interactions.load_movielens(u_data(tmp_path, lines_of(rng)))
+    x = ratings.liked()
+    np.testing.assert_array_equal(x > 0, ratings.values >= 4)
+    assert not x[0].any() and x[1:].any(axis=1).all()
+    with pytest.raises(ValueError, match="empty row 0"):
+        EASE().fit(x).predict_scores(x)
+    seen, hidden = hide_items(x)  # passes: such a user is not asked
+    assert not hidden[0].any() and not seen[0].any()
+    assert ratings.liked(1).sum() == ratings.observed.sum()
+    with pytest.raises(ValueError, match="at_least"):
+        ratings.liked("four")
+
+
+@pytest.mark.parametrize("kind", ["at random", "the latest"])
+def test_movielens_recall_on_users_outside_training(tmp_path, rng, kind):
+    ratings = interactions.load_movielens(u_data(tmp_path, lines_of(rng)))
+    x = ratings.liked()
+    rows = np.flatnonzero(x.any(axis=1))
+    test, train = rows[:60], rows[60:]
+    if kind == "at random":
+        seen, hidden = hide_items(x[test], 0.2, seed=1)
+    else:
+        times = ratings.times[test]
+        seen, hidden = hide_latest(x[test], times, 0.2)
+        late = np.where(hidden > 0, times, np.iinfo("int64").max).min(axis=1)
+        early = np.where(seen > 0, times, 0).max(axis=1)
+        assert (early < late)[hidden.any(axis=1)].all()
+    linear, crowd = (
+        recall_at_k(method.fit(x[train]).predict_scores(seen), hidden, seen)
+        for method in (EASE(30.0), Popularity())
+    )
+    assert linear > crowd + 0.1
 
 
 # -------------------------------------------------------------- synthetic

@@ -5,7 +5,12 @@ import pytest
 from sklearn.metrics import ndcg_score
 
 from utils.evaluation import ranking
-from utils.evaluation.ranking import hide_items, ndcg_at_k, recall_at_k
+from utils.evaluation.ranking import (
+    hide_items,
+    hide_latest,
+    ndcg_at_k,
+    recall_at_k,
+)
 
 
 @pytest.fixture(scope="module")
@@ -151,3 +156,42 @@ def test_hide_items_wrong_arguments_are_named(feedback, arguments, match):
 def test_hide_items_counts_are_no_implicit_feedback():
     with pytest.raises(ValueError, match="entries 0 or 1; received 3"):
         hide_items(np.array([[3.0, 1.0], [1.0, 1.0]]))
+
+
+# ------------------------------------------------------------- in order
+
+
+def test_hide_latest_hand_computed():
+    x = np.array([[1, 1, 1, 1, 1, 0], [1, 1, 0, 0, 0, 0]])
+    times = np.array([[50, 10, 20, 90, 70, 999], [1, 2, 3, 4, 5, 6]])
+    seen, hidden = hide_latest(x, times, 0.4)
+    np.testing.assert_array_equal(
+        hidden, [[0, 0, 0, 1, 1, 0], [0, 0, 0, 0, 0, 0]]
+    )
+    np.testing.assert_array_equal(seen + hidden, x)
+    assert seen.dtype == hidden.dtype == np.float32
+
+
+def test_hide_latest_hides_as_many_as_hide_items(feedback, rng):
+    times = rng.integers(0, 5, feedback.shape)  # with ties
+    seen, hidden = hide_latest(feedback, times, 0.3, min_items=6)
+    other = hide_items(feedback, 0.3, min_items=6)[1]
+    np.testing.assert_array_equal(hidden.sum(axis=1), other.sum(axis=1))
+    late = np.where(hidden > 0, times, 9).min(axis=1)
+    early = np.where(seen > 0, times, -1).max(axis=1)
+    assert (early <= late)[hidden.any(axis=1)].all()
+    again = hide_latest(feedback, times + 1e9, 0.3, min_items=6)[1]
+    np.testing.assert_array_equal(again, hidden)
+
+
+def test_hide_latest_misuse_is_named(feedback):
+    with pytest.raises(ValueError, match=r"times: expected shape \(n, 30\)"):
+        hide_latest(feedback, feedback[:, :4])
+    with pytest.raises(ValueError, match="times: expected 60 rows"):
+        hide_latest(feedback, feedback[:3])
+    with pytest.raises(ValueError, match="NaN"):
+        hide_latest(feedback, np.full(feedback.shape, np.nan))
+    with pytest.raises(ValueError, match="share"):
+        hide_latest(feedback, feedback, 1.0)
+    with pytest.raises(ValueError, match="min_items"):
+        hide_latest(feedback, feedback, min_items=1)

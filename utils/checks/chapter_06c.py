@@ -20,12 +20,12 @@ from utils.evaluation import ranking
 
 
 @one_sentence
-def check_6_1(answer):
+def check_6c_1(answer):
     """nDCG@5 of hits at ranks 1 and 3 of three hidden items: 0.704."""
     value = as_number(answer, "Your answer")
     best = 1 + 1 / np.log2(3) + 0.5
     if abs(value - 1.5 / best) < 0.005:
-        correct("6.1", "At which ranks of two hits would nDCG@5 be smallest?")
+        correct("6c.1", "At which ranks of two hits would nDCG@5 be smallest?")
         return
     full = best + 1 / np.log2(5) + 1 / np.log2(6)
     name_value(
@@ -64,7 +64,7 @@ def check_6_1(answer):
 
 
 @one_sentence
-def check_6_2(answer):
+def check_6c_2(answer):
     """Masked squared error: sum over entries, mean over users."""
     rng = np.random.default_rng(0)
     ratings, predicted = rng.uniform(1, 5, (2, 6, 8)).astype("float32")
@@ -127,24 +127,32 @@ def check_6_2(answer):
                 "not enough: 0 · NaN is NaN. Replace those entries before "
                 "you subtract."
             )
-    gradient = slope(
-        lambda x_hat: run(given, x_hat),
-        ops.convert_to_tensor(predicted),
-        "The loss",
-    )
-    if not np.allclose(
-        gradient, 2 * mask * (predicted - ratings) / 6, rtol=1e-3, atol=1e-5
-    ):
-        wrong(
-            "The value is right, its gradient is not: a predicted rating in "
-            "an unobserved place must have slope 0, in an observed one "
-            "2 (r̂ − r) / n."
+    right_slope = 2 * mask * (predicted - ratings) / 6
+    for anything, name in ((0.0, "0"), (np.nan, "NaN")):
+        changed = np.where(mask > 0, ratings, anything).astype("float32")
+        gradient = slope(
+            lambda x_hat, changed=changed: run(changed, x_hat),
+            ops.convert_to_tensor(predicted),
+            "The loss",
         )
-    correct("6.2", "What would the penalty of equation (3) add to the slope?")
+        if not np.isfinite(gradient).all():
+            wrong(
+                f"With {name} in the unobserved places the loss is right and "
+                "its gradient is NaN: `where` chose the value, but the slope "
+                "runs through the branch not taken, and 0 · NaN is NaN. "
+                "Replace the *ratings* there before you subtract."
+            )
+        if not np.allclose(gradient, right_slope, rtol=1e-3, atol=1e-5):
+            wrong(
+                "The value is right, its gradient is not: a predicted rating "
+                "in an unobserved place must have slope 0, in an observed one "
+                "2 (r̂ − r) / n."
+            )
+    correct("6c.2", "What would the penalty of equation (3) add to the slope?")
 
 
 @one_sentence
-def check_6_3(answer):
+def check_6c_3(answer):
     """The best unseen items, best first."""
     rng = np.random.default_rng(0)
     scores = rng.standard_normal((7, 12)) - 5.0  # all negative, as logits are
@@ -160,7 +168,7 @@ def check_6_3(answer):
         other = as_array(call(answer, scores, 0 * seen, 2), "The lists", (7, 2))
         if not np.array_equal(other, ranking.top_k(scores, k=2)):
             wrong("Right for k = 4, wrong for k = 2 with nothing seen.")
-        correct("6.3", "What should happen if a user has seen nearly all?")
+        correct("6c.3", "What should happen if a user has seen nearly all?")
         return
     if np.array_equal(result, ranking.top_k(scores, k=4)):
         wrong("You recommend what users already have: exclude seen items.")
@@ -187,7 +195,7 @@ def _cosine_scores(x, diagonal=0.0, norm=True):
 
 
 @one_sentence
-def check_6_4(answer):
+def check_6c_4(answer):
     """Item-item cosine, without the diagonal."""
     rng = np.random.default_rng(0)
     x = (rng.random((30, 9)) < 0.4).astype("float64")
@@ -197,15 +205,14 @@ def check_6_4(answer):
     result = call(answer, x)
     if not np.array_equal(x, given):
         wrong("Your function changed the matrix it was given.")
-    result = as_values(result, "The scores", finite=False)
+    result = as_values(result, "The scores", finite=False, shape=x.shape)
     if not np.isfinite(result).all():
         wrong(
             "There are NaN or infinite scores: an item that nobody has makes "
             "a length of 0. Its score is 0."
         )
-    result = as_array(result, "The scores", x.shape)
     if np.allclose(result, _cosine_scores(x), atol=1e-5):
-        correct("6.4", "Keep only the ten largest similarities of each item.")
+        correct("6c.4", "Keep only the ten largest similarities of each item.")
         return
     rows = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
     users = rows @ rows.T
@@ -243,7 +250,7 @@ def _imports(seed):
 
 
 @one_sentence
-def check_6_5(answer):
+def check_6c_5(answer):
     """Any recommender with recall@10 of at least 0.58 on the imports."""
     seen, hidden = _imports(seed=2024)
     given = seen.copy()
@@ -269,7 +276,7 @@ def check_6_5(answer):
         wrong(f"recall@10 is {found:.3f}; needed are 0.58. {hint}")
     ndcg = ranking.ndcg_at_k(scores, hidden, seen)
     correct(
-        "6.5",
+        "6c.5",
         f"recall@10 {found:.3f}, nDCG@10 {ndcg:.3f}. Is the gain the same for "
         "rare items?",
     )
@@ -282,7 +289,7 @@ def _list_recall(lists, hidden):
 
 
 @one_sentence
-def check_6_6(answer):
+def check_6c_6(answer):
     """A fifth of the places for rare items at nearly the plain recall."""
     seen, hidden = _imports(seed=7)
     knn = ItemKNN(80).fit(seen)
@@ -314,7 +321,87 @@ def check_6_6(answer):
             "the last ones, and choose the rare items by their scores."
         )
     correct(
-        "6.6",
+        "6c.6",
         f"Rare items: {share:.0%} of the places for {kept:.0%} of the recall. "
         "What would you show to an owner who only looks at recall?",
     )
+
+
+@one_sentence
+def check_6c_7(answer):
+    """Smoothed transition probabilities, sequence by sequence."""
+    rng = np.random.default_rng(4)
+    sequences = [rng.integers(0, 5, size) for size in (7, 1, 12, 4, 2)]
+    sequences.append(np.array([5, 5, 5, 0, 5, 5]))  # 6 is never there
+    given = [events.copy() for events in sequences]
+    popular = np.bincount(np.concatenate(given), minlength=7) / 32
+    pairs = np.zeros((7, 7))
+    for events in given:
+        np.add.at(pairs, (events[:-1], events[1:]), 1)
+    once = np.minimum(pairs, 1)
+    joined = np.zeros((7, 7))
+    whole = np.concatenate(given)
+    np.add.at(joined, (whole[:-1], whole[1:]), 1)
+
+    def smooth(counts, prior, a=2.0):
+        made = counts + a * prior
+        return made / made.sum(axis=1, keepdims=True)
+
+    result = call(answer, sequences, 7, 2.0)
+    if any(map(np.any, map(np.not_equal, sequences, given))):
+        wrong("Your function changed a sequence it was given.")
+    result = as_values(result, "The probabilities", False, shape=(7, 7))
+    if not np.isfinite(result).all():
+        wrong(
+            "There are NaN or infinite values: nothing followed some items, "
+            "so their counts add up to 0. Add the pseudo-calls first."
+        )
+    right = smooth(pairs, popular)
+    name_value(
+        result,
+        [
+            (
+                right.T,
+                "Rows and columns are swapped: row i is what comes *after* i.",
+            ),
+            (
+                pairs + 2.0 * popular,
+                "These are counts: divide each row by its sum.",
+            ),
+            (
+                smooth(joined, popular),
+                "You counted pairs across the end of a sequence and the "
+                "beginning of the next one.",
+            ),
+            (
+                smooth(pairs, np.full(7, 1 / 7)),
+                "The pseudo-calls go to items in proportion to *popularity*, "
+                "not alike to all.",
+            ),
+            (
+                smooth(pairs, np.ones(7)),
+                "You added a to every count: a pseudo-calls a row are shared "
+                "out by popularity.",
+            ),
+            (
+                smooth(once, popular),
+                "A pair that occurs twice in a sequence was counted once: "
+                "`pairs[i, j] += 1` with arrays does that. Use np.add.at.",
+            ),
+        ],
+    )
+    if not np.allclose(result, right, rtol=1e-4, atol=1e-6):
+        if not np.allclose(result.sum(axis=1), 1, atol=1e-4):
+            wrong("The rows are probabilities and have to sum to 1.")
+        row = int(np.abs(result - right).max(axis=1).argmax())
+        wrong(
+            f"After item {row} the probabilities should be "
+            f"{right[row].round(3).tolist()}, not "
+            f"{result[row].round(3).tolist()}."
+        )
+    other = as_values(
+        call(answer, sequences, 7, 0.5), "The probabilities", shape=(7, 7)
+    )
+    if not np.allclose(other, smooth(pairs, popular, 0.5), atol=1e-6):
+        wrong("Right for a = 2 and wrong for a = 0.5: use the argument.")
+    correct("6c.7", "What would a chain of the last *two* calls need?")

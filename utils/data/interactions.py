@@ -29,7 +29,7 @@ __all__ = [
 FROZEN = pathlib.Path(__file__).parent / "frozen"
 CHECKSUMS = {  # SHA-256 of the text with Unix line ends
     "stdlib_calls.csv": (
-        "7efe764609cf26b6958a4180250a11c9104827861452687ffceb31bf8277a8a6"
+        "870f2d768f4b89006751e8c8732e2bb0b67a3d65d9d937fe3c4f173cca5bdb55"
     ),
     "stdlib_imports.csv": (
         "42509e5fe2adcd991335cc76259b7bf2f40bb53fabb6acbc23f4d2b2848f9683"
@@ -181,7 +181,7 @@ def load_calls():
     """Which library functions each module of Python's library calls, in order.
 
     Real behaviour of programmers: 688 modules of Python 3.11.7, its own tests
-    included, and for each its first calls (at most 60) of 276 functions and
+    included, and for each its first calls (at most 40) of 276 functions and
     classes of other modules. The order is that of the *lines of the file*, the
     one in which a reader meets them; when each was written, nobody recorded.
     ``frozen/stdlib_calls.md`` tells the provenance.
