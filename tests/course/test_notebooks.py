@@ -20,6 +20,7 @@ MAX_WORDS, MAX_CELLS, MAX_CODE = 3_000, 80, 450
 NOT_YET = {
     "06a_anomaly_detection",
     "06b_images",
+    "06c_recommendation",
 }
 
 SOURCES = tool.sources()
