@@ -84,7 +84,7 @@ plotting.use_style()
 
 # %% tags=["setup"]
 DATA = profile.pick(quick="digits", full="mnist")
-LIMIT = profile.pick(quick=None, full=10_000)  # training rows
+LIMIT = profile.pick(quick=None, full=6_000)  # training rows
 LEVELS = profile.pick(quick=17, full=256)  # grey levels
 LATENT_DIM = profile.pick(quick=8, full=16)
 WIDTHS = profile.pick(quick=(256,), full=(256,))
@@ -93,7 +93,7 @@ ROWS = profile.pick(quick=9_216, full=65_536)  # rows seen in a training
 VAE_ROWS = profile.pick(quick=6_144, full=32_768)
 BATCH = profile.pick(quick=32, full=128)
 LEARNING_RATE = profile.pick(quick=6e-3, full=3e-3)
-K = profile.pick(quick=20, full=200)  # neighbours: more than 2 % of the rows
+K = profile.pick(quick=20, full=150)  # neighbours: more than 2 % of the rows
 RARE_ROWS = profile.pick(quick=6, full=40)  # of the rare digit in section 6
 FEW_CLASSES = profile.pick(quick=tuple(range(10)), full=(0, 4, 9))
 SEEDS = (0, 1, 2)
@@ -701,17 +701,18 @@ clean, dirty, trimmed = np.transpose([*dirt.values()])
 first, later, factor, pca = range(4)
 assert dirty[first] < clean[first] - 0.1
 assert trimmed[first] < dirty[first] + 0.01, "no cure"
-assert dirty[first] < dirty[pca], "the lead is gone, and more"
-assert dirty[later] > max(dirty[first], dirty[pca]) + 0.05
 assert clean[later] < clean[first] - 0.02, "its price"
+if not profile.full:  # of MNIST 2 % are too many for a k that is still local
+    assert dirty[first] < dirty[pca] < dirty[later] - 0.05, "turned over"
 
 # %% [markdown]
-# Two rows in a hundred take the nearest neighbour from the first place to the
+# On the digits, two rows in a hundred take the nearest neighbour from the first place to the
 # last, behind PCA: an anomaly now has an anomaly to resemble. Trimming does
 # not help it at all, since each training row is its own nearest neighbour, and
 # helps the others little: what has been learned no longer looks strange. What helps is a
 # larger $k$. It takes $k$ anomalies *of one kind* to hide another, and 2 % are
-# fewer rows than our $k$; the price is a few points on clean rows. **Choose $k$ by how much dirt you fear.** Exercise
+# fewer rows than our $k$; the price is a few points on clean rows (on MNIST, where
+# 2 % are a hundred rows and more, the price is as large as the gain). **Choose $k$ by how much dirt you fear.** Exercise
 # 6a.4 asks what dirt and trimming do to the autoencoder.
 #
 # ### Interpretability: what raised the alarm, and what the code holds

@@ -263,11 +263,11 @@ def check_6g_5(answer):
     """Any threshold with the largest net saving; infinite if none pays."""
     rng = np.random.default_rng(8)
     for price, ties in ((10.0, False), (3.0, True), (6.0, True), (1e5, False)):
-        scores = rng.exponential(size=300)
+        scores = rng.exponential(size=300).astype("float32").astype("float64")
         is_fraud = rng.random(300) < 0.02 + 0.2 * (scores > 2)
         amounts = np.round(rng.lognormal(3.2, 1.0, 300), 2)
         if ties:
-            scores = np.round(scores, 1)
+            scores = np.round(8 * scores) / 8  # exact in half precision
         month = scores, amounts, is_fraud
         given = [column.copy() for column in month]
         value = as_values(call(answer, *month, price), "The threshold", False)
