@@ -229,6 +229,7 @@ def every_digit(*detectors):
     )
 
 
+# %%
 results = {
     "z-score": every_digit(ZScore()),
     "Mahalanobis": every_digit(Mahalanobis()),
@@ -678,6 +679,7 @@ def contaminated(detector, share, trim=0.0):
     return np.mean(found)
 
 
+# %%
 dirt = {
     name: [
         contaminated(detector, share, trim)

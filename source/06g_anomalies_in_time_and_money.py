@@ -151,7 +151,7 @@ class LogEnergy:
 # healthy windows. Each threshold comes in two kinds: above only, or below *and*
 # above with half of the rate on each side (`two_sided_thresholds`).
 
-# %% tags=["nbval-ignore-output"]
+# %%
 monitor = ready(SPAN, 3)
 middle = np.arange(0, 4600 - SPAN + 1, 2) + SPAN // 2  # sample, of a window
 inside = {
@@ -163,6 +163,8 @@ near = [
     for begin, end in FAULTS.values()
 ]
 inside["none"] = ~np.any(near, axis=0)
+
+# %%
 shares, errors, watched = {}, [], []
 for seed in SEEDS:
     rng = np.random.default_rng(seed)
@@ -299,7 +301,7 @@ assert by_event["LOF, k = 20", 6][2] > 0.9, "and found by LOF"
 # less than half and delay the first call by ten samples or so, half a turn. By
 # windows, LOF and the energy saw *some* of the weak fault; by events they find it
 # each time. With $m=1$ the autoencoder "finds" it, too, by one of its false calls;
-# with $m=6$ it never does.
+# with $m=6$ it misses it.
 #
 # A warning about a popular way to count. *Point adjustment* calls all samples of
 # an event found as soon as one of them is. Scores drawn at random then look like
@@ -375,8 +377,8 @@ assert last["slow fault", "moving"] < 0.15, "forgiven"
 # ## 4. A nerve cell: neighbours notice before the network and the clock
 #
 # A real series: the voltage of a nerve cell, `membrane.dat` among matplotlib's
-# sample data, 12 000 numbers without a description. It fires every 143 samples or
-# so, like a clock, for the last time at 7 048; from there on it is irregular.
+# sample data, 12 000 numbers without a description. It fires like a clock, every 143
+# samples or so, until 7 048; from there on it is irregular.
 # (Chapter 6e removes noise from the same recording.) Windows of 160 samples hold
 # one firing each. Trained on the regular part up to 4 500, with thresholds
 # from 4 500 to 6 000, when does each detector notice, and how often does it call
@@ -385,7 +387,7 @@ assert last["slow fault", "moving"] < 0.15, "forgiven"
 # What would a physiologist watch? The interval between spikes. The rule: call when
 # the next one is overdue, later than the conformal 95 % of the intervals so far.
 
-# %% tags=["nbval-ignore-output"]
+# %%
 with cbook.get_sample_data("membrane.dat") as file:
     voltage = np.frombuffer(file.read(), "float32")
 LAST, LONG = 7048, 160
@@ -442,9 +444,6 @@ runtime.record(
             (n, [*zip(*r, strict=True)]) for n, r in noticed.items()
         )
     ],
-)
-print(
-    f"{len(intervals)} intervals, longest {intervals.max()}, limit {limit:.0f}"
 )
 
 # %% tags=["hide-input"]
@@ -568,7 +567,7 @@ for seed in SEEDS:
         scores[name] = detector.anomaly_scores(x)
     ranked.append((paid, scores))
 
-# %% tags=["nbval-ignore-output"]
+# %%
 BUDGET, PRICE = CARDS // 5, 10.0  # alarms a month, euros for each
 
 
@@ -589,6 +588,7 @@ def judged(paid, scores):
     return np.mean(precision), area, saved / 6, patient
 
 
+# %% tags=["nbval-ignore-output"]
 money = {
     name: np.array([judged(paid, scores[name]) for paid, scores in ranked])
     for name in ranked[0][1]
@@ -634,10 +634,9 @@ assert max(values[3] for values in mean.values()) < 0.3, "nobody sees them"
 # Forty a month was a budget. How many alarms *pay*? Each costs 10 €, each fraud
 # found saves its amount.
 
-# %% tags=["nbval-ignore-output"]
+# %%
 counts = np.arange(5, 205, 5) * CARDS // 200
-figure, (left, right) = plt.subplots(1, 2, figsize=(8.8, 3.4))
-best = {}
+saved = {}
 for name in ("isolation forest", "z-score", "autoencoder"):
     net = np.zeros(len(counts))
     for paid, scores in ranked:
@@ -645,7 +644,11 @@ for name in ("isolation forest", "z-score", "autoencoder"):
             rows = best_alarms(paid, scores[name], month, counts[-1])
             gain = (paid.amount * paid.is_fraud)[rows].cumsum()
             net += gain[counts - 1] / 18 - PRICE * counts / 18
-    best[name] = counts[net.argmax()], net.max()
+    saved[name] = net
+
+# %% tags=["nbval-ignore-output"]
+figure, (left, right) = plt.subplots(1, 2, figsize=(8.8, 3.4))
+for name, net in saved.items():
     left.plot(counts, net, label=name)
 left.axhline(0, color="black", lw=0.8)
 left.set(xlabel="alarms a month", ylabel="€ a month", title="Net saving")
@@ -665,12 +668,14 @@ right.set(
 )
 right.legend(title="share of frauds")
 plt.show()
-for name, (count, euros) in best.items():
-    print(f"{name}: most is saved by {count} alarms, {euros:.0f} € a month")
+for name, net in saved.items():
+    best = counts[net.argmax()]
+    print(f"{name}: most is saved by {best} alarms, {net.max():.0f} € a month")
 
 # %% tags=["hide-input"]
-assert best["isolation forest"][1] > best["autoencoder"][1] + 50
-assert best["isolation forest"][0] < counts[-1] / 2, "more alarms lose money"
+forest = saved["isolation forest"]
+assert forest.max() > saved["autoencoder"].max() + 50
+assert counts[forest.argmax()] < counts[-1] / 2, "more alarms lose money"
 
 # %% [markdown]
 # **Figure 6g.3.** Left: net saving against the number of alarms, mean of three
