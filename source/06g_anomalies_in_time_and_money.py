@@ -536,7 +536,7 @@ for name, (make, sizes) in TRIALS.items():
 # Three draws of the generator, each with its own seed of network and forest:
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 def supervised(paid, x, seed):
     """Scores of a random forest on labels two months old or older."""
     scores = np.zeros(len(x))
