@@ -93,7 +93,7 @@ ROWS = profile.pick(quick=9_216, full=65_536)  # rows seen in a training
 VAE_ROWS = profile.pick(quick=6_144, full=32_768)
 BATCH = profile.pick(quick=32, full=128)
 LEARNING_RATE = profile.pick(quick=6e-3, full=3e-3)
-K = profile.pick(quick=20, full=150)  # neighbours: more than 2 % of the rows
+K = profile.pick(quick=20, full=150)  # neighbours: about 2 % of the rows
 RARE_ROWS = profile.pick(quick=6, full=40)  # of the rare digit in section 6
 FEW_CLASSES = profile.pick(quick=tuple(range(10)), full=(0, 4, 9))
 SEEDS = (0, 1, 2)
@@ -713,9 +713,9 @@ if not profile.full:  # of MNIST 2 % are too many for a k that is still local
 # not help it at all, since each training row is its own nearest neighbour, and
 # helps the others little: what has been learned no longer looks strange. What helps is a
 # larger $k$. It takes $k$ anomalies *of one kind* to hide another, and 2 % are
-# fewer rows than our $k$; the price is a few points on clean rows (on MNIST, where
-# 2 % are a hundred rows and more, the price is as large as the gain). **Choose $k$ by how much dirt you fear.** Exercise
-# 6a.4 asks what dirt and trimming do to the autoencoder.
+# about as many rows as our $k$; the price is a few points on clean rows (on MNIST,
+# where 2 % are a hundred rows and more, it eats the gain). **Choose $k$ by how much
+# dirt you fear.** Exercise 6a.4 asks what dirt and trimming do to the autoencoder.
 #
 # ### Interpretability: what raised the alarm, and what the code holds
 #

@@ -18,9 +18,7 @@ MAX_LINES, MAX_BYTES = 30, 1_000_000
 MAX_WORDS, MAX_CELLS, MAX_CODE = 3_000, 80, 450
 # not yet divided into sittings
 NOT_YET = {
-    "06a_anomaly_detection",
     "06b_images",
-    "06c_recommendation",
 }
 
 SOURCES = tool.sources()
