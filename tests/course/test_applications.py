@@ -109,10 +109,7 @@ def test_its_numbers_stand_in_the_results_of_its_sitting(row):
         for part in re.split(r"(?m)^(?=## )", RESULTS)
         if part.split("\n")[0][3:].strip() in stems
     )
-    known = {
-        value if value[0] != "." else "0" + value
-        for value in re.findall(r"(?<![\w.])\d*\.\d+", text)
-    }
+    known = set(numbers(text))
     asked = numbers(row["model"]) + numbers(row["strongest simple opponent"])
     assert asked, "a row without a number"
     for value in asked:
