@@ -104,16 +104,11 @@ print(len(vocabulary), "ids")
 
 
 # %% tags=["setup"]
-def one_stream(texts):
-    """Texts in lower case, each ended by a line break, as one string."""
-    return "\n".join(texts).lower() + "\n"
-
-
 characters = tokens.Vocabulary.fit(
-    [one_stream(definitions.texts_train)], CHARACTERS, unit="character"
+    [corpora.one_stream(definitions.texts_train)], CHARACTERS, unit="character"
 )
 train_stream, val_stream, test_stream = (
-    characters.encode([one_stream(texts)])[0]
+    characters.encode([corpora.one_stream(texts)])[0]
     for texts in (
         definitions.texts_train[:TEXTS],
         definitions.texts_val[:1000],
@@ -601,7 +596,7 @@ plt.show()
 
 # %% tags=["nbval-ignore-output"]
 prompt = characters.encode(["a small "])[0]
-trained_on = one_stream(definitions.texts_train[:TEXTS])
+trained_on = corpora.one_stream(definitions.texts_train[:TEXTS])
 copied = {}
 for temperature in (0.3, 1.0, 1.6):
     sample = mixture.sample(

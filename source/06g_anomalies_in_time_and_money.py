@@ -47,7 +47,6 @@ profile = runtime.start(seed=0)
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib import cbook
 from scipy.signal import find_peaks
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import (
@@ -66,6 +65,7 @@ from utils.baselines.detectors import (
 )
 from utils.checks import chapter_06g as checks
 from utils.data import transactions
+from utils.data.series import load_voltage, windows
 from utils.evaluation import detection
 from utils.evaluation.detection import ModelDetector
 from utils.models import Autoencoder
@@ -94,12 +94,6 @@ def fit_normal(model, x, seed, rows=ROWS):
     restart(model, seed)
     x = np.tile(x, (-(-rows // len(x)), 1))[:rows]
     return ModelDetector(model).fit(x, batch_size=64)
-
-
-def cut_up(series, width=SPAN, stride=2):
-    """Overlapping pieces of a series, (n, width)."""
-    pieces = np.lib.stride_tricks.sliding_window_view(series, width)
-    return np.ascontiguousarray(pieces[::stride], dtype="float32")
 
 
 # %% [markdown]
@@ -168,7 +162,10 @@ inside["none"] = ~np.any(near, axis=0)
 shares, errors, watched = {}, [], []
 for seed in SEEDS:
     rng = np.random.default_rng(seed)
-    x_train, x_val = cut_up(sensor(6000, rng)), cut_up(sensor(3000, rng))
+    x_train, x_val = (
+        windows(sensor(6000, rng), SPAN, 2),
+        windows(sensor(3000, rng), SPAN, 2),
+    )
     series = [sensor(4600, rng, faulty=True) for _ in range(SERIES)]
     for name, detector in {
         "log energy": LogEnergy(),
@@ -182,7 +179,7 @@ for seed in SEEDS:
         limit = detection.quantile_threshold(healthy, 0.99)
         low, high = detection.two_sided_thresholds(healthy, 0.99)
         for signal in series:
-            scores = detector.anomaly_scores(cut_up(signal))
+            scores = detector.anomaly_scores(windows(signal, SPAN, 2))
             both = (scores < low) | (scores > high)
             watched.append((name, signal, scores, both, limit))
             for kind, alarm in (("above", scores > limit), ("both", both)):
@@ -335,7 +332,10 @@ assert plain < 0.1 and flattered > 0.9
 
 # %%
 rng = np.random.default_rng(7)
-x_train, x_val = cut_up(sensor(6000, rng)), cut_up(sensor(3000, rng))
+x_train, x_val = (
+    windows(sensor(6000, rng), SPAN, 2),
+    windows(sensor(3000, rng), SPAN, 2),
+)
 pca = PCAError(4).fit(x_train)
 fixed = detection.quantile_threshold(pca.anomaly_scores(x_val), 0.99)
 slowly = np.linspace(0, 1, 24_000)
@@ -346,7 +346,7 @@ drifting = {
 last = {}
 figure, axes = plt.subplots(1, 2, figsize=(8.4, 3), sharey=True)
 for axis, (name, signal) in zip(axes, drifting.items(), strict=True):
-    scores = pca.anomaly_scores(cut_up(signal))
+    scores = pca.anomaly_scores(windows(signal, SPAN, 2))
     past = np.lib.stride_tricks.sliding_window_view(scores[:-1], 500)
     rank = int(np.ceil(0.99 * 501)) - 1
     moving = np.sort(past, axis=1)[:, rank]  # for windows 500, 501, …
@@ -388,14 +388,13 @@ assert last["slow fault", "moving"] < 0.15, "forgiven"
 # the next one is overdue, later than the conformal 95 % of the intervals so far.
 
 # %%
-with cbook.get_sample_data("membrane.dat") as file:
-    voltage = np.frombuffer(file.read(), "float32")
+voltage = load_voltage()
 LAST, LONG = 7048, 160
 regular = voltage[1500:5300]
 signal = (voltage - regular.mean()) / regular.std()
-x_train = cut_up(signal[1500:4500], LONG, 1)
-x_val = cut_up(signal[4500:6000], LONG, 1)
-x_test = cut_up(
+x_train = windows(signal[1500:4500], LONG, 1)
+x_val = windows(signal[4500:6000], LONG, 1)
+x_test = windows(
     signal[6000 - LONG + 1 : 10_900], LONG, 1
 )  # last sample 6 000 …
 event = [(LAST - 6000, len(x_test))]

@@ -47,7 +47,6 @@ profile = runtime.start(seed=0)
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import Audio, display
-from matplotlib import cbook
 from scipy.fft import dct
 from scipy.signal import savgol_filter
 from sklearn.cluster import KMeans
@@ -59,6 +58,7 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from utils import metrics, plotting
 from utils.checks import chapter_06h as checks
 from utils.data import sounds
+from utils.data.series import load_voltage, windows
 from utils.models import VAE, Autoencoder, DenoisingAutoencoder
 from utils.nn.likelihoods import Gaussian, SquaredError
 from utils.training import recipes
@@ -533,19 +533,12 @@ assert spoken_right > units_right > 0.5, "chance is an eighth"
 # part to train, the next to choose, the last of the regular stretch to test.
 
 # %% tags=["setup"]
-with cbook.get_sample_data("membrane.dat") as file:
-    voltage = np.frombuffer(file.read(), "float32")
+voltage = load_voltage()
 SPAN = 64  # samples a window
 signal = (voltage - voltage[1500:5300].mean()) / voltage[1500:5300].std()
 to_train, to_choose = signal[1500:5300], signal[5300:6000]
 to_test, irregular = signal[6000:7300], signal[7400:10900]
 SIGMA = 0.5  # standard deviation of the noise we add
-
-
-def windows_from(values, step=1):
-    """All stretches of SPAN samples, ``(n, SPAN)``."""
-    view = np.lib.stride_tricks.sliding_window_view(values, SPAN)
-    return view[::step].astype("float32")
 
 
 def overlap(pieces):
@@ -590,14 +583,14 @@ noisy_choose, noisy_test = (
     (part + SIGMA * rng.standard_normal(part.shape)).astype("float32")
     for part in (to_choose, to_test)
 )
-train_windows = windows_from(to_train, step=2)
+train_windows = windows(to_train, SPAN, 2)
 
 
 def pca_filter(count):
     """A denoiser: every window by its first principal components."""
     fit = PCA(count, random_state=0).fit(train_windows)
     return lambda values: overlap(
-        fit.inverse_transform(fit.transform(windows_from(values)))
+        fit.inverse_transform(fit.transform(windows(values, SPAN)))
     )
 
 
@@ -608,7 +601,7 @@ def nearest_filter(count):
     """A denoiser: the mean of the nearest clean training windows."""
 
     def denoise(values):
-        nearest = archive.kneighbors(windows_from(values), count, False)
+        nearest = archive.kneighbors(windows(values, SPAN), count, False)
         return overlap(train_windows[nearest].mean(axis=1))
 
     return denoise
@@ -644,7 +637,7 @@ for seed in SEEDS:
     model.fit(train_windows, epochs=VOLTAGE_EPOCHS, batch_size=32, verbose=0)
     denoisers.append(model)
 by_network = [
-    overlap(model.reconstruct(windows_from(noisy_test))) for model in denoisers
+    overlap(model.reconstruct(windows(noisy_test, SPAN))) for model in denoisers
 ]
 voltage_errors = {
     name: metrics.mse(to_test[None], values[None])
@@ -695,8 +688,8 @@ plt.show()
 
 # %% tags=["nbval-ignore-output"]
 regular_windows, odd_windows = (
-    windows_from(to_test, 4),
-    windows_from(irregular, 8),
+    windows(to_test, SPAN, 4),
+    windows(irregular, SPAN, 8),
 )
 every = np.concatenate([regular_windows, odd_windows])
 odd = np.r_[np.zeros(len(regular_windows)), np.ones(len(odd_windows))]

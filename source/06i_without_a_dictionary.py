@@ -74,20 +74,6 @@ WORDS = 300  # most frequent words of each language that are matched
 
 # %% tags=["setup"]
 definitions = corpora.load_definitions()
-ALPHABET = "abcdefghijklmnopqrstuvwxyz "
-
-
-def one_stream(texts):
-    """Texts in lower case, each ended by a line break, as one string."""
-    return "\n".join(texts).lower() + "\n"
-
-
-def letters_of(texts):
-    """Texts as numbers 0 … 26: letters, and 26 for a single space."""
-    text = re.sub(r"[^a-z]+", " ", " ".join(texts).lower())
-    return np.array([ALPHABET.index(c) for c in text])
-
-
 print(len(definitions.texts_train), "definitions to read")
 
 # %% [markdown]
@@ -167,9 +153,9 @@ def cut(text, learned):
 
 # %%
 streams = {
-    "train": one_stream(definitions.texts_train[:TEXTS]),
-    "val": one_stream(definitions.texts_val[:1000]),
-    "test": one_stream(definitions.texts_test[:1500]),
+    "train": corpora.one_stream(definitions.texts_train[:TEXTS]),
+    "val": corpora.one_stream(definitions.texts_val[:1000]),
+    "test": corpora.one_stream(definitions.texts_test[:1500]),
 }
 learned = learn_pairs(streams["train"], MERGES[-1])
 print("first ten:", [a + b for a, b in learned[:10]])
@@ -363,7 +349,7 @@ assert mixed.max() < of_counts[MERGES[-1]]
 #   chain that read prisoners' letters).
 
 # %%
-known = letters_of(definitions.texts_train)
+known = corpora.as_letters(definitions.texts_train)
 
 
 def counts_of(x, n):
@@ -434,7 +420,7 @@ METHODS = {
     "climbing": lambda secret: best_of_three(secret, 0.0),
     "annealing": lambda secret: best_of_three(secret, 10.0),
 }
-messages = letters_of(definitions.texts_test)
+messages = corpora.as_letters(definitions.texts_test)
 read = {name: {n: [] for n in LENGTHS} for name in METHODS}
 for n in LENGTHS:
     for message in range(TRIES):
@@ -467,7 +453,7 @@ plain = messages[first : first + 200]
 secret = np.append(rng.permutation(26), 26)[plain]
 guesses = {name: method(secret)[secret] for name, method in METHODS.items()}
 for name, x in {"secret": secret, **guesses, "plain": plain}.items():
-    print(f"{name:>13}: {''.join(ALPHABET[i] for i in x[:72])}")
+    print(f"{name:>13}: {''.join(corpora.LETTERS[i] for i in x[:72])}")
 
 # %% [markdown]
 # **Matching pairs of letters reads a message of two lines; annealing half of that.** With
@@ -883,7 +869,7 @@ checks.check_6i_4(log_probability)
 #
 # *You will learn to search where trying everything is hopeless.* Write `read(secret)`: it gets a message
 # of 400 numbers, 26 for a space, the others letters under an unknown key, and returns the plain
-# message, as numbers or as text. Use whatever you like but the key: `letters_of` of the
+# message, as numbers or as text. Use whatever you like but the key: `corpora.as_letters` of the
 # training definitions tells what English looks like. The check wants nine letters in ten, over
 # three messages.
 
@@ -892,7 +878,7 @@ checks.check_6i_4(log_probability)
 def read_message(secret):
     """Return the plain message, numbers 0 to 26 or a text."""
     ### BEGIN SOLUTION
-    english = letters_of(definitions.texts_train)
+    english = corpora.as_letters(definitions.texts_train)
     tables = []
     for x in (secret, english):
         table = np.zeros((27, 27))

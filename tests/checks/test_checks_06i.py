@@ -223,7 +223,7 @@ class Knowing:
     """Reads by the message itself: what an ideal method would find."""
 
     def __init__(self, end=lambda plain: plain, wrong=0):
-        self.stream = chapter_06i._numbers(corpora.load_definitions().texts_val)
+        self.stream = corpora.as_letters(corpora.load_definitions().texts_val)
         self.end, self.wrong, self.turn = end, wrong, 0
 
     def __call__(self, secret):
@@ -241,7 +241,7 @@ class Knowing:
 
 
 def as_text(plain):
-    return "".join(chapter_06i.ALPHABET[i] for i in plain)
+    return "".join(corpora.LETTERS[i] for i in plain)
 
 
 @pytest.mark.parametrize(

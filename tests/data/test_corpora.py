@@ -128,3 +128,11 @@ def test_changed_or_missing_file_is_refused(
 def test_bad_seed_is_refused(seed):
     with pytest.raises(ValueError, match="seed"):
         corpora.load_definitions(seed)
+
+
+def test_texts_as_one_stream_and_as_letters():
+    texts = ["A bird's nest.", "two  FISH"]
+    assert corpora.one_stream(texts) == "a bird's nest.\ntwo  fish\n"
+    numbers = corpora.as_letters(texts)
+    told = "".join(corpora.LETTERS[i] for i in numbers)
+    assert told == "a bird s nest two fish"

@@ -1,7 +1,6 @@
 """Checks of chapter 6h, signals."""
 
 import numpy as np
-from matplotlib import cbook
 from scipy.signal import find_peaks
 
 from utils.checks._feedback import (
@@ -14,7 +13,7 @@ from utils.checks._feedback import (
     one_sentence,
     wrong,
 )
-from utils.data import sounds
+from utils.data import series, sounds
 
 
 @one_sentence
@@ -204,8 +203,7 @@ def check_6h_4(answer):
 @one_sentence
 def check_6h_5(answer):
     """Nine spikes of ten, and no more than one false alarm in ten."""
-    with cbook.get_sample_data("membrane.dat") as file:
-        voltage = np.frombuffer(file.read(), "float32")
+    voltage = series.load_voltage()
     part = voltage[1500:5300]
     signal = (voltage[1600:7200] - part.mean()) / part.std()
     true, _ = find_peaks(signal, height=1.75, distance=40)

@@ -1,7 +1,5 @@
 """Checks of the exercises of chapter 6i: pieces, a cipher, a language."""
 
-import re
-
 import numpy as np
 
 from utils.checks._feedback import (
@@ -16,8 +14,6 @@ from utils.checks._feedback import (
     wrong,
 )
 from utils.data import corpora
-
-ALPHABET = "abcdefghijklmnopqrstuvwxyz "
 
 
 @one_sentence
@@ -217,18 +213,13 @@ def check_6i_4(answer):
     correct("6i.4", "Which key has the highest value for the message 'aaaa'?")
 
 
-def _numbers(texts):
-    text = re.sub(r"[^a-z]+", " ", " ".join(texts).lower())
-    return np.array([ALPHABET.index(c) for c in text])
-
-
 def _as_message(value, size):
     """A message of numbers 0 … 26, or of letters."""
     if isinstance(value, str):
-        strange = sorted(set(value.lower()) - set(ALPHABET))
+        strange = sorted(set(value.lower()) - set(corpora.LETTERS))
         if strange:
             wrong(f"The text holds {strange[0]!r}: letters and spaces only.")
-        value = [ALPHABET.index(c) for c in value.lower()]
+        value = [corpora.LETTERS.index(c) for c in value.lower()]
     message = as_values(value, "The message")
     if message.shape == (27,) or message.shape == (26,):
         wrong("That looks like a key; return the message that it decodes.")
@@ -244,7 +235,7 @@ def _as_message(value, size):
 def check_6i_5(answer):
     """Three messages of 400 letters, read without their keys."""
     texts = corpora.load_definitions().texts_val
-    stream, size, rights = _numbers(texts), 400, []
+    stream, size, rights = corpora.as_letters(texts), 400, []
     for seed in range(3):
         rng = np.random.default_rng([65, seed])
         first = rng.integers(len(stream) - size)

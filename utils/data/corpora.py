@@ -18,10 +18,15 @@ from utils.support import validation as check
 __all__ = [
     "Definitions",
     "Document",
+    "LETTERS",
+    "as_letters",
     "load_definitions",
     "load_documents",
     "load_word_kinds",
+    "one_stream",
 ]
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz "  # of as_letters, by number
 
 KINDS = (
     "animal",
@@ -146,6 +151,27 @@ def load_documents():
         Document(library, name, summary, _sentences(body))
         for library, name, summary, body in _read("documents.tsv.gz", 4)
     )
+
+
+def one_stream(texts):
+    r"""Texts in lower case, each ended by a line break, as one string.
+
+    >>> one_stream(["A bird", "a fish"])
+    'a bird\na fish\n'
+    """
+    return "\n".join(texts).lower() + "\n"
+
+
+def as_letters(texts):
+    """Texts as numbers 0 to 26: the letters of LETTERS, nothing else.
+
+    Whatever is no letter, and the end of a text, becomes a single space.
+
+    >>> as_letters(["A b", "(c)"]).tolist()
+    [0, 26, 1, 26, 2, 26]
+    """
+    text = re.sub(r"[^a-z]+", " ", " ".join(texts).lower())
+    return np.array([LETTERS.index(letter) for letter in text])
 
 
 def _sentences(text):
