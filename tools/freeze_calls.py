@@ -12,7 +12,7 @@ import pathlib
 import sys
 import sysconfig
 
-from freeze_imports import NO_ITEMS, parsed_modules, write
+from freeze_imports import parsed_modules, public_names, write
 
 FEWEST_USERS = 8  # modules that call an item
 SHORTEST, LONGEST = 5, 40  # calls of a module that are kept
@@ -52,11 +52,7 @@ def called(tree, names):
 def main(folder):
     """Write the table."""
     root = pathlib.Path(sysconfig.get_paths()["stdlib"])
-    public = {
-        name
-        for name in sys.stdlib_module_names - NO_ITEMS
-        if not name.startswith("_")
-    }
+    public = public_names()
     calls = {}
     for name, tree in parsed_modules(root):
         own = name.split(".")[0]

@@ -74,14 +74,19 @@ def write(path, header, rows):
         writer.writerows(rows)
 
 
-def main(folder):
-    """Write both tables."""
-    root = pathlib.Path(sysconfig.get_paths()["stdlib"])
-    public = {
+def public_names():
+    """Modules of the standard library that anybody may import."""
+    return {
         name
         for name in sys.stdlib_module_names - NO_ITEMS
         if not name.startswith("_")
     }
+
+
+def main(folder):
+    """Write both tables."""
+    root = pathlib.Path(sysconfig.get_paths()["stdlib"])
+    public = public_names()
     trees, imports = {}, []
     for name, tree in parsed_modules(root):
         trees[name] = tree

@@ -11,6 +11,7 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
 from utils.data import images
+from utils.data.scenes import tight_box
 from utils.support import validation as check
 
 __all__ = [
@@ -122,7 +123,7 @@ def templates(scenes, patterns, threshold, distance=7):
     flat = patterns.reshape(len(patterns), -1)
     flat = flat - flat.mean(axis=1, keepdims=True)
     flat /= np.linalg.norm(flat, axis=1, keepdims=True) + 1e-9
-    shapes = [np.argwhere(pattern > 0.25) for pattern in patterns]
+    extents = [tight_box(pattern) for pattern in patterns]
     found = []
     for scene in _scenes(scenes):
         windows = np.lib.stride_tricks.sliding_window_view(
@@ -137,10 +138,9 @@ def templates(scenes, patterns, threshold, distance=7):
         score = likeness.max(axis=1).reshape(rows, columns)
         boxes = []
         for place in peak_places(score, threshold, distance):
-            shape = shapes[best[tuple(place)]]
-            if len(shape):
-                low, high = shape.min(axis=0), shape.max(axis=0) + 1
-                boxes.append([*(place + low), *(place + high)])
+            extent = extents[best[tuple(place)]]
+            if extent.any():
+                boxes.append(extent + [*place, *place])
         found.append(np.array(boxes, "int64").reshape(-1, 4))
     return found
 
