@@ -23,7 +23,10 @@ install = ($(1)/python -m $(PIP) $(UV) && $(1)/python -m uv pip install --quiet 
 
 STAMP := $(VENV)/.installed
 BACKENDS_STAMP := $(BACKENDS_VENV)/.installed
-PYTEST := -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+# A worker that crashes ends the run and its test is named: with another in its
+# place pytest-xdist waits for ever (seen on TensorFlow and on JAX).
+PYTEST := -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder \
+          --max-worker-restart=0
 NBVAL := --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
          --nbval-cell-timeout 120
 NBVAL_LAX := --nbval-lax --nbval-cell-timeout 300
@@ -84,16 +87,13 @@ $(BACKENDS_STAMP): requirements.lock requirements-backends.txt pyproject.toml
 
 test-backends: unit-backends test-chapters-jax
 
-# A worker that JAX takes down (seen once, while it read a compiled program back)
-# ends the run: with another in its place pytest-xdist waits for ever.
-NO_RESTART := --max-worker-restart=0
 # XLA's quick way of compiling: most of a test is the compilation of models
 # that take a few steps.
 unit-backends: export KERAS_BACKEND =
 unit-backends: $(BACKENDS_STAMP)
 	XLA_FLAGS="--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false" \
-	KERAS_BACKEND=jax $(BACKENDS_BIN)/python $(PYTEST) $(NO_RESTART)
-	KERAS_BACKEND=torch $(BACKENDS_BIN)/python $(PYTEST) $(NO_RESTART)
+	KERAS_BACKEND=jax $(BACKENDS_BIN)/python $(PYTEST)
+	KERAS_BACKEND=torch $(BACKENDS_BIN)/python $(PYTEST)
 
 # Every assert of the chapters has to hold on JAX too; outputs are not compared.
 test-chapters-jax: $(BACKENDS_STAMP)
