@@ -35,7 +35,8 @@ def main(path):
     features, origin = text.split("\nORIGIN")
     bases = "".join(re.findall("[acgt]+", origin)).upper()
     lines = [bases[i : i + 80] for i in range(0, len(bases), 80)]
-    (OUT / "chloroplast.txt").write_text("\n".join(lines) + "\n", "ascii")
+    genome = "\n".join(lines) + "\n"
+    (OUT / "chloroplast.txt").write_text(genome, encoding="ascii")
     rows, number = [], 0
     for feature in re.split(r"\n {5}(?=\w)", features):
         kind, rest = feature.split(maxsplit=1)
@@ -46,7 +47,8 @@ def main(path):
         for exon in exons_of(location):
             rows.append((number, kind, name.group(1), *exon))
         number += 1
-    with open(OUT / "chloroplast_genes.csv", "w", newline="") as file:
+    table = OUT / "chloroplast_genes.csv"
+    with table.open("w", newline="", encoding="ascii") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("gene", "kind", "name", "start", "stop", "strand"))
         writer.writerows(rows)
