@@ -3,15 +3,18 @@
 PYTHON ?= python3
 VENV ?= .venv
 BACKENDS_VENV ?= .venv-backends
+SITE_VENV ?= .venv-site
 # as many as cores and memory allow, or a number
 WORKERS ?= auto
 
 ifeq ($(OS),Windows_NT)
   BIN := $(VENV)/Scripts
   BACKENDS_BIN := $(BACKENDS_VENV)/Scripts
+  SITE_BIN := $(SITE_VENV)/Scripts
 else
   BIN := $(VENV)/bin
   BACKENDS_BIN := $(BACKENDS_VENV)/bin
+  SITE_BIN := $(SITE_VENV)/bin
 endif
 
 # Packages come by uv, in a fifth of pip's time; by pip if that fails.
@@ -23,6 +26,7 @@ install = ($(1)/python -m $(PIP) $(UV) && $(1)/python -m uv pip install --quiet 
 
 STAMP := $(VENV)/.installed
 BACKENDS_STAMP := $(BACKENDS_VENV)/.installed
+SITE_STAMP := $(SITE_VENV)/.installed
 # A worker that crashes ends the run and its test is named: with another in its
 # place pytest-xdist waits for ever (seen on TensorFlow and on JAX).
 PYTEST := -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder \
@@ -34,7 +38,7 @@ NBVAL_LAX := --nbval-lax --nbval-cell-timeout 300
 .DEFAULT_GOAL := help
 .PHONY: help setup run lab test unit test-notebooks test-backends \
         unit-backends test-chapters-jax pythons \
-        notebooks full bench lint format lock clean
+        notebooks full site bench lint format lock clean
 
 help:
 	@echo "make run            execute every chapter (quick profile) into build/"
@@ -44,6 +48,7 @@ help:
 	@echo "make pythons        unit tests and a chapter on Python 3.11, 3.12 and 3.13"
 	@echo "make notebooks      rebuild chapters/ and solutions/ from source/"
 	@echo "make full           execute every chapter in both profiles, rewrite docs/results.md"
+	@echo "make site           the course as web pages, build/site/index.html"
 	@echo "make bench          training speed on every backend, rewrite docs/benchmarks.md"
 	@echo "make lint           style of code and notebooks"
 	@echo "make clean          remove .venv, caches and build/"
@@ -110,11 +115,20 @@ full: $(STAMP)
 	$(BIN)/python tools/run_course.py --record
 	$(BIN)/python tools/run_course.py --full --record
 
+# From the notebooks as they are committed: nothing is executed.
+$(SITE_STAMP): requirements.lock requirements-site.txt pyproject.toml
+	$(PYTHON) -m venv $(SITE_VENV)
+	$(call install,$(SITE_BIN),$(SITE_VENV),-r requirements.lock -r requirements-site.txt -e .)
+	$(SITE_BIN)/python -c "import pathlib; pathlib.Path('$(SITE_STAMP)').touch()"
+
+site: $(SITE_STAMP)
+	$(SITE_BIN)/python tools/build_site.py
+
 # Also beside a plain PyTorch loop, hence the second environment.
 bench: $(BACKENDS_STAMP)
 	$(BACKENDS_BIN)/python benchmarks/bench.py
 
-PYTHON_FILES := conftest.py utils tests tools benchmarks source
+PYTHON_FILES := conftest.py utils tests tools benchmarks site source
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check $(PYTHON_FILES)
@@ -132,4 +146,4 @@ lock: $(STAMP)
 	  requirements.txt -o requirements.lock
 
 clean:
-	$(PYTHON) -c "import shutil; [shutil.rmtree(p, ignore_errors=True) for p in ('$(VENV)', '$(BACKENDS_VENV)', 'build', '.pytest_cache', '.ruff_cache')]"
+	$(PYTHON) -c "import shutil; [shutil.rmtree(p, ignore_errors=True) for p in ('$(VENV)', '$(BACKENDS_VENV)', '$(SITE_VENV)', 'build', '.pytest_cache', '.ruff_cache')]"

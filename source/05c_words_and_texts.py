@@ -397,9 +397,12 @@ figure.suptitle(
 plt.show()
 
 # %% [markdown]
+# **Figure 5c.1.** Rows look, columns are looked at. The causal network's upper
+# triangle is empty: no word sees what comes after it. The other sees both sides.
+#
 # The quick profile's attention predicts the next word about as well as counting
 # does, and no better; what it fills in is mostly a frequent word that fits the
-# grammar. In the figure rows look, columns are looked at. The causal triangle is the whole difference
+# grammar. The causal triangle is the whole difference
 # between the two models; weights show where a token looked, not why.
 #
 # ## 4. GPT and BERT
@@ -637,6 +640,9 @@ axis.grid(axis="y", visible=False)
 plt.show()
 
 # %% [markdown]
+# **Figure 5c.2.** Bars: mean of five draws of the labels, dots the draws. Coloured
+# bars are networks, grey ones count.
+#
 # **It is the features, not the schedule.** The random bag on the same schedule
 # (*random, tuned*) gets 36.0 ± 1.9 % in the quick profile, the pretrained one
 # 50.0 ± 3.4: 14 points, paired over the same draws. Both attention readers gain

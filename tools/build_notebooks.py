@@ -29,6 +29,7 @@ import argparse
 import ast
 import base64
 import copy
+import re
 import sys
 
 import jupytext
@@ -40,6 +41,7 @@ from utils.support.files import write_whole
 
 KINDS = ("chapters", "solutions")
 WAITS = "# your answer here"
+LONGEST = 400  # letters of an alternative text
 STUB = f"{WAITS}\nraise NotImplementedError"
 
 
@@ -118,8 +120,53 @@ def count_asserts(notebook):
     return count
 
 
+def in_words(caption):
+    """The caption of a figure as plain words, for those who do not see it."""
+    text = re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", caption)
+    text = re.sub(r"[*`$]", "", text)
+    text = re.sub(r"\\(?:mathcal|mathrm|text|boldsymbol)\b", "", text)
+    text = re.sub(r"[{}]", "", text).replace("\\", "")
+    text = " ".join(text.split())
+    if len(text) <= LONGEST:
+        return text
+    end = text.rfind(". ", 0, LONGEST)
+    return text[: end + 1] if end > 0 else text[: LONGEST - 1] + "…"
+
+
+def describe_figures(notebook):
+    """Give each picture the caption below it as its alternative text.
+
+    A caption is a markdown cell that begins with ``**Figure``, at most
+    four cells below. nbconvert reads the text in the output's metadata,
+    myst-nb in the cell's. Returns the indices of cells without a caption.
+    """
+    without = []
+    for index, cell in enumerate(notebook.cells):
+        pictures = [
+            output
+            for output in cell.get("outputs", ())
+            if "image/png" in output.get("data", {})
+        ]
+        if not pictures:
+            continue
+        below = notebook.cells[index + 1 : index + 5]
+        captions = [c.source for c in below if c.source.startswith("**Figure")]
+        if not captions:
+            without.append(index)
+            continue
+        words = in_words(captions[0].split("\n\n")[0])
+        cell.metadata["mystnb"] = {"image": {"alt": words}}
+        for picture in pictures:
+            picture.metadata["image/png"] = {
+                **picture.metadata.get("image/png", {}),
+                "alt": words,
+            }
+    return without
+
+
 def write(notebook, path):
-    """Write a notebook whole or not at all."""
+    """Write a notebook whole or not at all, its figures described."""
+    describe_figures(notebook)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, nbformat.writes(notebook) + "\n")
 

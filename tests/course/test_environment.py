@@ -123,18 +123,29 @@ def test_lock_pins_every_line_and_names_no_address():
             assert item.marker or len(items) == 1
 
 
-def test_backends_file_fits_the_extras():
+def pins_within(file, *names):
+    """Pins of a file, each inside the bounds of the extras ``names``."""
     extras = bounds(
         text
-        for name in ("jax", "torch")
+        for name in names
         for text in PROJECT["optional-dependencies"][name]
     )
-    pins = bounds(requirements("requirements-backends.txt"))
-    assert set(pins) == set(extras) == {"jax", "torch"}
+    pins = bounds(requirements(file))
+    assert set(pins) == set(extras)
     for name, pin in pins.items():
         (only,) = pin
         assert only.operator == "=="
         assert extras[name].contains(only.version)
+    return pins
+
+
+def test_site_s_file_fits_its_extra():
+    assert pins_within("requirements-site.txt", "site")
+
+
+def test_backends_file_fits_the_extras():
+    pins = pins_within("requirements-backends.txt", "jax", "torch")
+    assert set(pins) == {"jax", "torch"}
     makefile = (ROOT / "Makefile").read_text("utf-8")
     assert f"PIP_TORCH ?= torch{pins['torch']}\n" in makefile
 

@@ -413,7 +413,7 @@ class builds:
     Stands above a function from sizes to networks, and names the constructor
     arguments that these fill. ``VAE.dense((64,), 8, beta=4.0)`` calls the
     function with what it knows and the constructor with the networks and
-    the rest; a tooltip shows the arguments of both.
+    the rest; a tooltip shows the arguments of both::
 
         @builds("encoder", "decoder")
         def dense(input_shape, latent_dim, *, widths=(128,), seed=None):

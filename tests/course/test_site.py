@@ -1,0 +1,193 @@
+"""The site's pages as they are staged; Sphinx itself runs in ``make site``."""
+
+import re
+
+import build_notebooks
+import build_site as tool
+import nbformat
+import pytest
+from sittings import ROOT, tags
+
+CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
+each_chapter = pytest.mark.parametrize(
+    "path", CHAPTERS, ids=[path.stem for path in CHAPTERS]
+)
+
+
+def markdown(source, *kinds):
+    cell = nbformat.v4.new_markdown_cell(source)
+    cell.metadata["tags"] = list(kinds)
+    return cell
+
+
+def code(source, *kinds):
+    cell = nbformat.v4.new_code_cell(source)
+    cell.metadata["tags"] = list(kinds)
+    return cell
+
+
+def picture():
+    output = nbformat.v4.new_output("display_data", {"image/png": "aGVsbG8="})
+    output.metadata["image/png"] = {"width": 300}
+    cell = code("plt.show()")
+    cell.outputs = [output]
+    return cell
+
+
+@pytest.mark.parametrize(
+    "target, expected",
+    [
+        ("https://keras.io", "https://keras.io"),
+        ("#exercises", "#exercises"),
+        ("02a_autoencoders.ipynb", "../chapters/02a_autoencoders.ipynb"),
+        ("../docs/errata.md#e10", "../docs/errata.md#e10"),
+        (
+            "../solutions/02a_autoencoders.ipynb",
+            "../chapters/02a_autoencoders.ipynb#exercises",
+        ),
+        (
+            "../utils/models/vaes.py",
+            f"{tool.REPOSITORY}/blob/main/utils/models/vaes.py",
+        ),
+        ("../tests", f"{tool.REPOSITORY}/tree/main/tests"),
+    ],
+)
+def test_link_of_a_chapter_leads_to_a_page_or_to_the_repository(
+    target, expected
+):
+    assert tool.page_link(target, "chapters") == expected
+
+
+def test_link_in_code_is_left_alone():
+    text = "see `[a](b.py)` and [c](../README.md)"
+    turned = tool.with_page_links(text, "docs")
+    assert turned == (
+        f"see `[a](b.py)` and [c]({tool.REPOSITORY}/blob/main/README.md)"
+    )
+
+
+def test_tagged_equation_gets_an_environment_and_others_stay():
+    text = "$$a\\\\b\\tag{3}$$ and $$c$$ and $d$"
+    assert tool.with_tagged_equations(text) == (
+        "\\begin{gather*}a\\\\b\\tag{3}\\end{gather*} and $$c$$ and $d$"
+    )
+
+
+def test_table_without_a_head_gets_one():
+    text = "| | |\n|---|---|\n| Data | digits |"
+    assert tool.prose(text, "chapters") == (
+        "| at a glance | this sitting |\n|---|---|\n| Data | digits |"
+    )
+
+
+def test_broken_links_are_named_and_good_ones_counted(tmp_path):
+    (tmp_path / "b.html").write_text('<p id="here">', encoding="utf-8")
+    links = ["b.html", "b.html#here", "#", "https://keras.io", "c.html"]
+    links += ["b.html#gone", "b%2ehtml"]
+    text = "".join(f'<a href="{link}">' for link in links)
+    (tmp_path / "a.html").write_text(text, encoding="utf-8")
+    messages, count = tool.broken_links(tmp_path)
+    assert messages == ["a.html: c.html", "a.html: b.html#gone"]
+    assert count == 6
+
+
+def sitting():
+    head = "### Exercise 9.1 · Two\n\nAdd."
+    chapter = [
+        code("import keras", "setup"),
+        markdown(head, "exercise"),
+        code("answer = None", "exercise"),
+        code("checks.check_9_1(answer)", "check"),
+    ]
+    solution = [
+        markdown("# Solutions"),
+        markdown(head, "exercise"),
+        code(
+            "answer = None\n### BEGIN SOLUTION\nanswer = 2\n### END SOLUTION",
+            "exercise",
+        ),
+        code("checks.check_9_1(answer)", "check"),
+        markdown("Since one and one are two.", "discussion"),
+    ]
+    return [
+        nbformat.v4.new_notebook(cells=cells) for cells in (chapter, solution)
+    ]
+
+
+def test_staged_exercise_is_boxed_and_its_answer_folded_below_its_check():
+    page = tool.staged_chapter(*sitting())
+    setup, box, stub, check, answer = page.cells
+    assert "hide-input" in tags(setup)
+    assert box.source.startswith("(exercise-9-1)=\n::::{admonition} Exercise")
+    assert stub.source == "answer = None" and "check" in tags(check)
+    assert "{dropdown}" in answer.source and "answer = 2" in answer.source
+    assert "SOLUTION" not in answer.source
+    assert "one and one" in answer.source
+
+
+def test_answer_without_an_exercise_is_an_error():
+    chapter, solutions = sitting()
+    del chapter.cells[1:]
+    with pytest.raises(ValueError, match=r"9\.1"):
+        tool.staged_chapter(chapter, solutions)
+
+
+def test_picture_gets_its_caption_in_words():
+    caption = markdown(
+        "**Figure 9.1.** A [map](a.md) of $x$, **in two**.\n\nMore"
+    )
+    notebook = nbformat.v4.new_notebook(cells=[picture(), caption])
+    assert build_notebooks.describe_figures(notebook) == []
+    words = "Figure 9.1. A map of x, in two."
+    metadata = notebook.cells[0].outputs[0].metadata["image/png"]
+    assert metadata == {"width": 300, "alt": words}
+    assert notebook.cells[0].metadata["mystnb"]["image"]["alt"] == words
+
+
+def test_picture_without_a_caption_is_named():
+    notebook = nbformat.v4.new_notebook(cells=[picture(), markdown("Text.")])
+    assert build_notebooks.describe_figures(notebook) == [0]
+
+
+def test_long_caption_ends_with_a_sentence():
+    words = build_notebooks.in_words("One sentence here. " * 40)
+    assert len(words) <= build_notebooks.LONGEST and words.endswith(".")
+
+
+@each_chapter
+def test_every_picture_of_the_course_is_described(path):
+    notebook = nbformat.read(path, 4)
+    committed = [
+        output.metadata.get("image/png", {}).get("alt")
+        for cell in notebook.cells
+        for output in cell.get("outputs", ())
+        if "image/png" in output.get("data", {})
+    ]
+    assert all(committed), "rebuild the notebook: no alternative text"
+    assert build_notebooks.describe_figures(notebook) == []
+
+
+@each_chapter
+def test_every_exercise_of_the_course_is_boxed_with_an_answer(path):
+    chapter = nbformat.read(path, 4)
+    solutions = nbformat.read(ROOT / "solutions" / path.name, 4)
+    page = tool.staged_chapter(chapter, solutions)
+    text = "\n".join(cell.source for cell in page.cells)
+    boxes = re.findall(r"^\(exercise-.+\)=$", text, re.M)
+    assert len(boxes) == text.count(":icon: light-bulb") > 0
+    assert len(set(boxes)) == len(boxes)
+    assert "](../solutions/" not in text
+
+
+def test_home_page_names_every_sitting_once():
+    page = tool.home((ROOT / "site" / "index.md").read_text("utf-8"))
+    for path in CHAPTERS:
+        assert page.count(f"\nchapters/{path.stem}\n") == 1
+    assert "<!--" not in page
+
+
+def test_every_document_is_a_page_of_the_site():
+    stems = {path.stem for path in (ROOT / "docs").glob("*.md")}
+    assert stems == set(tool.PAGES)
+    index = (ROOT / "site" / "index.md").read_text("utf-8")
+    assert all(f"\ndocs/{stem}\n" in index for stem in stems)

@@ -1,0 +1,386 @@
+"""Make the course's web site in ``build/site`` from what is committed.
+
+    python tools/build_site.py             stage, then run Sphinx on it
+    python tools/build_site.py --stage     stage alone, in build/site-source
+
+Nothing is executed: the pages are the executed notebooks. Staging folds
+set-up cells, puts each exercise in a box with its answer folded away below its
+check, and turns links between files into links between pages.
+"""
+
+import argparse
+import copy
+import html.parser
+import os
+import pathlib
+import posixpath
+import re
+import shutil
+import subprocess
+import sys
+import urllib.parse
+
+import nbformat
+from build_notebooks import describe_figures
+from sittings import ROOT, sources, tags
+
+STAGED = ROOT / "build" / "site-source"
+SITE = ROOT / "build" / "site"
+# where files stand that are no pages: links and buttons come from it alone; the
+# host that publishes the site sets the variable
+NAME = os.environ.get("GITHUB_REPOSITORY", "your-name/deep-unsupervised-course")
+REPOSITORY = f"https://github.com/{NAME}"
+BRANCH = "main"
+PAGES = (
+    "applications",
+    "benchmarks",
+    "errata",
+    "mnist_bound",
+    "mutation",
+    "results",
+)
+ROOMS = {
+    "runtime": ["runtime"],
+    "plotting and metrics": ["plotting", "metrics"],
+    "data": None,
+    "nn": None,
+    "models": None,
+    "training": None,
+    "baselines": None,
+    "evaluation": None,
+    "support": None,
+    "checks": None,
+}
+# the topic of each chapter number, and its picture on the home page
+TOPICS = {
+    "01": ("Concepts", "clusters.png", "What can be learned without labels."),
+    "02": ("Autoencoders", "reconstructions.png", "Codes, and what they keep."),
+    "03": ("GANs", "gan_ring.png", "Two networks, one game."),
+    "04": ("VAEs", "vae_map.png", "A bound, and a model of it."),
+    "05": ("Pretraining", "pretraining_labels.png", "What a label is worth."),
+    "06": ("Applications", "anomalies.png", "Each use, and its opponent."),
+}
+LINK = re.compile(r"(\]\()([^)\s]+)(\))")
+DISPLAY = re.compile(r"\$\$(.+?)\$\$", re.S)
+EMPTY_HEAD = re.compile(r"^\| +\| +\|\n(?=\|-)", re.M)
+# of MathJax, what equations written in TeX never ask for
+UNUSED = ("*-full*", "mml-*", "tex-mml-*", "tex-svg*", "sre", "adaptors")
+HEADING = re.compile(r"^### Exercise (\S+)(?: \(\w+\))? · (.+)$", re.M)
+
+
+# ------------------------------------------------------------------- links
+
+
+def page_link(target, folder):
+    """A link from a file in ``folder`` as the site's pages need it.
+
+    Chapters and documents are pages; a solutions notebook is the exercises
+    of its chapter; everything else is a file of the repository.
+    """
+    if re.match(r"[a-z]+:|#", target):
+        return target
+    path, _, anchor = target.partition("#")
+    at = posixpath.normpath(posixpath.join(folder, path))
+    up = "../" * len([part for part in folder.split("/") if part])
+    if at.startswith("solutions/"):
+        return f"{up}chapters/{posixpath.basename(at)}#exercises"
+    name = pathlib.PurePosixPath(at)
+    is_page = at.startswith("chapters/") and name.suffix == ".ipynb"
+    is_page |= str(name.parent) == "docs" and name.stem in PAGES
+    is_page |= at.startswith("docs/images/")
+    if is_page:
+        return f"{up}{at}" + (f"#{anchor}" if anchor else "")
+    kind = "blob" if name.suffix else "tree"
+    return f"{REPOSITORY}/{kind}/{BRANCH}/{at}"
+
+
+def with_page_links(text, folder):
+    """Markdown with every link turned, code left alone."""
+    parts = re.split(r"(```.*?```|`[^`\n]+`)", text, flags=re.S)
+    for index in range(0, len(parts), 2):
+        parts[index] = LINK.sub(
+            lambda m: m[1] + page_link(m[2], folder) + m[3], parts[index]
+        )
+    return "".join(parts)
+
+
+def with_tagged_equations(text):
+    r"""Equations with a ``\tag`` as Sphinx shows them without an error.
+
+    It wraps what has ``\\`` in ``split``, where no tag may stand.
+    """
+
+    def environment(match):
+        if r"\tag" not in match[1]:
+            return match[0]
+        return f"\\begin{{gather*}}{match[1]}\\end{{gather*}}"
+
+    return DISPLAY.sub(environment, text)
+
+
+def with_table_heads(text):
+    """Tables whose head is empty get one: a screen reader reads it out."""
+    return EMPTY_HEAD.sub("| at a glance | this sitting |\n", text)
+
+
+def prose(text, folder):
+    """A markdown cell or file, ready for the site."""
+    text = with_tagged_equations(with_page_links(text, folder))
+    return with_table_heads(text)
+
+
+# ---------------------------------------------------------------- chapters
+
+
+def answers(solutions):
+    """Of a solutions notebook: exercise number → its code and discussion."""
+    found, number = {}, None
+    for cell in solutions.cells:
+        heading = HEADING.search(cell.source)
+        if heading and cell.cell_type == "markdown":
+            number = heading[1]
+            found[number] = []
+        elif number and tags(cell) & {"exercise", "discussion"}:
+            source = cell.source
+            if cell.cell_type == "code":
+                kept = [
+                    line
+                    for line in source.splitlines()
+                    if not re.match(r"\s*### (BEGIN|END) SOLUTION", line)
+                ]
+                source = "```python\n" + "\n".join(kept) + "\n```"
+            found[number].append(source)
+    return {number: "\n\n".join(parts) for number, parts in found.items()}
+
+
+def folded(text):
+    """An answer behind one click."""
+    return f"::::{{dropdown}} An answer\n:icon: light-bulb\n\n{text}\n\n::::"
+
+
+def boxed(text):
+    """The statement of an exercise in a box that can be linked to."""
+    number, title = HEADING.search(text).groups()
+    body = HEADING.sub("", text, count=1).strip()
+    label = f"exercise-{number.replace('.', '-')}"
+    return (
+        f"({label})=\n::::{{admonition}} Exercise {number} · {title}\n"
+        f":class: exercise\n\n{body}\n\n::::"
+    )
+
+
+def staged_chapter(chapter, solutions):
+    """A chapter as a page: folded set-up, boxed exercises, answers."""
+    page = copy.deepcopy(chapter)
+    describe_figures(page)
+    answer_of = answers(solutions)
+    cells, number = [], None
+    for cell in page.cells:
+        cells.append(cell)
+        kinds = tags(cell)
+        if cell.cell_type == "markdown":
+            heading = HEADING.search(cell.source)
+            if heading and "exercise" in kinds:
+                number = heading[1]
+                cell.source = boxed(cell.source)
+            cell.source = prose(cell.source, "chapters")
+        elif "setup" in kinds:
+            cell.metadata["tags"] = sorted(kinds | {"hide-input"})
+        elif "check" in kinds and number in answer_of:
+            text = folded(prose(answer_of.pop(number), "chapters"))
+            cells.append(nbformat.v4.new_markdown_cell(text))
+    if answer_of:
+        raise ValueError(f"answers without an exercise: {sorted(answer_of)}")
+    page.cells = cells
+    return page
+
+
+# --------------------------------------------------------------------- API
+
+
+def api_page(room, modules):
+    """One page of the API: each public module of a room."""
+    lines = [f"# {room}", ""]
+    for module in modules:
+        lines += [
+            f"## {module.removeprefix('utils.')}",
+            "",
+            f"```{{eval-rst}}\n.. automodule:: {module}\n   :members:\n```",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def modules_of(room, names):
+    """Public modules of a room, by their full names."""
+    if names:
+        return [f"utils.{name}" for name in names]
+    files = sorted((ROOT / "utils" / room).glob("[!_]*.py"))
+    return [f"utils.{room}.{file.stem}" for file in files]
+
+
+# --------------------------------------------------------------- home page
+
+
+def cards(stems):
+    """A card a chapter number: picture, topic, its first sitting."""
+    lines = []
+    for number, (topic, picture, words) in TOPICS.items():
+        first = next(stem for stem in stems if stem.startswith(number))
+        lines += [
+            f":::{{grid-item-card}} {number} · {topic}",
+            f":img-top: docs/images/{picture}",
+            f":img-alt: A figure of chapter {number}, {topic.lower()}",
+            f":link: chapters/{first}",
+            ":link-type: doc",
+            "",
+            words,
+            ":::",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def toctrees(stems):
+    """The sittings of each chapter number, for the side of every page."""
+    lines = []
+    for number, (topic, *_) in TOPICS.items():
+        lines += ["```{toctree}", ":hidden:", f":caption: {topic}", ""]
+        lines += [f"chapters/{s}" for s in stems if s.startswith(number)]
+        lines += ["```", ""]
+    return "\n".join(lines)
+
+
+def chapter_table():
+    """README's table of the sittings."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    table = re.search(r"^\| chapter \|.*?(?=\n\n)", readme, re.M | re.S)
+    return with_page_links(table[0], "")
+
+
+def home(text):
+    """The home page, its parts filled in."""
+    stems = [path.stem for path in sources()]
+    parts = {
+        "cards": cards(stems),
+        "chapters": chapter_table(),
+        "toctrees": toctrees(stems),
+    }
+    for name, part in parts.items():
+        text = text.replace(f"<!-- {name} -->", part)
+    return text
+
+
+# ------------------------------------------------------------------- stage
+
+
+def stage(folder=STAGED):
+    """Write everything that Sphinx reads; returns the folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(ROOT / "site", folder)
+    index = folder / "index.md"
+    index.write_text(home(index.read_text("utf-8")), "utf-8")
+    (folder / "chapters").mkdir()
+    for path in sources():
+        name = f"{path.stem}.ipynb"
+        page = staged_chapter(
+            nbformat.read(ROOT / "chapters" / name, 4),
+            nbformat.read(ROOT / "solutions" / name, 4),
+        )
+        nbformat.write(page, folder / "chapters" / name)
+    shutil.copytree(ROOT / "docs" / "images", folder / "docs" / "images")
+    for stem in PAGES:
+        text = (ROOT / "docs" / f"{stem}.md").read_text("utf-8")
+        text = prose(text, "docs")
+        (folder / "docs" / f"{stem}.md").write_text(text, "utf-8")
+    (folder / "api").mkdir()
+    for room, names in ROOMS.items():
+        text = api_page(room, modules_of(room, names))
+        at = folder / "api" / f"{room.split()[0]}.md"
+        at.write_text(text, "utf-8")
+    return folder
+
+
+# ------------------------------------------------------------------- check
+
+
+class _Ends(html.parser.HTMLParser):
+    """Where a page's links lead, and which anchors it has."""
+
+    def __init__(self):
+        super().__init__()
+        self.links, self.anchors = [], {"", "top"}
+
+    def handle_starttag(self, tag, attrs):
+        for name, value in attrs:
+            if name in ("id", "name"):
+                self.anchors.add(value)
+            elif name in ("href", "src") and value:
+                self.links.append(value)
+
+
+def broken_links(folder):
+    """Links within a built site that lead nowhere, as messages.
+
+    Returns:
+        ``(messages, count)``: of ``count`` links within the site those that
+        name a file or an anchor that is not there.
+    """
+    ends = {}
+    for path in folder.rglob("*.html"):
+        ends[path] = _Ends()
+        ends[path].feed(path.read_text("utf-8"))
+    messages, count = [], 0
+    for path, page in ends.items():
+        for link in page.links:
+            parts = urllib.parse.urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            count += 1
+            name = urllib.parse.unquote(parts.path)
+            target = (path.parent / name).resolve() if name else path
+            anchor = urllib.parse.unquote(parts.fragment)
+            known = ends[target].anchors if target in ends else {anchor}
+            if not target.exists() or anchor not in known:
+                messages.append(f"{path.relative_to(folder)}: {link}")
+    return messages, count
+
+
+def finish(site):
+    """Downloads are the chapters themselves; unused files go."""
+    for path in (ROOT / "chapters").glob("*.ipynb"):
+        shutil.copy(path, site / "_sources" / "chapters" / path.name)
+    mathjax = site / "_static" / "mathjax"
+    unused = [path for name in UNUSED for path in mathjax.glob(name)]
+    unused += [*site.rglob("*.map"), *site.glob("_static/*macros.html")]
+    for path in [site / ".doctrees", *unused]:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def main():
+    """Command line; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--stage", action="store_true")
+    options = parser.parse_args()
+    stage()
+    if options.stage:
+        return 0
+    shutil.rmtree(SITE, ignore_errors=True)
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q"]
+    done = subprocess.run([*command, "-b", "html", STAGED, SITE])
+    if done.returncode:
+        return done.returncode
+    finish(SITE)
+    messages, count = broken_links(SITE)
+    size = sum(p.stat().st_size for p in SITE.rglob("*") if p.is_file())
+    print(*messages, sep="\n", end="\n" * bool(messages))
+    print(f"{count} links within the site, {len(messages)} broken")
+    print(f"{size / 1e6:.0f} MB: open {SITE / 'index.html'}")
+    return int(bool(messages))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
