@@ -94,11 +94,12 @@ test-backends: unit-backends test-chapters-jax
 
 # XLA's quick way of compiling: most of a test is the compilation of models
 # that take a few steps.
+BACKEND_TESTS ?= tests
 unit-backends: export KERAS_BACKEND =
 unit-backends: $(BACKENDS_STAMP)
 	XLA_FLAGS="--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false" \
-	KERAS_BACKEND=jax $(BACKENDS_BIN)/python $(PYTEST)
-	KERAS_BACKEND=torch $(BACKENDS_BIN)/python $(PYTEST)
+	KERAS_BACKEND=jax $(BACKENDS_BIN)/python $(PYTEST) $(BACKEND_TESTS)
+	KERAS_BACKEND=torch $(BACKENDS_BIN)/python $(PYTEST) $(BACKEND_TESTS)
 
 # Every assert of the chapters has to hold on JAX too; outputs are not compared.
 test-chapters-jax: $(BACKENDS_STAMP)
