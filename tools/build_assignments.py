@@ -1,0 +1,157 @@
+"""Make an nbgrader course of the exercises in ``build/course``.
+
+    python tools/build_assignments.py          all sittings
+    python tools/build_assignments.py 02       those whose name has 02
+
+Each sitting is an assignment: its set-up cells, locked, then for each exercise
+the statement, a solution cell and its check, graded and locked. ``source/``
+holds them with answers, ``release/`` is what students get. The grader runs a
+check twice, the second time on the installed package read anew: a check that
+was replaced in the notebook earns nothing.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import sys
+import sysconfig
+
+import jupytext
+import nbformat
+from build_notebooks import make_solutions
+from sittings import ROOT, sources, tags
+
+COURSE = ROOT / "build" / "course"
+CONFIG = ROOT / "tools" / "nbgrader_config.py"
+BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+NUMBER = re.compile(r"^### Exercise (\S+)", re.M)
+MODULE = re.compile(r"from utils\.checks import (\w+) as checks")
+# lines of an answer up to which it earns so many points; more earn the last
+POINTS = ((3, 5), (12, 10), (None, 15))
+HIDDEN = """\
+{call}
+### BEGIN HIDDEN TESTS
+import importlib
+
+for part in ("_feedback", "{module}"):
+    checks = importlib.reload(importlib.import_module(f"utils.checks.{{part}}"))
+{call}
+### END HIDDEN TESTS"""
+
+
+def points_of(answer):
+    """Points of an exercise, by the number of lines of its answer."""
+    inside = answer.split(BEGIN, 1)[1].split(END, 1)[0]
+    lines = sum(bool(line.strip()) for line in inside.splitlines())
+    return next(p for most, p in POINTS if most is None or lines <= most)
+
+
+def mark(cell, grade_id, *, solution=False, points=None):
+    """Tell nbgrader what a cell is; what is no solution is locked."""
+    about = {
+        "schema_version": 3,
+        "grade_id": grade_id,
+        "solution": solution,
+        "grade": points is not None,
+        "locked": not solution,
+        "task": False,
+        "cell_type": cell.cell_type,
+    }
+    if points is not None:
+        about["points"] = points
+    cell.metadata = nbformat.from_dict({"nbgrader": about})
+
+
+def assignment(path):
+    """The notebook of one sitting as nbgrader's ``source`` wants it.
+
+    Raises:
+        ValueError: an exercise without exactly one solution and one check.
+    """
+    notebook = make_solutions(jupytext.read(path).cells, path.stem)
+    kept, number, points = [], None, None
+    module = next(
+        found[1]
+        for cell in notebook.cells
+        if (found := MODULE.search(cell.source))
+    )
+    marked = {}
+    for index, cell in enumerate(notebook.cells[1:]):
+        kinds = tags(cell)
+        if "discussion" in kinds:
+            continue
+        heading = NUMBER.search(cell.source)
+        if heading and cell.cell_type == "markdown":
+            number = heading[1].replace(".", "-")
+        if BEGIN in cell.source:
+            points = points_of(cell.source)
+            mark(cell, f"answer-{number}", solution=True)
+            marked.setdefault(number, []).append("answer")
+        elif "check" in kinds:
+            call = cell.source
+            cell.source = HIDDEN.format(call=call, module=module)
+            mark(cell, f"check-{number}", points=points)
+            marked.setdefault(number, []).append("check")
+        else:
+            mark(cell, f"text-{index}")
+        kept.append(cell)
+    for number, kinds in marked.items():
+        if kinds != ["answer", "check"]:
+            raise ValueError(f"{path.stem}, exercise {number}: {kinds}")
+    notebook.cells = kept
+    return notebook
+
+
+def write_course(pattern="", folder=COURSE):
+    """Write ``source/`` and the settings; returns the assignments' names."""
+    names = []
+    for path in sources(pattern):
+        at = folder / "source" / path.stem
+        at.mkdir(parents=True, exist_ok=True)
+        nbformat.write(assignment(path), at / f"{path.stem}.ipynb")
+        names.append(path.stem)
+    shutil.copy(CONFIG, folder / "nbgrader_config.py")
+    return names
+
+
+def grader(folder=COURSE):
+    """Nbgrader's programming interface for the course in a folder."""
+    # nbgrader looks for the program alembic on the PATH
+    programs = sysconfig.get_path("scripts")
+    if programs not in os.environ["PATH"].split(os.pathsep):
+        os.environ["PATH"] = programs + os.pathsep + os.environ["PATH"]
+    from nbgrader.apps import NbGraderAPI
+    from traitlets.config.loader import PyFileConfigLoader
+
+    config = PyFileConfigLoader(CONFIG.name, str(folder)).load_config()
+    config.CourseDirectory.root = str(folder)
+    return NbGraderAPI(config=config)
+
+
+def release(names, folder=COURSE):
+    """Let nbgrader make ``release/``; returns messages of what failed."""
+    api = grader(folder)
+    failed = []
+    for name in names:
+        made = api.generate_assignment(name, force=True, create=True)
+        if not made["success"]:
+            failed.append(f"{name}: {made['error'] or made['log']}")
+    return failed
+
+
+def main():
+    """Command line; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("pattern", nargs="?", default="")
+    options = parser.parse_args()
+    names = write_course(options.pattern)
+    failed = release(names)
+    for message in failed:
+        print(message)
+    print(f"{len(names) - len(failed)} assignments in {COURSE / 'release'}")
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
