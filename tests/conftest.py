@@ -44,6 +44,15 @@ def fixed_start():
     keras.config.set_dtype_policy("float32")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left_behind():
+    """A file of tests leaves no traced functions: a worker runs dozens."""
+    yield
+    keras = sys.modules.get("keras")
+    if keras is not None and hasattr(keras, "utils"):
+        keras.utils.clear_session()
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
