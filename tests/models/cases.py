@@ -12,7 +12,7 @@ import numpy as np
 
 from utils import models
 from utils.evaluation.judge import Judge
-from utils.nn.likelihoods import LogisticMixture
+from utils.nn.likelihoods import DiscretizedLogistic
 
 __all__ = ["CASES", "CASE_OF", "Case"]
 
@@ -152,12 +152,12 @@ BITS = RNG.integers(0, 2, (8, 6)).astype("float32")
 AUTOREGRESSIVE = Case(
     models.Autoregressive,
     "made",
-    {"input_shape": (6,), "widths": (4,), "order": [5, 0, 3, 1, 2, 4]},
+    {"input_shape": (6,), "widths": (4,)},
     BITS,
     verbs={
         "log_likelihood": (BITS,),
         "example_losses": (BITS,),
-        "complete": (BITS, np.array([1, 0, 0, 0, 0, 1])),
+        "complete": (BITS, np.array([1, 1, 0, 0, 0, 0])),
     },
 )
 
@@ -185,7 +185,7 @@ CASES = [
             "filters": 3,
             "first_kernel": 3,
             "depth": 1,
-            "likelihood": LogisticMixture(5, 2),
+            "likelihood": DiscretizedLogistic(5, 0.2),
         },
         x=LEVELS,
         verbs={

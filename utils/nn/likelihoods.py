@@ -427,7 +427,7 @@ class LogisticMixture(Likelihood):
         raw = ops.reshape(ops.cast(raw, "float32"), shape)
         count = self.components
         start = (np.arange(count, dtype="float32") + 0.5) / count
-        locations = raw[..., 1, :] + start
+        locations = raw[..., 1, :] + ops.convert_to_tensor(start)
         # from a hundredth of a level's width, where it is certain, to 20,
         # where all levels are alike
         least = float(np.log(0.01 / (self.levels - 1)))
