@@ -101,7 +101,8 @@ def test_layers_equal_numpy(rng):
     image = rng.normal(size=(1, 3, 3, 1)).astype("float32")
     out = array(conv(image))
     kernel = conv.get_weights()[0][:, :, 0]
-    middle = np.einsum("ij,ijf->f", image[0, ..., 0] * conv.mask, kernel)
+    seen = image[0, :2, :, 0] * conv.mask[:2]
+    middle = np.einsum("ij,ijf->f", seen, kernel)
     np.testing.assert_allclose(out[0, 1, 1], middle, atol=1e-5)
     place = PlaceBias(seed=0)
     np.testing.assert_allclose(

@@ -556,9 +556,11 @@ class MaskedConv2D(keras.layers.Layer):
     def build(self, shape):
         inputs = shape[-1]
         seen = max(self.mask.sum() * inputs, 1)
+        # rows below the middle are masked whole: they are not even stored
+        above = self.kernel_size // 2 + 1
         self.kernel = self.add_weight(
             name="kernel",
-            shape=(*self.mask.shape, inputs, self.filters),
+            shape=(above, self.kernel_size, inputs, self.filters),
             initializer=keras.initializers.RandomNormal(
                 stddev=float(self.scale * (2.0 / seen) ** 0.5), seed=self.seed
             ),
@@ -568,9 +570,12 @@ class MaskedConv2D(keras.layers.Layer):
         )
 
     def call(self, inputs):
-        mask = ops.cast(self.mask[..., None, None], self.kernel.dtype)
-        made = ops.conv(inputs, self.kernel * mask, padding="same")
-        return made + self.bias
+        reach = self.kernel_size // 2
+        mask = ops.cast(self.mask[: reach + 1, :, None, None], inputs.dtype)
+        around = ((0, 0), (reach, 0), (reach, reach), (0, 0))
+        padded = ops.pad(inputs, around) if reach else inputs
+        kernel = ops.cast(self.kernel, inputs.dtype) * mask
+        return ops.conv(padded, kernel, padding="valid") + self.bias
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.filters)
