@@ -12,6 +12,7 @@ import numpy as np
 
 from utils import models
 from utils.evaluation.judge import Judge
+from utils.nn.likelihoods import DiscretizedLogistic
 
 __all__ = ["CASES", "CASE_OF", "Case"]
 
@@ -146,6 +147,20 @@ VIEWS = Case(
 DIFFERENCES = ("code/bias",)  # of scores: a constant in all cancels
 TEXT = {"vocabulary_size": 9, "embedding_dim": 3}
 
+LEVELS = RNG.integers(0, 5, (8, 4, 4, 1)).astype("float32") / 4
+BITS = RNG.integers(0, 2, (8, 6)).astype("float32")
+AUTOREGRESSIVE = Case(
+    models.Autoregressive,
+    "made",
+    {"input_shape": (6,), "widths": (4,)},
+    BITS,
+    verbs={
+        "log_likelihood": (BITS,),
+        "example_losses": (BITS,),
+        "complete": (BITS, np.array([1, 1, 0, 0, 0, 0])),
+    },
+)
+
 CASES = [
     dense(models.Autoencoder),
     changed(
@@ -160,6 +175,26 @@ CASES = [
     changed(
         dense(models.ContractiveAutoencoder),
         arguments={"input_shape": (6,), "latent_dim": 2},
+    ),
+    AUTOREGRESSIVE,
+    changed(
+        AUTOREGRESSIVE,
+        builder="pixelcnn",
+        arguments={
+            "input_shape": (4, 4, 1),
+            "filters": 3,
+            "first_kernel": 3,
+            "depth": 1,
+            "likelihood": DiscretizedLogistic(5, 0.2),
+        },
+        x=LEVELS,
+        verbs={
+            "log_likelihood": (LEVELS,),
+            "bits_per_dim": (LEVELS,),
+            "entry_log_likelihood": (LEVELS,),
+            "complete": (LEVELS, np.arange(16).reshape(4, 4, 1) < 12),
+        },
+        name="AutoregressivePixelCNN",
     ),
     changed(
         dense(models.DeepEmbeddedClustering, num_clusters=2),

@@ -21,6 +21,7 @@ from utils.nn.likelihoods import (
     Categorical,
     DiscretizedLogistic,
     Gaussian,
+    LogisticMixture,
     SquaredError,
 )
 
@@ -34,6 +35,12 @@ CASES = [
         "discretized-fixed", DiscretizedLogistic, {"levels": 5, "scale": 0.1}, 0
     ),
     contracts.Case("categorical", Categorical, {"levels": 5}, 0),
+    contracts.Case(
+        "logistic-mixture",
+        LogisticMixture,
+        {"levels": 17, "components": 3},
+        0,
+    ),
     contracts.Case("squared-error", SquaredError, {}, 0),
     contracts.Case(
         "squared-sigmoid", SquaredError, {"activation": "sigmoid"}, 0
@@ -145,6 +152,44 @@ def test_categorical_of_two_levels_is_bernoulli(rng):
     )
 
 
+@pytest.mark.parametrize("levels", [2, 17, 256])
+def test_mixture_equals_differences_of_logistic_cdfs(rng, levels):
+    x = rng.integers(0, levels, (6, 4, 2)) / (levels - 1)
+    raw = rng.normal(0, 0.5, (6, 4, 2 * 9))
+    share, location, log_scale = np.moveaxis(raw.reshape(6, 4, 2, 3, 3), 3, 0)
+    share = scipy.special.softmax(share, axis=-1)
+    location = location + np.array([1, 3, 5]) / 6
+    half = 0.5 / (levels - 1)
+    low = np.where(x == 0, -np.inf, x - half)[..., None]
+    high = np.where(x == 1, np.inf, x + half)[..., None]
+    cdf = scipy.stats.logistic(location, np.exp(log_scale - 2)).cdf
+    oracle = -np.log((share * (cdf(high) - cdf(low))).sum(-1)).sum(axis=(1, 2))
+    value = nats(LogisticMixture(levels, 3), x, raw)
+    np.testing.assert_allclose(value, oracle, rtol=1e-4)
+
+
+def test_mixture_of_one_is_the_discretised_logistic(rng):
+    x = rng.integers(0, 17, (6, 5)) / 16
+    location = rng.normal(0.5, 0.5, (6, 5))
+    raw = np.stack(
+        [0 * x, location - 0.5, 0 * x + 2 + np.log(0.1)], axis=-1
+    ).reshape(6, 15)
+    np.testing.assert_allclose(
+        nats(LogisticMixture(17, 1), x, raw),
+        nats(DiscretizedLogistic(17, 0.1), x, location),
+        rtol=1e-4,
+    )
+
+
+def test_mixture_draws_its_probabilities(rng):
+    likelihood = LogisticMixture(5, 2)
+    raw = np.repeat(raw_for(likelihood, (1, 1), rng), 20_000, axis=0)
+    drawn = likelihood.sample(likelihood.outputs(raw), rng)
+    share = np.bincount(np.round(drawn[:, 0] * 4).astype(int), minlength=5)
+    wanted = np.exp(-nats(likelihood, np.arange(5)[:, None] / 4, raw[:5]))
+    assert np.abs(share / 20_000 - wanted).max() < 0.015  # four deviations
+
+
 @pytest.mark.parametrize("activation", ["linear", "sigmoid"])
 def test_squared_error_is_summed_over_an_example(rng, activation):
     x, raw = rng.random((2, 5, 3, 2))
@@ -178,6 +223,8 @@ def test_squared_error_is_a_gaussian_without_its_constant(rng):
         DiscretizedLogistic(256),
         Categorical(17),
         Categorical(256),
+        LogisticMixture(17, 1),
+        LogisticMixture(256, 4),
     ],
     ids=lambda value: str(value.get_config().get("levels", 2)),
 )
@@ -221,6 +268,7 @@ def test_squared_error_does_not_claim_to_be_normalised():
         DiscretizedLogistic(256, 1e-6),
         DiscretizedLogistic(2, 1e3),
         Categorical(4),
+        LogisticMixture(256, 3),
         SquaredError(),
         SquaredError("sigmoid"),
     ],

@@ -16,6 +16,7 @@ from utils.models.autoencoders import (
     SparseAutoencoder,
     TiedAutoencoder,
 )
+from utils.models.autoregressive import Autoregressive
 from utils.models.clustering import DeepEmbeddedClustering, NeighborClustering
 from utils.models.compression import Compressor, EntropyCoder
 from utils.models.contrastive import SimCLR, VICReg
@@ -40,6 +41,7 @@ from utils.models.words import GloVe, SkipGram
 __all__ = [
     "AutoRec",
     "Autoencoder",
+    "Autoregressive",
     "BYOL",
     "Compressor",
     "ConditionalGAN",

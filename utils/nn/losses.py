@@ -19,6 +19,7 @@ __all__ = [
     "discretized_nll",
     "gaussian_kl",
     "gaussian_nll",
+    "logistic_mixture_nll",
     "masked_squared_error",
     "multinomial_nll",
     "squared_error",
@@ -209,6 +210,11 @@ def discretized_nll(x, mean, scale, levels=256):
     """
     x, mean = _same_shape(x, mean)
     scale = _within(scale, x)
+    return _sum_event(_level_nll(x, mean, scale, levels))
+
+
+def _level_nll(x, mean, scale, levels):
+    """−log of the mass that a logistic puts on a grey level, entry by entry."""
     half = 0.5 / (levels - 1)
     upper = (x + half - mean) / scale
     lower = (x - half - mean) / scale
@@ -218,7 +224,38 @@ def discretized_nll(x, mean, scale, levels=256):
     above = ops.where(x < half, 0.0, ops.softplus(lower))
     inside = ops.logical_and(x >= half, x <= 1.0 - half)
     width = -ops.log(-ops.expm1(-2.0 * half / scale))
-    return _sum_event(below + above + ops.where(inside, width, 0.0))
+    return below + above + ops.where(inside, width, 0.0)
+
+
+def logistic_mixture_nll(x, logits, means, scales, levels=256):
+    """−log P(x) of grey levels under mixtures of logistics, in nats.
+
+    Each entry has M discretised logistics of its own, as in
+    :func:`discretized_nll`, and shares softmax(logits) between them
+    (Salimans et al. 2017, PixelCNN++, without its coupling of colours): the
+    K probabilities of an entry sum to one. Levels near each other get
+    probabilities near each other, which a categorical has to learn.
+
+    Args:
+        x: Tensor ``(batch, …)`` of multiples of 1 / (levels − 1) in [0, 1].
+        logits: Tensor ``(batch, …, M)``.
+        means: Locations, of the same shape; they may leave [0, 1].
+        scales: Scales > 0 in units of x, of the same shape.
+        levels: Number of grey levels, 256 for bytes.
+
+    Returns:
+        Tensor ``(batch,)``, nats per example, ≥ 0.
+
+    Raises:
+        ValueError: examples of two shapes.
+    """
+    logits = ops.cast(logits, "float32")
+    means, logits = _same_shape(means, logits, "means")
+    scales, _ = _same_shape(scales, logits, "scales")
+    x, _ = _same_shape(x, logits[..., 0])
+    mass = -_level_nll(ops.expand_dims(x, -1), means, scales, levels)
+    total = ops.logsumexp(logits, axis=-1)
+    return _sum_event(total - ops.logsumexp(logits + mass, axis=-1))
 
 
 def categorical_nll(x, logits):
