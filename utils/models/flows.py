@@ -37,7 +37,7 @@ __all__ = [
 
 LEAST = 0.01  # share of a bin of a spline, and its slope at a knot
 MARGIN = 1e-6  # what Marginals keeps away from 0 and 1
-FIRST = 2048  # rows that steps adapt to
+FIRST = 100_000  # rows that steps adapt to
 
 
 # ------------------------------------------------------------------- steps
@@ -362,18 +362,19 @@ class Marginals(_Adapting):
         ]
         self.mass.assign(np.stack(counts, -1) / (len(x) + self.smoothing))
 
-    def _cell(self, past):
-        """Mass and running sum at each entry's cell, of how many are past."""
-        at = ops.one_hot(ops.sum(past, axis=-1), self.levels, dtype="float32")
+    def _of_cell(self, number):
+        """Mass and running sum at each entry's cell: ``(batch, …)`` each."""
         before = ops.cumsum(self.mass, axis=-1) - self.mass
-        number = ops.sum(ops.cast(past, "float32"), axis=-1)
-        return number, ops.sum(at * self.mass, -1), ops.sum(at * before, -1)
+        entry = np.arange(int(np.prod(self.event_shape)), dtype="int32")
+        place = ops.add(number, self.levels * entry.reshape(self.event_shape))
+        return [
+            ops.take(ops.reshape(table, (-1,)), place, axis=0)
+            for table in (ops.convert_to_tensor(self.mass), before)
+        ]
 
     def forward(self, x):
-        edges = np.arange(1, self.levels, dtype="float32")
-        past = ops.greater_equal(x[..., None] * self.levels, edges)
-        past = ops.cast(past, "int32")
-        number, mass, before = self._cell(past)
+        number = ops.clip(ops.floor(x * self.levels), 0, self.levels - 1)
+        mass, before = self._of_cell(ops.cast(number, "int32"))
         share = before + mass * (x * self.levels - number)
         share = ops.clip(share, MARGIN, 1.0 - MARGIN)
         z = float(np.sqrt(2.0)) * ops.erfinv(2.0 * share - 1.0)
@@ -383,10 +384,11 @@ class Marginals(_Adapting):
     def inverse(self, z):
         share = 0.5 * (1.0 + ops.erf(z / float(np.sqrt(2.0))))
         edges = ops.cumsum(self.mass, axis=-1)[..., :-1]
-        past = ops.cast(share[..., None] >= edges, "int32")
-        number, mass, before = self._cell(past)
-        x = number + ops.clip((share - before) / mass, 0.0, 1.0)
-        return x / self.levels
+        past = ops.greater_equal(share[..., None], edges)
+        number = ops.sum(ops.cast(past, "int32"), axis=-1)
+        mass, before = self._of_cell(number)
+        within = ops.clip((share - before) / mass, 0.0, 1.0)
+        return (ops.cast(number, "float32") + within) / self.levels
 
     def get_config(self):
         own = {"levels": self.levels, "smoothing": self.smoothing}
@@ -804,14 +806,21 @@ class Flow(CourseModel):
                 "does not: give levels=, or leave the column out",
                 f"one value in column {at[0] if len(at) == 1 else tuple(at)}",
             )
-        rng = np.random.default_rng(self.seed)
+        adapting = [hasattr(step, "adapt") for step in self.steps]
+        if not any(adapting):
+            return
         rows = np.asarray(rows[:FIRST], "float32")
-        noise = rng.random(rows.shape, dtype="float32")
-        rows = self.dequantized(ops.convert_to_tensor(rows), noise)
-        for step in self.steps:
-            if hasattr(step, "adapt"):
-                step.adapt(_array(rows))
-            rows = step.forward(rows)[0]
+        noise = np.random.default_rng(self.seed).random(rows.shape, "float32")
+        rows = _array(self.dequantized(ops.convert_to_tensor(rows), noise))
+        last = len(adapting) - adapting[::-1].index(True)
+        for number, step in enumerate(self.steps[:last], start=1):
+            if adapting[number - 1]:
+                step.adapt(rows)
+            if number < last:
+                rows = in_batches(
+                    lambda x, f=step.forward: f(ops.convert_to_tensor(x))[0],
+                    rows,
+                )
 
     # -------------------------------------------------------------- checks
 
@@ -845,7 +854,11 @@ class Flow(CourseModel):
     def decode(self, z):
         """Rows of z: float32 ``(n, *event_shape)``, with ``levels`` whole."""
         z = check.check_array(z, "z", event_shape=self.latent_shape)
-        x = in_batches(lambda c: self.inverse(ops.convert_to_tensor(c)), z)
+        x = in_batches(
+            lambda codes: self.inverse(ops.convert_to_tensor(codes)),
+            z,
+            batch_size=128 if self.levels else 1024,  # cells are compared
+        )
         if self.levels is None:
             return x
         level = np.clip(np.floor(x * self.levels), 0, self.levels - 1)
