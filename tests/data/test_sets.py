@@ -11,6 +11,7 @@ import sklearn.datasets
 from stand_ins import TEST, TRAIN, fake
 
 from utils import data
+from utils.data import toy
 
 BUNDLED = ("digits", "iris", "breast_cancer")
 FULL_SIZE = ("mnist", "fashion_mnist", "cifar10", "imdb")
@@ -502,3 +503,37 @@ def test_corrupt_same_seed_same_damage_and_x_untouched(kind, rng):
 def test_corrupt_wrong_argument_refused(arguments, match):
     with pytest.raises(ValueError, match=match):
         data.corrupt(**{"x": [[0.0, 1.0]], **arguments})
+
+
+def test_density_of_the_moons_integrates_to_one_and_is_that_of_the_draws():
+    side = np.arange(-1.6, 2.6, 0.04)
+    grid = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
+    p = np.exp(toy.moons_log_density(grid))
+    assert p.sum() * 0.04**2 == pytest.approx(1.0, abs=1e-3)
+    x, _ = data.make_toy("moons", 20_000, seed=0)
+    for box in ((-1.2, -0.8, 0.0, 0.4), (0.8, 1.2, -0.72, -0.4)):
+
+        def inside(points, box=box):
+            left, right, low, high = box
+            across = (points[:, 0] > left) & (points[:, 0] < right)
+            return across & (points[:, 1] > low) & (points[:, 1] < high)
+
+        mass = p[inside(grid)].sum() * 0.04**2
+        # deviation of a share of 20 000 draws: .002
+        assert inside(x).mean() == pytest.approx(mass, abs=0.01)
+
+
+def test_density_of_the_moons_by_another_integral():
+    x = np.array([[0.0, 1.0], [1.0, -0.5], [0.5, 0.3]])
+    t = (np.arange(20_000) + 0.5) * np.pi / 20_000
+    upper = np.stack([np.cos(t), np.sin(t)], 1)
+    lower = np.stack([1 - np.cos(t), 0.5 - np.sin(t)], 1)
+    curve = np.concatenate([upper, lower])
+    squared = ((x[:, None] - curve) ** 2).sum(axis=2)
+    p = np.exp(-squared / (2 * 0.2**2)).mean(axis=1) / (2 * np.pi * 0.2**2)
+    found = toy.moons_log_density(x, noise=0.2)
+    np.testing.assert_allclose(found, np.log(p), rtol=1e-6)
+    with pytest.raises(ValueError, match="noise: expected a number ≥ 0.02"):
+        toy.moons_log_density(x, noise=0.01)
+    with pytest.raises(ValueError, match="x: expected shape"):
+        toy.moons_log_density(np.zeros((3, 3)))

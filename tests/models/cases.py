@@ -28,6 +28,8 @@ RATINGS = RNG.integers(1, 6, 8).astype("float32")
 TABLE = RNG.integers(1, 6, (8, 6)).astype("float32")
 SEEN = (RNG.random((8, 6)) < 0.6).astype("float32")
 SEEN[:, 0] = 1.0
+GREYS = np.random.default_rng(1).integers(0, 5, (8, 6)) / 4.0
+GREYS = GREYS.astype("float32")
 LETTERS = np.eye(4, dtype="float32")[RNG.integers(0, 4, (8, 10))]
 CHANCES = {
     "experts": RNG.random((8, 2)).astype("float32"),
@@ -224,6 +226,40 @@ CASES = [
         min_batch=1,
     ),
     changed(VIEWS, cls=models.DINO, min_batch=1, weighted=False),
+    Case(
+        models.Flow,
+        "real_nvp",
+        {"event_shape": (6,), "num_couplings": 2, "widths": (4,)},
+        ROWS,
+        ready=lambda model: model.before_training(ROWS),
+        verbs={
+            "encode": (ROWS,),
+            "decode": (codes(6),),
+            "log_likelihood": (ROWS,),
+            "example_losses": (ROWS,),
+        },
+    ),
+    Case(
+        models.Flow,
+        "spline",
+        {
+            "event_shape": (6,),
+            "num_couplings": 2,
+            "widths": (4,),
+            "bins": 3,
+            "levels": 5,
+        },
+        GREYS,
+        ready=lambda model: model.before_training(GREYS),
+        verbs={
+            "encode": (GREYS,),
+            "decode": (codes(6),),
+            "log_likelihood": (GREYS, 2),
+            "bits_per_dim": (GREYS,),
+            "example_losses": (GREYS,),
+        },
+        name="Flow of grey levels",
+    ),
     game(models.GAN),
     game(models.WGANGP, still=DIFFERENCES),
     game(models.RelativisticGAN, still=DIFFERENCES),

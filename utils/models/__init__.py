@@ -21,6 +21,16 @@ from utils.models.clustering import DeepEmbeddedClustering, NeighborClustering
 from utils.models.compression import Compressor, EntropyCoder
 from utils.models.contrastive import SimCLR, VICReg
 from utils.models.distillation import BYOL, DINO
+from utils.models.flows import (
+    AffineCoupling,
+    Flow,
+    Logit,
+    Marginals,
+    Scaling,
+    SplineCoupling,
+    Squeeze,
+    Whitening,
+)
 from utils.models.gans import GAN, WGANGP, ConditionalGAN, RelativisticGAN
 from utils.models.masked import MaskedPatches
 from utils.models.motifs import MotifAutoencoder
@@ -39,6 +49,7 @@ from utils.models.vector_quantized import VQVAE
 from utils.models.words import GloVe, SkipGram
 
 __all__ = [
+    "AffineCoupling",
     "AutoRec",
     "Autoencoder",
     "Autoregressive",
@@ -52,9 +63,12 @@ __all__ = [
     "DenoisingAutoencoder",
     "DenoisingText",
     "EntropyCoder",
+    "Flow",
     "GAN",
     "GloVe",
     "LanguageModel",
+    "Logit",
+    "Marginals",
     "MaskedAutoencoder",
     "MaskedLanguageModel",
     "MaskedPatches",
@@ -65,9 +79,12 @@ __all__ = [
     "NeighborClustering",
     "RelativisticGAN",
     "RotationPredictor",
+    "Scaling",
     "SemiSupervisedVAE",
     "SimCLR",
     "SkipGram",
+    "SplineCoupling",
+    "Squeeze",
     "SparseAutoencoder",
     "TiedAutoencoder",
     "TextClassifier",
@@ -77,4 +94,5 @@ __all__ = [
     "VICReg",
     "VQVAE",
     "WGANGP",
+    "Whitening",
 ]

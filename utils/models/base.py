@@ -379,9 +379,7 @@ class CourseModel(keras.Model):
         """The model of a config: the inverse of ``get_config``."""
         config = copy.deepcopy(config)  # Keras empties those of networks
         config = {
-            name: keras.saving.deserialize_keras_object(value, custom_objects)
-            if isinstance(value, dict) and "class_name" in value
-            else value
+            name: _deserialized(value, custom_objects)
             # Keras empties the config of a network as it reads it
             for name, value in copy.deepcopy(config).items()
         }
@@ -618,7 +616,18 @@ def _serialized(value):
     """A constructor argument as JSON can hold it."""
     if isinstance(value, keras.layers.Layer):
         return keras.saving.serialize_keras_object(value)
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, (list, tuple)):
+        return [_serialized(part) for part in value]
+    return value
+
+
+def _deserialized(value, custom_objects):
+    """What ``_serialized`` was given, networks anew."""
+    if isinstance(value, list):
+        return [_deserialized(part, custom_objects) for part in value]
+    if isinstance(value, dict) and "class_name" in value:
+        return keras.saving.deserialize_keras_object(value, custom_objects)
+    return value
 
 
 def _weight_of_classes(class_weight, classes):
