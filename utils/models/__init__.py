@@ -19,6 +19,7 @@ from utils.models.autoencoders import (
 from utils.models.clustering import DeepEmbeddedClustering, NeighborClustering
 from utils.models.compression import Compressor, EntropyCoder
 from utils.models.contrastive import SimCLR, VICReg
+from utils.models.diffusion import Diffusion
 from utils.models.distillation import BYOL, DINO
 from utils.models.gans import GAN, WGANGP, ConditionalGAN, RelativisticGAN
 from utils.models.masked import MaskedPatches
@@ -49,6 +50,7 @@ __all__ = [
     "DeepEmbeddedClustering",
     "DenoisingAutoencoder",
     "DenoisingText",
+    "Diffusion",
     "EntropyCoder",
     "GAN",
     "GloVe",
