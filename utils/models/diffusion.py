@@ -258,7 +258,8 @@ class TimeFeatures(keras.layers.Layer):
     def call(self, t):
         """Sines, then cosines, in 32 bits whatever the policy."""
         rates = np.geomspace(1.0, self.highest, self.size // 2)
-        angles = ops.cast(t, "float32")[:, None] * rates.astype("float32")
+        rates = ops.convert_to_tensor(rates.astype("float32"))
+        angles = ops.cast(t, "float32")[:, None] * rates
         both = ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=1)
         return ops.cast(both, self.compute_dtype)
 
