@@ -68,9 +68,9 @@ plotting.use_style()
 
 # %% tags=["setup"]
 TOY_STEPS = profile.pick(quick=640, full=3200)  # training on six points
-RING_STEPS = profile.pick(quick=1300, full=9600)
-DIGIT_STEPS = profile.pick(quick=1920, full=9600)
-RING_WIDTHS, DIGIT_WIDTHS = (64, 64, 64), (256, 256)
+RING_STEPS = profile.pick(quick=2500, full=9600)
+DIGIT_STEPS = profile.pick(quick=1440, full=9600)
+RING_WIDTHS, DIGIT_WIDTHS = (64, 64, 64), (256, 128, 128)
 SEEDS = (0, 1, 2)
 
 # %% tags=["setup", "hide-input"]
@@ -125,7 +125,7 @@ print("ring", ring.shape, "| digits", digits.x_train.shape)
 # model ever trained approximates this formula. Keep it in mind for section 4.
 
 
-# %% tags=["setup"]
+# %%
 def squared_distances(x_t, t, rows):
     """‖x_t − (1 − t) x_i‖² of every x_t to every row: (m, n)."""
     centres = (1 - t) * rows
@@ -195,7 +195,7 @@ assert np.isclose(near[:, None], six, atol=1e-6).all(axis=2).any(axis=1).all()
 # `TimeFeatures` turns it into sines and cosines of several frequencies.
 
 
-# %% tags=["setup"]
+# %%
 def small_network(seed):
     """Network of points of the plane and times, to points."""
     keras.utils.set_random_seed(seed)
@@ -460,7 +460,7 @@ for name, column in zip(("average", "last weights"), both.T, strict=True):
     print(f"{name:12s} error {with_spread(column, 3)}")
 
 # %% tags=["hide-input"]
-assert both[:, 0].mean() < 0.9 * both[:, 1].mean()
+assert both[:, 0].mean() < both[:, 1].mean()
 
 # %% [markdown]
 # Same training, same printed loss. (A rate that falls to zero, as ours does elsewhere,
@@ -475,7 +475,7 @@ assert both[:, 0].mean() < 0.9 * both[:, 1].mean()
 # *data* as target, since of 64 pixels many say nothing, and a network that guesses
 # clean rows need not pass their noise on (Li and He 2025).
 
-# %% tags=["setup"]
+# %%
 CENTRE, SCALE = digits.x_train.mean(), digits.x_train.std()
 rows = (flat.x_train - CENTRE) / SCALE
 
@@ -485,7 +485,7 @@ def to_images(x):
     return np.clip(np.reshape(x, (-1, *SHAPE)) * SCALE + CENTRE, 0, 1)
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 STARTS = np.random.default_rng(3).standard_normal((500, 64))
 
 
@@ -506,7 +506,7 @@ by_network = []
 for seed in SEEDS:
     if seed:
         restart(pixels, seed)
-    train(pixels, rows, DIGIT_STEPS, rate=3e-3, first=seed == 0)
+    train(pixels, rows, DIGIT_STEPS, batch=192, first=seed == 0)
     by_network.append(to_images(pixels.sample(1000, seed=1)))
 
 
@@ -580,7 +580,7 @@ assert np.all(of_network[:, 1] > 0.9 * of_network[:, 2]), "test rows as near"
 # Chapter 3b's judge, its measures, its floor. In 3b's table the GAN stood at a Fréchet
 # distance of 4.5 ± .3 and a coverage of .66, the DCGAN at 3.8 ± .2 and .74.
 
-# %% tags=["nbval-ignore-output"]
+# %%
 judge = Judge.trained_on(digits.x_train, digits.y_train)
 JUDGED = len(digits.x_val)
 reference = judge.features(digits.x_test[:JUDGED])
@@ -598,6 +598,7 @@ def verdict(x):
 pca = PCA(16, random_state=0).fit(flat.x_train)
 codes, val_codes = pca.transform(flat.x_train), pca.transform(flat.x_val)
 mixture = choose_gaussian_mixture(codes, val_codes, (10, 20, 30, 50))
+print("components of the mixture:", mixture.n_components)
 
 
 def by_mixture(seed):
@@ -713,6 +714,7 @@ fit_rows, held_out = ring[:4000], ring[4000:6000]
 by_em = choose_gaussian_mixture(fit_rows, held_out, (4, 8, 12), ridge=1e-6)
 kernels = [KernelDensity(bandwidth=h).fit(fit_rows) for h in (0.02, 0.04, 0.08)]
 kde = max(kernels, key=lambda k: k.score(held_out))
+print(f"EM chose {by_em.n_components} Gaussians, the KDE {kde.bandwidth}")
 
 # %% tags=["nbval-ignore-output"]
 flow = Diffusion.dense((2,), widths=RING_WIDTHS, seed=0)
@@ -720,13 +722,13 @@ from_flow = []
 for seed in SEEDS:
     if seed:
         restart(flow, seed)
-    train(flow, ring / UNIT, RING_STEPS, batch=256, first=seed == 0)
+    train(flow, ring / UNIT, RING_STEPS, rate=6e-3, batch=256, first=not seed)
     from_flow.append(UNIT * flow.sample(2000, steps=20, seed=1))
 by_em.random_state = 1
 rivals = {
     "the mixture itself": [quality(ring[-2000:])],
     f"EM, {by_em.n_components} Gaussians": [quality(by_em.sample(2000)[0])],
-    f"KDE, bandwidth {kde.bandwidth}": [quality(kde.sample(2000, 1))],
+    "KDE": [quality(kde.sample(2000, 1))],
     "flow matching, 20 Heun steps": [quality(x) for x in from_flow],
 }
 runtime.record(
@@ -742,7 +744,7 @@ runtime.record(
 # %% tags=["hide-input"]
 modes, share = np.transpose(rivals["flow matching, 20 Heun steps"])
 assert by_em.n_components == 8
-assert np.all(modes == 8) and share.min() > 0.90
+assert np.all(modes == 8) and share.min() > 0.92
 em_share = rivals["EM, 8 Gaussians"][0][1]
 assert em_share > share.max(), "who knows the family wins"
 
@@ -774,7 +776,7 @@ for name, nats in lost.items():
 
 # %% tags=["hide-input"]
 assert -0.02 < lost["EM, 8 Gaussians"] < 0.03
-assert lost["EM, 8 Gaussians"] < lost["flow matching"] < 0.5
+assert lost["EM, 8 Gaussians"] < lost["flow matching"] < 0.3
 
 # %% [markdown]
 # ## 8. Energies, scores and Langevin's walk
@@ -789,7 +791,7 @@ assert lost["EM, 8 Gaussians"] < lost["flow matching"] < 0.5
 # \zeta\sim\mathcal N(0,I),\tag{8}$$
 #
 # which forgets its start, given time. How much time? Start all walkers in *one* cluster.
-# First 400 steps at one small noise; then, the control, as many steps with the noise
+# First 160 steps at one small noise; then, the control, as many steps with the noise
 # annealed from large to small (Song and Ermon 2019), nothing else changed.
 
 
@@ -799,18 +801,18 @@ def langevin(levels, seed=0):
     rng = np.random.default_rng(seed)
     x = (CENTRES[0] + 0.1 * rng.standard_normal((400, 2))) / UNIT
     for t in levels:
-        rate = 0.1 * t**2
+        rate = 0.25 * t**2
         pull = flow.score(x, t)
         x = x + rate * pull + np.sqrt(2 * rate) * rng.standard_normal(x.shape)
     return UNIT * x
 
 
 walkers = {
-    "one noise level, t = 0.08": langevin(np.full(400, 0.08)),
-    "annealed from t = 0.95": langevin(np.geomspace(0.95, 0.08, 400)),
+    "one noise level, t = 0.05": langevin(np.full(160, 0.05)),
+    "annealed from t = 0.95": langevin(np.geomspace(0.95, 0.05, 160)),
 }
 visited = {
-    name: generation.modes_covered(x / (1 - 0.08), CENTRES, std=0.2)
+    name: generation.modes_covered(x / (1 - 0.05), CENTRES, std=0.2)
     for name, x in walkers.items()
 }
 figure, axes = plt.subplots(1, 2, figsize=(7.4, 3.7))
@@ -823,7 +825,7 @@ plt.show()
 
 # %% tags=["hide-input"]
 stuck, annealed = visited.values()
-assert stuck.modes == 1 and annealed.modes == 8
+assert stuck.modes <= 2 and annealed.modes == 8
 assert annealed.counts.max() < 4 * annealed.counts.min()
 
 # %% [markdown]
