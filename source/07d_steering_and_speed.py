@@ -267,7 +267,7 @@ curve = np.array(curve)  # (seeds, weights, numbers)
 
 # %% tags=["nbval-ignore-output"]
 table = {
-    "real test digits": [to_order(digits.x_test, digits.y_test)],
+    "real held-out digits": [to_order(digits.x_val, digits.y_val)],
     "one Gaussian a class": [to_order(by_class(1, seed)) for seed in SEEDS],
     "3 Gaussians a class": [to_order(by_class(3, seed)) for seed in SEEDS],
     **{f"guidance w = {w:g}": curve[:, i] for i, w in enumerate(WEIGHTS)},
@@ -289,7 +289,7 @@ runtime.record(
 figure, (left, right) = plt.subplots(1, 2, figsize=(9.4, 3.7))
 told, varied, distance, _ = curve.mean(axis=0).T
 left.plot(varied, 100 * told, "o-", label="guidance")
-for w, x, y in zip(WEIGHTS, varied, 100 * told, strict=True):
+for w, x, y in [*zip(WEIGHTS, varied, 100 * told, strict=True)][:4]:
     left.annotate(f" w = {w:g}", (x, y), fontsize=8)
 for marker, name in zip("*sv", list(table)[:3], strict=True):
     share, variety, *_ = np.mean(table[name], axis=0)
@@ -304,8 +304,11 @@ plt.show()
 
 # %% tags=["hide-input"]
 assert told[0] < 0.2 < 0.9 < told[2], "w = 0 does not listen, w = 1 does"
-assert told[4] > told[2] - 0.005 and varied[5] < varied[2] - 0.05
-assert distance[5] > 1.3 * distance[2], "exaggerated"
+assert told[3] > told[2] and varied[3] < varied[2] - 0.02
+assert min(distance[3:]) > 1.3 * distance[2], "exaggerated"
+rivals = [np.mean(table[name], axis=0) for name in list(table)[1:3]]
+assert distance[2] < min(rival[2] for rival in rivals) + 0.3
+assert told[2] > min(rival[0] for rival in rivals) - 0.02
 
 # %% tags=["nbval-ignore-output"]
 plotting.image_rows(
@@ -320,20 +323,24 @@ plotting.image_rows(
 plt.show()
 
 # %% [markdown]
-# **Figure 7d.1.** Left: from $w=0$, where the label is not heard, to $w=1$, which is what the model was
-# trained to do; beyond it more is recognised and less varied. **Figure 7d.2.** Down a
-# column only $w$ changes; at 8 the strokes are thick and alike, every digit an
-# emblem of itself. A *recognised share above that of real digits is no success*: real
-# ones are sometimes hard to read. Which point of the curve is best is not in the curve,
-# it is in what one wants. The Gaussians a class, fitted in no time, stand in the same
-# picture: to be recognised small digits need no network.
+# **Figure 7d.1.** From $w=0$, where the label is not heard, to $w=1$, which is what the
+# model was trained to do; at 2 everything is recognised, at the price of variety and of
+# the Fréchet distance. Beyond, guesses leave the range of the pixels: the variety that
+# comes back is error. **Figure 7d.2.** Down a column only $w$ changes; at 4 strokes harden,
+# at 8 stray pixels light up. A *recognised share above that of
+# real digits is no success*: real ones are sometimes hard to read.
+#
+# At $w=1$ the network is level with Gaussians a class, fitted in no time, in what is
+# recognised, and a little ahead of them in Fréchet distance: told the class, it is
+# ahead of every opponent so far, by little.
 
 # %% [markdown]
-# ## 3. Half a digit, completed: two questions, two winners
+# ## 3. Half a digit, completed: the neighbours win
 #
-# The upper half of a test digit is known. The same network, never trained for it, can
-# fill in the rest: wherever it guesses the clean row, put the known pixels in their place,
-# and let the sampler go on. What is unknown is drawn to fit what is known.
+# The upper half of a test digit is known. A network never trained for it can fill in the
+# rest: wherever it guesses the clean row, put the known pixels in their place, and let
+# the sampler go on (Lugmayr et al. 2022). What is unknown is drawn to fit what is known.
+# We take a network without labels, trained as in 7c.
 #
 # Opponents, on the same rows, each chosen on validation rows: the mean training digit; the
 # nearest training row, judged by the upper half; the mean of its $k$ nearest; ridge
@@ -342,19 +349,21 @@ plt.show()
 # %%
 known = np.arange(64) < 32  # the upper four rows
 NUM = len(x_test)
+still = {"target": "data", "schedule": "variance_preserving", "seed": 0}
+filler = Diffusion.dense((64,), widths=(256, 128, 128), **still)
+train(filler, x_train, steps=STEPS, rate=4e-3, batch=192)
 
 
 def complete(rows, seed, steps=20):
     """Fill the unknown entries of standardised rows."""
 
     def guess(x_t, t):
-        clean = model.denoise(x_t, t)  # no label is told
-        return np.where(known, rows, clean)
+        return np.where(known, rows, filler.denoise(x_t, t))
 
     rng = np.random.default_rng(seed)
     start = rng.standard_normal(rows.shape)
     times = np.linspace(1, 0, steps + 1)
-    schedule = {"schedule": model.schedule}
+    schedule = {"schedule": filler.schedule}
     return diffusion.ancestral(guess, start, times, seed=rng, **schedule)
 
 
@@ -443,16 +452,19 @@ mean_digit, nearest, few, ridge, one_draw, ten_draws = (
     values.mean(axis=0) for values in filled.values()
 )
 assert ten_draws[0] < one_draw[0], "squared error wants a mean"
-assert min(few[0], ridge[0]) < one_draw[0], "and draws lose to means"
-assert one_draw[2] < min(ridge[2], mean_digit[2]), "Fréchet wants a draw"
+assert few[0] < min(ridge[0], ten_draws[0]), "that of neighbours"
+assert one_draw[2] < min(ten_draws[2], ridge[2]), "Fréchet wants a draw"
+assert nearest[2] < one_draw[2], "a real one, copied"
 
 # %% [markdown]
 # **Figure 7d.3.** Two draws may be two different digits, where the upper half leaves the
-# choice. **Squared error favours means**: the best answer to it is the conditional mean,
-# and a draw, however good, pays its variance on top, twice what the mean pays if it is a
-# draw from the truth. **Fréchet favours draws**: means are grey. The nearest row is the cheapest
-# draw of all, and a copy. Average ten draws of the network, and it is a regression again. (6b's
-# filler was trained on holes, for squared error; this network never saw one.)
+# choice. **Squared error favours means**: the best answer to it is the conditional mean, and
+# a draw, however good, pays its variance on top, twice what the mean pays if it is a draw
+# from the truth. Average ten draws, and the network is a regression again, and a worse one
+# than the mean of some neighbours. **Fréchet favours draws**: means are grey. Its best
+# draw is the nearest training row: a real lower half, copied from a real digit. On a
+# thousand small digits that is hard to beat; the network's own claim is that it copies
+# nothing and saw no hole before. (6b's filler was trained on holes, for squared error.)
 #
 # ## 4. One step: walks made straight
 #
@@ -679,9 +691,9 @@ assert min(mixed[3], ten_steps[3]) > 0.7, "none copies"
 # ## What we showed
 #
 # - A label withheld from every tenth row let one network exaggerate: more recognised, less
-#   varied; Gaussians a class were recognised as well.
-# - Half digits were completed by a network never trained for it; squared error praised
-#   regressions and averages, Fréchet distance praised draws.
+#   varied; at $w=1$ it was a little ahead of Gaussians a class.
+# - Half digits were completed by a network never trained for it, and better by neighbours;
+#   squared error praised averages, Fréchet distance praised draws.
 # - Reflow made one Euler step land on the clusters; as much training without pairs did not.
 # - On an autoencoder's codes five Heun steps were enough, and a mixture was level.
 #
