@@ -39,6 +39,7 @@ __all__ = [
 SCHEDULES = ("straight", "variance_preserving")
 TARGETS = ("velocity", "noise", "data")
 SAMPLERS = ("euler", "heun", "ddim", "ancestral")
+AT_ONCE = 2**19  # numbers that the network sees at once, outside of fit
 LEAST = 1e-5  # what a(t) or s(t) counts as where it is 0 and is divided by
 
 # ------------------------------------------------------------------- paths
@@ -811,7 +812,8 @@ class Diffusion(CourseModel):
 
     def _predicted(self, x, t, labels):
         parts = [x, t] if labels is None else [x, t, labels]
-        return in_batches(self._forward, *parts)
+        rows = max(64, AT_ONCE // int(np.prod(self.event_shape)))
+        return in_batches(self._forward, *parts, batch_size=rows)
 
     def _forward(self, *parts):
         names = ("x", "t", "labels")
