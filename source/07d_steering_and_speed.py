@@ -67,7 +67,7 @@ plotting.use_style()
 
 # %% tags=["setup"]
 STEPS = profile.pick(quick=1280, full=9600)  # training on digits
-RING_STEPS = profile.pick(quick=800, full=6400)
+RING_STEPS = profile.pick(quick=640, full=6400)
 LATENT = profile.pick(quick="digits", full="mnist")  # data of section 5
 LATENT_DIM = profile.pick(quick=12, full=32)
 CODER_EPOCHS = profile.pick(quick=60, full=8)

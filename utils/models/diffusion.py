@@ -400,7 +400,8 @@ class Diffusion(CourseModel):
     Raises:
         ValueError: a hyperparameter out of range; a network whose inputs and
             output do not fit; from ``fit`` and the verbs, before any step, rows
-            of wrong shape or with NaN, labels missing or out of range.
+            of wrong shape or with NaN, labels missing or out of range; on
+            PyTorch, a convolutional network and a batch of one row.
     """
 
     def __init__(
@@ -426,6 +427,7 @@ class Diffusion(CourseModel):
         )
         self.seed = check.check_seed(seed)
         self._check_network()
+        self.min_batch = _least_rows(network)
         self.draws = keras.random.SeedGenerator(seed)
         self.built = True
 
@@ -863,6 +865,17 @@ class Diffusion(CourseModel):
             return slope.astype("float64"), weight * change.astype("float64")
 
         return slope_of
+
+
+def _least_rows(network):
+    """Rows a batch must have: PyTorch cannot train a convolution on one.
+
+    It refuses the gradient of a kernel in the layout that Keras keeps it in
+    where a batch is a single small image.
+    """
+    layers = network._flatten_layers(include_self=False)
+    convolves = any(isinstance(part, keras.layers.Conv2D) for part in layers)
+    return 2 if convolves and keras.backend.backend() == "torch" else 1
 
 
 def _checked(input_shape, widths):
