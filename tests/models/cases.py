@@ -146,6 +146,7 @@ VIEWS = Case(
     min_batch=2,
     verbs={"encode": (IMAGES,)},
 )
+NOISY = {name: (ROWS, 0.5) for name in ("velocity", "denoise", "score")}
 DIFFERENCES = ("code/bias",)  # of scores: a constant in all cancels
 TEXT = {"vocabulary_size": 9, "embedding_dim": 3}
 
@@ -259,6 +260,31 @@ CASES = [
             "example_losses": (GREYS,),
         },
         name="Flow of grey levels",
+    ),
+    Case(
+        models.Diffusion,
+        "dense",
+        {"input_shape": (6,), "widths": (4,)},
+        ROWS,
+        verbs=NOISY,
+    ),
+    Case(
+        models.Diffusion,
+        "conv",
+        {"input_shape": (4, 4, 1), "widths": (2, 3), "target": "noise"},
+        IMAGES,
+        verbs={"denoise": (IMAGES, 0.5)},
+        name="Diffusion of images",
+    ),
+    Case(
+        models.Diffusion,
+        "dense",
+        {"input_shape": (6,), "widths": (4,), "num_classes": 3},
+        ROWS,
+        LABELS,
+        predicts={"x": ROWS, "labels": LABELS},
+        verbs=NOISY,
+        name="Diffusion with classes",
     ),
     game(models.GAN),
     game(models.WGANGP, still=DIFFERENCES),

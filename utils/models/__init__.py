@@ -20,6 +20,7 @@ from utils.models.autoregressive import Autoregressive
 from utils.models.clustering import DeepEmbeddedClustering, NeighborClustering
 from utils.models.compression import Compressor, EntropyCoder
 from utils.models.contrastive import SimCLR, VICReg
+from utils.models.diffusion import Diffusion
 from utils.models.distillation import BYOL, DINO
 from utils.models.flows import (
     AffineCoupling,
@@ -62,6 +63,7 @@ __all__ = [
     "DeepEmbeddedClustering",
     "DenoisingAutoencoder",
     "DenoisingText",
+    "Diffusion",
     "EntropyCoder",
     "Flow",
     "GAN",

@@ -1,0 +1,870 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Chapter 7d · Steering and speed
+#
+# [7c](07c_from_noise_by_regression.ipynb) drew digits from noise, some digits, in twenty
+# steps. Here you say which digit, or which half of one; you make one step do what
+# twenty did; and you let the flow work where images are small, among the codes of an
+# autoencoder. Every time somebody simpler is asked the same question, and some of them
+# answer it better.
+#
+# **We will show**
+#
+# - digits to order by guidance without a classifier, and what exaggeration costs;
+# - a half digit completed, and which number praises whom for it;
+# - walks made straight, so that one step is enough;
+# - flow matching on an autoencoder's codes, beside a mixture fitted in a moment.
+#
+# | | |
+# |---|---|
+# | Prerequisites | [Chapter 7c](07c_from_noise_by_regression.ipynb); [Chapter 3b](03b_judging_samples.ipynb): the judge; [Chapter 2a](02a_autoencoders.ipynb) |
+# | Data | scikit-learn's digits, eight Gaussians on a ring (full profile: MNIST in section 5) |
+# | Time | a minute on two CPU cores; 35 minutes of reading, an hour for the exercises |
+
+# %% tags=["setup"]
+from utils import runtime
+
+profile = runtime.start(seed=0)
+
+# %% tags=["setup", "hide-input"]
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+from keras import ops
+from sklearn.decomposition import PCA
+from sklearn.linear_model import Ridge
+from sklearn.metrics import pairwise_distances_argmin_min
+from sklearn.mixture import GaussianMixture
+from sklearn.neighbors import KNeighborsRegressor
+
+from utils import data, plotting
+from utils.baselines.mixtures import choose_gaussian_mixture
+from utils.checks import chapter_07d as checks
+from utils.evaluation import generation
+from utils.evaluation.judge import Judge
+from utils.models import Autoencoder, diffusion
+from utils.models.diffusion import Diffusion
+from utils.nn.likelihoods import Bernoulli
+from utils.training import recipes
+from utils.training.repeats import restart, with_spread
+
+plotting.use_style()
+
+# %% [markdown]
+# **Parameters.** Everything that differs between the quick and the full
+# profile stands in this one cell.
+
+# %% tags=["setup"]
+STEPS = profile.pick(quick=1280, full=9600)  # training on digits
+RING_STEPS = profile.pick(quick=640, full=6400)
+LATENT = profile.pick(quick="digits", full="mnist")  # data of section 5
+LATENT_DIM = profile.pick(quick=12, full=32)
+CODER_EPOCHS = profile.pick(quick=60, full=8)
+LATENT_STEPS = profile.pick(quick=1600, full=8000)
+LATENT_WIDTHS = profile.pick(quick=(128, 128), full=(512, 512))
+LATENT_BATCH = profile.pick(quick=128, full=256)
+COMPONENTS = profile.pick(quick=(10, 20, 30), full=(100,))
+SEEDS = (0, 1, 2)
+LATENT_SEEDS = profile.pick(quick=SEEDS, full=(0,))
+
+# %% tags=["setup", "hide-input"]
+digits = data.load("digits")
+SHAPE, flat = digits.event_shape, digits.flat()
+CENTRE, SCALE = digits.x_train.mean(), digits.x_train.std()
+x_train, x_test = (
+    (rows - CENTRE) / SCALE for rows in (flat.x_train, flat.x_test)
+)
+y_train = digits.y_train
+asked = np.arange(1000) % 10
+
+
+def to_images(x, shape=SHAPE):
+    """Standardised rows as images, clipped to the range of the data."""
+    return np.clip(np.reshape(x, (-1, *shape)) * SCALE + CENTRE, 0, 1)
+
+
+def train(model, x, y=None, *, steps, rate=3e-3, batch=128, first=True):
+    """Adam, a rate that falls to 0, averaged weights; return the model."""
+    if first:
+        average = {"use_ema": True, "ema_momentum": 0.99}
+        recipes.compile(model, rate, steps, **average)
+    else:
+        recipes.forget(model.optimizer)
+    parts = x if isinstance(x, dict) else {"x": x}
+    n = len(parts["x"])
+    order = np.arange(max(n, 32 * batch)) % n  # 32 steps at once
+    order = order[: len(order) // batch * batch]
+    parts = {name: rows[order] for name, rows in parts.items()}
+    epochs = max(1, round(steps * batch / len(order)))
+    y = None if y is None else y[order]
+    model.fit(parts, y, batch_size=batch, epochs=epochs, verbose=0)
+    return model
+
+
+print("digits", digits.x_train.shape)
+
+# %% [markdown]
+# ## 1. To order, without a classifier
+#
+# A network that is told the class, $\hat x(x_t,t,y)$, draws to order like chapter 3b's
+# conditional game. Diffusion models do one thing more. While training, withhold the
+# label from every tenth row; so one network learns two means, $\mathbb E[x\mid x_t,y]$
+# and $\mathbb E[x\mid x_t]$. While sampling, go *beyond* what the label says (Ho and
+# Salimans 2021):
+#
+# $$\hat x_w=\hat x(x_t,t)+w\,\big(\hat x(x_t,t,y)-\hat x(x_t,t)\big).\tag{1}$$
+#
+# $w=0$ ignores the label, $w=1$ is the model, $w>1$ exaggerates what distinguishes the
+# class: by Tweedie's formula it follows the slope of $\log p_t(x)+w\log p_t(y\mid x)$, a
+# classifier's opinion raised to the power $w$, without a classifier. On the page, with
+# the data as target, as in 7c:
+
+
+# %%
+class OpenGuided(keras.Model):
+    """Regression of x on noisy rows, times and sometimes labels."""
+
+    def __init__(self, network, seed=0):
+        super().__init__()
+        self.network = network
+        self.draws = keras.random.SeedGenerator(seed)
+
+    def call(self, inputs, training=False):
+        x, labels = inputs["x"], inputs["labels"]
+        n = ops.shape(x)[0]
+        t = keras.random.uniform((n,), seed=self.draws)
+        noise = keras.random.normal(ops.shape(x), seed=self.draws)
+        angle = 0.5 * np.pi * t[:, None]
+        noisy = ops.cos(angle) * x + ops.sin(angle) * noise
+        if training:  # the eleventh label means: not told
+            told = keras.random.uniform((n,), seed=self.draws) >= 0.1
+            labels = ops.where(told, labels, ops.full_like(labels, 10))
+        return self.network({"x": noisy, "t": t, "labels": labels})
+
+    def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
+        return ops.mean(ops.square(y_pred - x["x"]))
+
+
+def guided(network, x, t, labels, w):
+    """Formula (1) at one time for all rows."""
+    times = np.full(len(x), t, "float32")
+    told, untold = (
+        network.predict({"x": x, "t": times, "labels": y}, verbose=0)
+        for y in (labels, np.full(len(x), 10))
+    )
+    return untold + w * (told - untold)
+
+
+# %%
+options = {
+    "widths": (128, 128, 128),
+    "target": "data",
+    "schedule": "variance_preserving",
+    "num_classes": 10,
+}
+model = Diffusion.dense((64,), seed=0, **options)
+written = OpenGuided(model.network)
+pairs = {"x": x_train, "labels": y_train.astype("int32")}
+train(written, pairs, steps=320)
+print("trained on the page:", len(written.trainable_variables), "arrays")
+
+# %% [markdown]
+# `Diffusion(…, num_classes=10)` of the library, given the same network, state of the
+# random numbers and rows:
+
+# %%
+model.compile()
+model.draws.state.assign(written.draws.state)
+some = {key: value[:200] for key, value in pairs.items()}
+losses = [
+    float(np.ravel(m.evaluate(some, batch_size=200, verbose=0))[0])
+    for m in (written, model)
+]
+rows = np.random.default_rng(0).standard_normal((20, 64)).astype("float32")
+by_hand = guided(model.network, rows, 0.7, asked[:20], 2.0)
+by_verb = model.denoise(rows, 0.7, labels=asked[:20], guidance=2.0)
+same = bool(np.isclose(*losses, rtol=1e-5))
+print("page and library, same weights and noise, same loss:", same)
+print("the same guided guess:", np.allclose(by_hand, by_verb, atol=1e-4))
+
+# %% tags=["hide-input"]
+assert same and 0 < losses[0] < 1
+assert np.allclose(by_hand, by_verb, atol=1e-4)
+
+# %% [markdown]
+# ## 2. The price of exaggeration
+#
+# Train it, from three seeds, and draw a hundred of each class at several $w$. The judge
+# of 3b says how many it *recognises* as what was asked; the spread of a pixel within a
+# class, as a share of real digits', says how much *variety* is left. Opponents that
+# were given the same labels: one Gaussian a class, and a mixture a class.
+
+# %%
+judge = Judge.trained_on(digits.x_train, digits.y_train)
+JUDGED = len(digits.x_val)
+reference = judge.features(digits.x_test[:JUDGED])
+
+
+def spread_within(x, y):
+    """Spread of a pixel within a class, mean over the classes."""
+    return np.mean([generation.sample_spread(x[y == c]) for c in range(10)])
+
+
+def to_order(x, y=asked):
+    """Recognised share, variety, Fréchet distance, coverage."""
+    mixed = np.random.default_rng(0).permutation(len(x))[:JUDGED]
+    features = judge.features(x[mixed])
+    return (
+        judge.accuracy(x, y),
+        spread_within(x, y) / spread_within(digits.x_test, digits.y_test),
+        generation.frechet_distance(reference, features),
+        generation.density_coverage(reference, features).coverage,
+    )
+
+
+pca = PCA(16, random_state=0).fit(flat.x_train)
+
+
+def by_class(components, seed):
+    """A mixture for each class, in principal components."""
+    images = []
+    for c in range(10):
+        inside = pca.transform(flat.x_train[y_train == c])
+        fitted = GaussianMixture(
+            components, reg_covar=1e-2, random_state=seed
+        ).fit(inside)
+        images.append(pca.inverse_transform(fitted.sample(100)[0]))
+    images = np.stack(images, axis=1).reshape(-1, *SHAPE)  # 0, 1, …, as asked
+    return np.clip(images, 0, 1)
+
+
+# %%
+WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+curve, drawn = [], {}
+for seed in SEEDS:
+    model = Diffusion.dense((64,), seed=seed, **options) if not seed else model
+    if seed:
+        restart(model, seed)
+    train(model, x_train, y_train, steps=STEPS, first=not seed)
+    line = []
+    for w in WEIGHTS:
+        made = model.sample(1000, steps=8, labels=asked, guidance=w, seed=1)
+        drawn[w] = to_images(made)
+        line.append(to_order(drawn[w]))
+    curve.append(line)
+curve = np.array(curve)  # (seeds, weights, numbers)
+
+# %% tags=["nbval-ignore-output"]
+table = {
+    "real held-out digits": [to_order(digits.x_val, digits.y_val)],
+    "one Gaussian a class": [to_order(by_class(1, seed)) for seed in SEEDS],
+    "3 Gaussians a class": [to_order(by_class(3, seed)) for seed in SEEDS],
+    **{f"guidance w = {w:g}": curve[:, i] for i, w in enumerate(WEIGHTS)},
+}
+runtime.record(
+    "digits to order: a hundred of each class",
+    ["drawn by", "recognised, %", "variety", "Fréchet", "coverage"],
+    [
+        [
+            name,
+            with_spread(100 * np.array(values)[:, 0], 1),
+            *(with_spread(v, 2) for v in np.transpose(values)[1:]),
+        ]
+        for name, values in table.items()
+    ],
+)
+
+# %% tags=["nbval-ignore-output"]
+figure, (left, right) = plt.subplots(1, 2, figsize=(9.4, 3.7))
+told, varied, distance, _ = curve.mean(axis=0).T
+left.plot(varied, 100 * told, "o-", label="guidance")
+for w, x, y in [*zip(WEIGHTS, varied, 100 * told, strict=True)][:4]:
+    left.annotate(f" w = {w:g}", (x, y), fontsize=8)
+for marker, name in zip("*sv", list(table)[:3], strict=True):
+    share, variety, *_ = np.mean(table[name], axis=0)
+    left.plot(variety, 100 * share, f"k{marker}", label=name)
+left.set(xlabel="variety within a class (real: 1)", ylabel="recognised, %")
+left.set_title("Recognised by exaggeration, at the price of variety")
+left.legend(fontsize=8)
+right.plot(WEIGHTS, distance, "o-")
+right.set(xlabel="guidance weight w", ylabel="Fréchet distance")
+right.set_title("The whole set is best near w = 1")
+plt.show()
+
+# %% tags=["hide-input"]
+assert told[0] < 0.2 < 0.9 < told[2], "w = 0 does not listen, w = 1 does"
+assert told[3] > told[2] and varied[3] < varied[2] - 0.02
+assert min(distance[3:]) > 1.3 * distance[2], "exaggerated"
+rivals = [np.mean(table[name], axis=0) for name in list(table)[1:3]]
+assert distance[2] < min(rival[2] for rival in rivals) + 0.3
+assert told[2] > min(rival[0] for rival in rivals) - 0.02
+
+# %% tags=["nbval-ignore-output"]
+plotting.image_rows(
+    {
+        "real": np.stack(
+            [digits.x_test[digits.y_test == c][0] for c in range(10)]
+        ),
+        **{f"w = {w:g}": drawn[w][:10] for w in (0.0, 1.0, 4.0, 8.0)},
+    },
+    "One noise a column, digits 0 to 9 asked for",
+)
+plt.show()
+
+# %% [markdown]
+# **Figure 7d.1.** From $w=0$, where the label is not heard, to $w=1$, which is what the
+# model was trained to do; at 2 everything is recognised, at the price of variety and of
+# the Fréchet distance. Beyond, guesses leave the range of the pixels: the variety that
+# comes back is error. **Figure 7d.2.** Down a column only $w$ changes; at 4 strokes harden,
+# at 8 stray pixels light up. A *recognised share above that of
+# real digits is no success*: real ones are sometimes hard to read.
+#
+# At $w=1$ the network is level with Gaussians a class, fitted in no time, in what is
+# recognised, and a little ahead of them in Fréchet distance: told the class, it is
+# ahead of every opponent so far, by little.
+
+# %% [markdown]
+# ## 3. Half a digit, completed: the neighbours win
+#
+# The upper half of a test digit is known. A network never trained for it can fill in the
+# rest: wherever it guesses the clean row, put the known pixels in their place, and let
+# the sampler go on (Lugmayr et al. 2022). What is unknown is drawn to fit what is known.
+# We take a network without labels, trained as in 7c.
+#
+# Opponents, on the same rows, each chosen on validation rows: the mean training digit; the
+# nearest training row, judged by the upper half; the mean of its $k$ nearest; ridge
+# regression of the lower half on the upper one.
+
+# %%
+known = np.arange(64) < 32  # the upper four rows
+NUM = len(x_test)
+still = {"target": "data", "schedule": "variance_preserving", "seed": 0}
+filler = Diffusion.dense((64,), widths=(256, 128, 128), **still)
+train(filler, x_train, steps=STEPS, rate=4e-3, batch=192)
+
+
+def complete(rows, seed, steps=20):
+    """Fill the unknown entries of standardised rows."""
+
+    def guess(x_t, t):
+        return np.where(known, rows, filler.denoise(x_t, t))
+
+    rng = np.random.default_rng(seed)
+    start = rng.standard_normal(rows.shape)
+    times = np.linspace(1, 0, steps + 1)
+    schedule = {"schedule": filler.schedule}
+    return diffusion.ancestral(guess, start, times, seed=rng, **schedule)
+
+
+def chosen(fits, rows):
+    """Of some regressors the best on validation rows; its predictions."""
+    x_val = (flat.x_val - CENTRE) / SCALE
+    best = min(
+        (fit.fit(x_train[:, known], x_train[:, ~known]) for fit in fits),
+        key=lambda f: np.mean(
+            (f.predict(x_val[:, known]) - x_val[:, ~known]) ** 2
+        ),
+    )
+    whole = rows.copy()
+    whole[:, ~known] = best.predict(rows[:, known])
+    return whole
+
+
+# %%
+ten = [complete(x_test, seed) for seed in range(10)]
+mean_row = np.where(known, x_test, x_train.mean(axis=0))
+fillings = {
+    "mean training digit": [mean_row],
+    "nearest training row": [chosen([KNeighborsRegressor(1)], x_test)],
+    "mean of k nearest": [
+        chosen([KNeighborsRegressor(k) for k in (3, 5, 10, 20)], x_test)
+    ],
+    "ridge regression": [chosen([Ridge(a) for a in (1, 10, 100)], x_test)],
+    "network, one draw": ten[:3],
+    "network, mean of ten draws": [np.mean(ten, axis=0)],
+}
+
+
+# %% tags=["nbval-ignore-output"]
+of_validation = judge.features(digits.x_val)
+
+
+def completed(x):
+    """Squared error of the lower half; recognised; Fréchet distance."""
+    images = to_images(x)
+    off = (images - digits.x_test).reshape(NUM, 64)[:, ~known]
+    features = judge.features(images[:JUDGED])
+    return (
+        np.mean(off**2),
+        100 * judge.accuracy(images, digits.y_test),
+        generation.frechet_distance(of_validation, features),
+    )
+
+
+filled = {
+    name: np.array([completed(x) for x in rows])
+    for name, rows in fillings.items()
+}
+runtime.record(
+    "digits: the lower half from the upper one, test rows",
+    ["filled in by", "squared error", "recognised, %", "Fréchet"],
+    [
+        [
+            name,
+            *(
+                with_spread(v, d)
+                for v, d in zip(values.T, (4, 1, 1), strict=True)
+            ),
+        ]
+        for name, values in filled.items()
+    ],
+)
+
+# %% tags=["nbval-ignore-output"]
+shown = slice(0, 60, 6)
+plotting.image_rows(
+    {
+        "known": np.where(known, x_test, 0)[shown].reshape(-1, *SHAPE) * SCALE
+        + CENTRE,
+        "ridge regression": to_images(fillings["ridge regression"][0][shown]),
+        "one draw": to_images(ten[0][shown]),
+        "another": to_images(ten[1][shown]),
+        "mean of ten": to_images(np.mean(ten, axis=0)[shown]),
+        "truth": digits.x_test[shown],
+    },
+    "The lower half: regressed, drawn twice, averaged",
+)
+plt.show()
+
+# %% tags=["hide-input"]
+mean_digit, nearest, few, ridge, one_draw, ten_draws = (
+    values.mean(axis=0) for values in filled.values()
+)
+assert ten_draws[0] < one_draw[0], "squared error wants a mean"
+assert few[0] < min(ridge[0], ten_draws[0]), "that of neighbours"
+assert one_draw[2] < min(ten_draws[2], ridge[2]), "Fréchet wants a draw"
+assert nearest[2] < one_draw[2], "a real one, copied"
+
+# %% [markdown]
+# **Figure 7d.3.** Two draws may be two different digits, where the upper half leaves the
+# choice. **Squared error favours means**: the best answer to it is the conditional mean, and
+# a draw, however good, pays its variance on top, twice what the mean pays if it is a draw
+# from the truth. Average ten draws, and the network is a regression again, and a worse one
+# than the mean of some neighbours. **Fréchet favours draws**: means are grey. Its best
+# draw is the nearest training row: a real lower half, copied from a real digit. On a
+# thousand small digits that is hard to beat; the network's own claim is that it copies
+# nothing and saw no hole before. (6b's filler was trained on holes, for squared error.)
+#
+# ## 4. One step: walks made straight
+#
+# One Euler step from $t=1$ lands on the mean (7c). Walks bend because a network that
+# sees $x_t$ averages over all rows whose paths cross there, and they cross because noise
+# and rows were paired at random. **Reflow** (Liu et al. 2023): let the trained flow pair
+# them. Draw $z$, walk to $\hat x$, and train again on
+# $x_t=(1-t)\hat x+tz$ with *this* $z$. Walks of a flow never cross, so the new paths
+# hardly do, and one step may follow them. `fit({"x": rows, "noise": noise})` keeps pairs.
+#
+# The control has as many more steps of training, on the same rows, without pairs.
+
+# %%
+ring, _ = data.make_toy("gaussians", n=25_600, seed=0)
+angles = 2 * np.pi * np.arange(8) / 8
+CENTRES = 2 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+UNIT = ring.std()
+STEP_COUNTS = (1, 2, 20)
+
+
+def quality(flow):
+    """Share within 3σ of a cluster, by number of Euler steps."""
+    return [
+        generation.modes_covered(
+            UNIT * flow.sample(2000, steps=n, sampler="euler", seed=1),
+            CENTRES,
+            std=0.1,
+        ).share_within
+        for n in STEP_COUNTS
+    ]
+
+
+# %%
+shares = {"flow": [], "as many more steps": [], "reflow": []}
+flow = Diffusion.dense((2,), widths=(64, 64, 64), seed=0)
+z = np.random.default_rng(5).standard_normal((8192, 2)).astype("float32")
+times, setting = np.linspace(1, 0, 13), {"rate": 6e-3, "batch": 256}
+for seed in SEEDS:
+    if seed:
+        restart(flow, seed)
+    train(flow, ring / UNIT, steps=RING_STEPS, first=not seed, **setting)
+    base = flow.get_weights()
+    pairs = {"noise": z, "x": diffusion.heun(flow.velocity, z, times)}
+    shares["flow"].append(quality(flow))
+    bent = UNIT * flow.sample(800, steps=1, sampler="euler", seed=1)
+    more = {"steps": RING_STEPS, "first": False, **setting}
+    train(flow, ring / UNIT, **more)
+    shares["as many more steps"].append(quality(flow))
+    flow.set_weights(base)
+    train(flow, pairs, **more)
+    shares["reflow"].append(quality(flow))
+    straight = UNIT * flow.sample(800, steps=1, sampler="euler", seed=1)
+
+# %% tags=["nbval-ignore-output"]
+runtime.record(
+    "ring: share of samples within 3σ, Euler's steps",
+    ["trained as", *(f"{n} steps" for n in STEP_COUNTS)],
+    [
+        [name, *(with_spread(v, 3) for v in np.transpose(values))]
+        for name, values in shares.items()
+    ],
+)
+figure, axes = plt.subplots(1, 2, figsize=(7.4, 3.7))
+for axis, (name, x) in zip(
+    axes, {"flow": bent, "reflow": straight}.items(), strict=True
+):
+    axis.scatter(*ring[:1500].T, s=4, c="0.8", linewidths=0)
+    axis.scatter(*x.T, s=5, c="C0", linewidths=0)
+    axis.set(xlim=(-3.2, 3.2), ylim=(-3.2, 3.2), aspect="equal")
+    axis.set_title(f"{name}: one Euler step")
+plt.show()
+
+# %% tags=["hide-input"]
+first, control, again = (np.array(v) for v in shares.values())
+assert first[:, 0].max() < 0.1 and control[:, 0].max() < 0.1
+assert again[:, 0].min() > 0.7 * first[:, -1].mean(), "one for twenty"
+assert np.all(again[:, 0] > 0.8 * again[:, -1]), "straight"
+assert again[:, -1].mean() < first[:, -1].mean() + 0.02, "errors are kept"
+
+# %% [markdown]
+# **Figure 7d.4.** The same network, one evaluation. More training does not straighten
+# anything: the averages it regresses on are the right ones. New pairs do: after reflow one
+# step is as good as twenty, of its own and of the flow that taught it. What reflow cannot do is
+# repair: its rows are the first flow's samples, bridges between clusters included, and the
+# first flow was trained briefly. (7c trained four times as long, for .955.)
+#
+# ## 5. Flow matching on codes, and a mixture that is as good
+#
+# Images of today's size are not drawn in pixels. An autoencoder makes short codes of
+# them, the flow works there, the decoder paints (Rombach et al. 2022). The full profile
+# does it with MNIST and the convolutional autoencoder of chapter 2; the quick one with
+# the small digits. Codes are standardised first: the noise has deviation 1.
+#
+# Chapter 3b's strongest opponent sits in the same place: a Gaussian **mixture** on the same
+# codes, by the same decoder.
+
+# %%
+pictures = data.load(LATENT)
+FORM = pictures.event_shape
+ROWS = min(2000, len(pictures.x_val))  # in each comparison
+if profile.full:
+    coder = Autoencoder.conv(
+        FORM, LATENT_DIM, widths=(16, 64), seed=0, likelihood=Bernoulli()
+    )
+    judge = Judge.trained_on(pictures.x_train, pictures.y_train, network="conv")
+else:
+    coder = Autoencoder.dense(
+        FORM, LATENT_DIM, widths=(128,), seed=0, likelihood=Bernoulli()
+    )
+updates = CODER_EPOCHS * -(-len(pictures.x_train) // 64)
+recipes.compile(coder, 3e-3, updates)
+coder.fit(pictures.x_train, batch_size=64, epochs=CODER_EPOCHS, verbose=0)
+raw = coder.encode(pictures.x_train)
+MEAN, DEVIATION = raw.mean(axis=0), raw.std(axis=0)
+codes, val_codes = (
+    (coder.encode(x) - MEAN) / DEVIATION
+    for x in (pictures.x_train, pictures.x_val)
+)
+reference = judge.features(pictures.x_test[:ROWS])
+
+
+def paint(z):
+    """Images of standardised codes."""
+    return coder.decode(z * DEVIATION + MEAN)
+
+
+# %%
+def to_nearest(x):
+    """Mean distance of images to their nearest training row."""
+    x, rows = (np.reshape(a, (len(a), -1)) for a in (x[:500], pictures.x_train))
+    return pairwise_distances_argmin_min(x, rows)[1].mean()
+
+
+unseen = to_nearest(pictures.x_test)
+
+
+def verdict(images):
+    """Fréchet distance, density, coverage, newness."""
+    features = judge.features(images[:ROWS])
+    near = generation.density_coverage(reference, features)
+    distance = generation.frechet_distance(reference, features)
+    new = to_nearest(images) / unseen
+    return distance, near.density, near.coverage, new
+
+
+def draw(fitted, seed):
+    """Codes from a mixture, in random order."""
+    fitted.random_state = seed
+    return np.random.default_rng(seed).permutation(fitted.sample(2000)[0])
+
+
+# %%
+fitted = codes[:20_000]
+one = GaussianMixture(1, random_state=0).fit(fitted)
+many = choose_gaussian_mixture(fitted, val_codes, COMPONENTS, ridge=1e-3)
+latent = Diffusion.dense((LATENT_DIM,), widths=LATENT_WIDTHS, seed=0)
+from_flow = {n: [] for n in (2, 5, 10)}
+for seed in LATENT_SEEDS:
+    if seed:
+        restart(latent, seed)
+    train(
+        latent,
+        codes,
+        steps=LATENT_STEPS,
+        rate=2e-3,
+        batch=LATENT_BATCH,
+        first=not seed,
+    )
+    for n, sets in from_flow.items():
+        sets.append(paint(latent.sample(2000, steps=n, seed=1)))
+
+# %% tags=["nbval-ignore-output"]
+sets = {
+    "real held-out rows (floor)": [pictures.x_val],
+    "the same, encoded and decoded": [paint(val_codes)],
+    "one Gaussian": [paint(draw(one, seed)) for seed in SEEDS],
+    f"{many.n_components} Gaussians": [
+        paint(draw(many, seed)) for seed in SEEDS
+    ],
+    **{f"flow, {n} Heun steps": made for n, made in from_flow.items()},
+}
+judged = {
+    name: np.array([verdict(x) for x in made]) for name, made in sets.items()
+}
+runtime.record(
+    f"{LATENT}: drawn among codes of {LATENT_DIM} numbers",
+    ["drawn by", "Fréchet", "density", "coverage", "newness"],
+    [
+        [name, *(with_spread(v, 2) for v in values.T)]
+        for name, values in judged.items()
+    ],
+)
+
+# %% tags=["nbval-ignore-output"]
+plotting.image_rows(
+    {
+        "real": pictures.x_test[:12],
+        "one Gaussian": sets["one Gaussian"][0][:12],
+        "mixture": paint(draw(many, 0))[:12],
+        "flow, 10 steps": from_flow[10][0][:12],
+    },
+    "Drawn among codes, painted by one decoder",
+)
+plt.show()
+
+# %% tags=["hide-input"]
+real, rebuilt, gaussian, mixed, two, five, ten_steps = (
+    values.mean(axis=0) for values in judged.values()
+)
+assert gaussian[0] > 1.5 * max(mixed[0], ten_steps[0]), "codes are no Gaussian"
+assert two[0] > five[0] > 0 and ten_steps[0] < 1.15 * five[0], "five steps do"
+assert ten_steps[0] < mixed[0] + 0.5, "the flow in Fréchet distance"
+assert mixed[1] > ten_steps[1] and mixed[2] > ten_steps[2], "the mixture here"
+assert min(mixed[3], ten_steps[3]) > 0.7, "none copies"
+
+# %% [markdown]
+# **Figure 7d.5.** One Gaussian blends. Between the mixture and the flow there is little: the
+# flow is ahead in Fréchet distance, the mixture in density and coverage, and it took a
+# moment where the flow took most of this section's time. That is the honest state of
+# affairs at this size: dozens of full Gaussians cover the codes of ten digits. (On MNIST a
+# trial with more training than the full profile's gave Fréchet 5.4, density .82, coverage .91
+# for the flow and 6.9, .95, .92 for a hundred Gaussians: the same picture, for minutes
+# against half of one.) Codes are worth more than the choice between the two: with half the
+# training the flow is ahead of its like in pixels (7c: Fréchet 4.0).
+#
+# What the flow has and the mixture has not: labels, guidance, completion and pairs, all
+# sections of this chapter, with one kind of network and no choice of components. And look
+# at the second row: what the *decoder* loses nobody in its code space can win back.
+#
+# ## What we showed
+#
+# - A label withheld from every tenth row let one network exaggerate: more recognised, less
+#   varied; at $w=1$ it was a little ahead of Gaussians a class.
+# - Half digits were completed by a network never trained for it, and better by neighbours;
+#   squared error praised averages, Fréchet distance praised draws.
+# - Reflow made one Euler step as good as twenty; as much training without pairs did not.
+# - On an autoencoder's codes five Heun steps were enough: ahead of a mixture there in one
+#   number, behind it in two.
+#
+# **Limits.** Small images and small networks: nothing here says what happens at a thousand
+# times the size, where mixtures end and these models begin.
+#
+# ## References
+#
+# Ho, Salimans (2021), *Classifier-free diffusion guidance*, NeurIPS workshop · Liu, Gong,
+# Liu (2023), *Flow straight and fast*, ICLR · Lugmayr et al. (2022), *RePaint*, CVPR ·
+# Rombach et al. (2022), *High-resolution image synthesis with latent diffusion models*, CVPR.
+
+# %% [markdown]
+# ## Exercises
+#
+# Each needs only the set-up cells at the top. Write your answer where it says
+# `# your answer here`, run the cell, then the check below it.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 7d.1 · Four numbers, with a pencil
+#
+# *You will learn to count what guidance costs.* At some noisy row the network guesses
+# $\hat x=0.2$ without the label and 0.5 with it. What is the guided guess (a) at $w=3$ and
+# (b) at $w=0$? (c) How many times is the network evaluated for one guided sample by ten Heun
+# steps, where the last step is Euler's? (d) On the straight schedule a flow has learned
+# $v(z,1)=z-m$, $m$ being the mean row. For $m=4$ and $z=1.5$, where does one Euler step
+# from $t=1$ to 0 land?
+
+# %% tags=["exercise"]
+answer_7d_1 = None
+### BEGIN SOLUTION
+answer_7d_1 = [0.2 + 3 * (0.5 - 0.2), 0.2, 2 * (2 * 10 - 1), 1.5 - (1.5 - 4)]
+### END SOLUTION
+
+# %% tags=["check"]
+checks.check_7d_1(answer_7d_1)
+
+# %% [markdown] tags=["discussion"]
+# 1.1, beyond anything the network said; 0.2; 38, two for each of nineteen slopes; 4, the
+# mean, whatever $z$ was. A step of the *best* velocity at $t=1$ cannot land elsewhere.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 7d.2 · Guidance
+#
+# *You will learn which way is away.* Combine the guesses without (`untold`) and with the
+# label (`told`), arrays of one shape, with weight $w$, as in (1).
+
+
+# %% tags=["exercise"]
+def guide(untold, told, w):
+    """The guided guess: 0 ignores the label, 1 follows it."""
+    ### BEGIN SOLUTION
+    return untold + w * (told - untold)
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+checks.check_7d_2(guide)
+
+# %% [markdown] tags=["discussion"]
+# Two conventions are in print: ours, and one in which $w=0$ is the model, with
+# $(1+w)\,\hat x_{\text{told}}-w\,\hat x_{\text{untold}}$. They differ by one; a weight of 1.5
+# copied from one paper into the other's formula is a weight of 2.5. With the sign turned
+# around samples avoid their class.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 7d.3 · Withholding labels
+#
+# *You will learn that "no label" is a label.* Given integer `labels` $(n,)$ from 0 to
+# $C-1$ and uniform draws `chance` $(n,)$, return the labels with those withheld whose
+# chance is *below* `share`. Withheld is a class of its own, the number $C$. The
+# argument stays as it is.
+
+
+# %% tags=["exercise"]
+def withhold(labels, chance, share, num_classes):
+    """Labels, some of them replaced by num_classes: (n,)."""
+    ### BEGIN SOLUTION
+    return np.where(chance < share, num_classes, labels)
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+checks.check_7d_3(withhold)
+
+# %% [markdown] tags=["discussion"]
+# Class 0 as "not told" would teach the network that untold digits are zeros, and −1 reads
+# the last row of an embedding, class $C-1$, on some backends and fails on others. One
+# coin for the whole batch is unbiased and needlessly noisy.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 7d.4 · Keeping what is known
+#
+# *You will learn where to put the known entries.* Walk from noise `x`, $(n,d)$, along falling
+# `times` on the straight schedule by DDIM's step,
+# $x_{t'}=(1-t')\,\hat x+t'\,\hat\varepsilon$ with
+# $\hat\varepsilon=(x_t-(1-t)\hat x)/t$. `denoiser(x_t, t)` guesses $\hat x$. In each guess
+# replace the entries where `known`, $(d,)$, is true by those of `truth`, $(n,d)$.
+
+
+# %% tags=["exercise"]
+def fill_in(denoiser, x, times, truth, known):
+    """Rows at the last time; at t = 0 the known entries are the truth's."""
+    ### BEGIN SOLUTION
+    for now, then in zip(times[:-1], times[1:], strict=True):
+        guess = np.where(known, truth, denoiser(x, now))
+        noise = (x - (1 - now) * guess) / now
+        x = (1 - then) * guess + then * noise
+    return x
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+checks.check_7d_4(fill_in)
+
+# %% [markdown] tags=["discussion"]
+# In the *guess*, not in $x_t$: a clean pixel in a noisy row is something the network never
+# saw, and it takes it for noise that happens to look like that. Pasting only at the end
+# leaves two halves of two digits.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 7d.5 · Pairs for reflow
+#
+# *You will learn what makes walks straight.* From noise `z` and the rows `x` at which the
+# flow arrived from it, both $(n,d)$, and times `t` $(n,)$, return what a network is trained
+# on: its input $x_t$ and its target, the velocity, on the straight schedule.
+
+
+# %% tags=["exercise"]
+def reflow_rows(z, x, t):
+    """Noisy rows and their velocities: two arrays (n, d)."""
+    ### BEGIN SOLUTION
+    time = t[:, None]
+    return (1 - time) * x + time * z, z - x
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+checks.check_7d_5(reflow_rows)
+
+# %% [markdown] tags=["discussion"]
+# The formula of 7c, with one word changed: *this* noise instead of fresh noise. Shuffle
+# $z$, and all that was gained is gone, without any error.
+
+# %% [markdown] tags=["exercise"]
+# ### Exercise 7d.6 · In and out of a code space
+#
+# *You will learn to undo what you did.* A flow was trained on standardised codes,
+# $(c-\text{mean})/\text{deviation}$ by column. Given its samples `z`, $(n,k)$, return the
+# images that `decode` makes of them.
+
+
+# %% tags=["exercise"]
+def paint_samples(z, mean, deviation, decode):
+    """Images of standardised codes."""
+    ### BEGIN SOLUTION
+    return decode(z * deviation + mean)
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+checks.check_7d_6(paint_samples)
+
+# %% [markdown] tags=["discussion"]
+# Unscaled samples are decoded without complaint, into grey digits or wild ones: no shape
+# differs and no range is left. The order matters, too: `(z + mean) * deviation` undoes
+# another standardisation.
