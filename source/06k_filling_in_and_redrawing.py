@@ -342,7 +342,7 @@ def shifted(rows, *pictures, size=2):
 # place and answer with a square of the target: **ridge regression**, and the mean
 # of the $k$ **nearest patches** of the training letters, as Freeman, Jones and
 # Pasztor (2002) did it. Both stand in one helper. Side
-# and $k$ are chosen on a quarter of the training letters, fitted on another half.
+# and $k$ are chosen on an eighth of the training letters, fitted on another quarter.
 
 
 # %% tags=["setup"]
@@ -382,7 +382,7 @@ PATCH_MODELS = {
 
 def patch_opponents(x, y):
     """What ridge and the nearest patches make of the Latin letters of x."""
-    fitted, chosen = known[::2], known[1::4]
+    fitted, chosen = known[::4], known[1::8]
     made = {}
     for name, options in PATCH_MODELS.items():
         errors = [
