@@ -87,13 +87,12 @@ PATCH = 24
 
 
 # %% tags=["setup"]
-def train(model, *arrays, steps, batch=64, rate=3e-3, seed=0):
+def train(model, *arrays, steps, batch=BATCH, rate=3e-3, seed=0):
     """Fit for a number of steps on rows drawn with replacement."""
     if not model.compiled:
         recipes.compile(model, rate, updates=steps, beta_2=0.99)
-    rows = np.random.default_rng(seed).integers(
-        len(arrays[0]), size=steps * batch
-    )
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(len(arrays[0]), size=steps * batch)
     return model.fit(*(a[rows] for a in arrays), batch_size=batch, verbose=0)
 
 
@@ -241,7 +240,7 @@ by_seed = []
 for seed in SEEDS:
     if filler.compiled:
         restart(filler, seed)
-    train(filler, seen, targets, steps=FILLER_STEPS, batch=BATCH, seed=seed)
+    train(filler, seen, targets, steps=FILLER_STEPS, seed=seed)
     fillings["network"] = filler.translate(with_mask(x_digits, mask_digits))
     by_seed.append(hole_error(x_digits, fillings["network"], mask_digits))
 errors = {
@@ -414,13 +413,7 @@ def from_seeds(x, y):
     for seed in SEEDS:
         if translator.compiled:
             restart(translator, seed)
-        train(
-            translator,
-            *rows,
-            steps=LETTER_STEPS,
-            batch=BATCH,
-            seed=seed,
-        )
+        train(translator, *rows, steps=LETTER_STEPS, seed=seed)
         made = translator.translate(x[latin])
         errors.append(metrics.mse(y[latin], made))
     return errors, made
@@ -629,9 +622,7 @@ runtime.record(
 assert max(without_pairs) < 0.85 * copying, "better than copying"
 assert min(without_pairs) > max(by_seed["bold"]), "pairs are worth something"
 assert by_ink["any"] > 0.9 * copying > np.mean(without_pairs)
-assert np.mean(without_pairs) > by_ink["sideways"], (
-    "the direction is worth more"
-)
+assert np.mean(without_pairs) > by_ink["sideways"], "direction is worth more"
 assert there_and_back < 0.2 * copying
 
 # %% tags=["gallery-unpaired_letters"]
