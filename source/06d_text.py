@@ -726,7 +726,7 @@ print("              ", document.sentences[chosen])
 # write both when asked (Brown et al. 2020).
 #
 # Images are another matter: there two unpaired collections are enough for a
-# CycleGAN, [Chapter 6b](06b_images.ipynb). **Speech recognition** mostly takes a few transcribed
+# CycleGAN, [Chapter 6k](06k_filling_in_and_redrawing.ipynb). **Speech recognition** mostly takes a few transcribed
 # hours on top of self-supervised pretraining (wav2vec 2.0, Baevski et al. 2020). It has been done
 # with none: wav2vec-U (Baevski et al. 2021) matches recordings with unrelated text by a GAN
 # on phonemes. Synthesis needs recordings with their text.

@@ -192,7 +192,7 @@ assert min(packed.values()) == 2.0
 # probabilities, with thousands of weights and 5 000 examples; nothing suggests
 # that it could, so we do not pretend. Where networks do gain on DNA, they are
 # trained on *many* genomes, and what they know must be counted like a
-# decoder is counted in [chapter 6b](06b_images.ipynb).
+# decoder is counted in [chapter 6b](06b_compression_and_noise.ipynb).
 #
 # ## 3. Planted motifs: counting mismatches locates more than the network
 #

@@ -30,7 +30,7 @@
 #
 # | | |
 # |---|---|
-# | Prerequisites | [Chapter 6b](06b_images.ipynb), [Chapter 6f](06f_clustering.ipynb) |
+# | Prerequisites | [Chapter 6k](06k_filling_in_and_redrawing.ipynb), section 5, [Chapter 6f](06f_clustering.ipynb) |
 # | Data | scenes **composed** of scikit-learn's digits; its two photographs |
 # | Time | about a minute on two CPU cores; an hour of reading and exercises |
 

@@ -1,4 +1,4 @@
-"""Draw the letters of chapter 6b: ``utils/data/frozen/glyphs.npz``.
+"""Draw the letters of chapter 6k: ``utils/data/frozen/glyphs.npz``.
 
 Run it only to change the set of letters: a new file needs its checksum, which
 this prints, in ``utils/data/images.py``, and new figures in the chapter.

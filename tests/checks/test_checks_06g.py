@@ -281,10 +281,18 @@ def _ties_by_order(scores, amounts, is_fraud, price):
     ]
 
 
+def _false_alarms_priced(scores, amounts, is_fraud, price):
+    return max(
+        [np.inf, *np.unique(scores)],
+        key=lambda t: np.where(is_fraud, amounts, -price)[scores > t].sum(),
+    )
+
+
 @pytest.mark.parametrize(
     "answer, match",
     [
         (lambda *m: _by_trying(*m, free=True), "subtract their price"),
+        (_false_alarms_priced, "a fraud that is found as well"),
         (_never_infinite, "Try every distinct score"),
         (_finite_at_last, "return np.inf"),
         (_ties_by_order, "together or not at all"),

@@ -164,6 +164,16 @@ def test_check_6j_3_right_answers_pass(answer):
     checks.check_6j_3(answer)
 
 
+def at_least(score, least):
+    top = ndimage.maximum_filter(score, 3, mode="constant", cval=-np.inf)
+    return np.argwhere((score == top) & (score >= least))
+
+
+def zeros_beyond(score, least):
+    top = ndimage.maximum_filter(score, 3, mode="constant", cval=0)
+    return np.argwhere((score == top) & (score > least))
+
+
 @pytest.mark.parametrize(
     ("answer", "match"),
     [
@@ -176,6 +186,8 @@ def test_check_6j_3_right_answers_pass(answer):
         (four_neighbours, "eight neighbours"),
         (lambda s, t: classic.peak_places(s, -1.0, 3), "not above"),
         (lambda s, t: classic.peak_places(s, t, 7), "are missing"),
+        (at_least, "is not \\*above\\*"),
+        (zeros_beyond, "nothing, not 0"),
         (
             lambda s, t: classic.peak_places(s, t, 3).ravel(),
             "places \\(k, 2\\)",
@@ -235,6 +247,10 @@ def test_check_6j_4_right_answers_pass(answer):
         ),
         (lambda f, t: 0.9, "3 of the 6"),
         (lambda f, t: 0.5 if len(f) == 6 else 1.0, "one of two"),
+        (
+            share(lambda a, b: (len(a), sum(a)) == (len(b), sum(b))),
+            "the names themselves",
+        ),
         (stub, "waits for your answer"),
     ],
 )

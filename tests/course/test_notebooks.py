@@ -16,10 +16,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 MAX_LINES, MAX_BYTES = 30, 1_000_000
 # a sitting takes an hour
 MAX_WORDS, MAX_CELLS, MAX_CODE = 3_000, 80, 450
-# not yet divided into sittings
-NOT_YET = {
-    "06b_images",
-}
 
 SOURCES = tool.sources()
 NOTEBOOKS = sorted(
@@ -311,8 +307,7 @@ def length(path):
 def test_chapter_takes_an_hour(path):
     found = length(path)
     allowed = MAX_WORDS, MAX_CELLS, MAX_CODE
-    short = all(n <= most for n, most in zip(found, allowed, strict=True))
-    assert short or path.stem in NOT_YET, found
+    assert all(n <= most for n, most in zip(found, allowed, strict=True)), found
 
 
 @each_chapter
@@ -324,7 +319,7 @@ def test_chapter_cells_that_only_assert_are_folded(path):
         and all(isinstance(node, ast.Assert) for node in parsed(cell).body)
         and not cell.metadata.get("jupyter", {}).get("source_hidden")
     ]
-    assert path.stem in NOT_YET or not open_to_sight
+    assert not open_to_sight
 
 
 @each_chapter

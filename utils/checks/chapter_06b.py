@@ -1,23 +1,18 @@
-"""Checks of chapter 6b, images."""
+"""Checks of chapter 6b, compression and noise."""
 
 import numpy as np
 from keras import ops
 
-from utils import metrics
 from utils.checks._feedback import (
     as_array,
-    as_dict,
-    as_number,
     as_values,
     call,
     correct,
-    kind,
     name_value,
     one_sentence,
     slope,
     wrong,
 )
-from utils.data import images
 
 
 @one_sentence
@@ -255,179 +250,111 @@ def check_6b_4(predict, restore):
     )
 
 
+def _scene(shape=(40, 52), seed=0):
+    """A picture with an edge, a ramp and noise of 0.1."""
+    yy, xx = np.mgrid[: shape[0], : shape[1]]
+    clean = 0.2 + 2.0 * (xx > shape[1] // 2) + 0.2 * np.sin(yy / 4)
+    rng = np.random.default_rng(seed)
+    return clean + 0.1 * rng.standard_normal(shape)
+
+
+def _moments(x, side):
+    """Mean and variance of the square around each pixel, borders mirrored."""
+    around = np.lib.stride_tricks.sliding_window_view(
+        np.pad(x, side // 2, mode="reflect"), (side, side)
+    )
+    return around.mean(axis=(2, 3)), around.var(axis=(2, 3))
+
+
+def _kept(x, sigma, side, unbiased=False):
+    """The right answer, with v divided by n or by n − 1."""
+    m, v = _moments(x, side)
+    v = v * side**2 / (side**2 - 1) if unbiased else v
+    return m + np.maximum(v - sigma**2, 0) / v * (x - m)
+
+
+def _is_wiener(found, x, sigma, side):
+    """Whether a result is right inside, by either variance."""
+    inside = np.s_[side:-side, side:-side]
+    return found.shape == x.shape and any(
+        np.allclose(found[inside], _kept(x, sigma, side, u)[inside], atol=1e-4)
+        for u in (False, True)
+    )
+
+
 @one_sentence
 def check_6b_5(answer):
-    """Cycle consistency of both directions, mean absolute error."""
-    rng = np.random.default_rng(0)
-    x, y = rng.random((2, 6, 4, 4, 1)).astype("float32")
-    x_tensor, y_tensor = map(ops.convert_to_tensor, (x, y))
-
-    def forward(t):
-        return 1.3 * t + 0.1
-
-    def backward(t):
-        return t**2 - 0.2
-
-    value = call(answer, x_tensor, y_tensor, forward, backward)
-    value = as_number(as_values(value, "Your loss"), "Your loss")
-    d_x, d_y = backward(forward(x)) - x, forward(backward(y)) - y
-    both = np.abs(d_x).mean() + np.abs(d_y).mean()
+    """Local Wiener filter: mean and variance around, and the noise's."""
+    x, sigma, side = _scene(), 0.1, 5
+    kept = x.copy()
+    found = as_values(call(answer, x, sigma, side), "Your result")
+    if not np.array_equal(x, kept):
+        wrong("Your function overwrites its input: work on a copy.")
+    if found.shape != x.shape:
+        wrong(f"Keep the picture's shape {x.shape}; you have {found.shape}.")
+    m, v = _moments(x, side)
+    inside = np.s_[side:-side, side:-side]
+    share = np.maximum(v - sigma**2, 0) / v
+    everywhere = np.maximum(x.var() - sigma**2, 0) / x.var()
+    count = side**2
     mistakes = [
-        (np.abs(d_x).mean(), "Only x goes there and back; y has to as well."),
-        (np.abs(d_y).mean(), "Only y goes there and back; x has to as well."),
+        (x, "The picture comes back as it was."),
+        (m, "That is the mean around each pixel alone: edges are lost."),
         (
-            np.abs(forward(x) - y).mean(),
-            "That compares G(x) with y: it would need pairs, and there are "
-            "none.",
+            m + (v - sigma**2) / v * (x - m),
+            "Where the variance is below σ² by chance your share is negative, "
+            "and the noise comes back upside down: take the larger of it and "
+            "0.",
         ),
         (
-            np.abs(forward(x) - y).mean() + np.abs(backward(y) - x).mean(),
-            "That compares G(x) with y and F(y) with x: it would need pairs, "
-            "and there are none.",
+            m + np.maximum(v - sigma, 0) / v * (x - m),
+            "A variance is compared with a variance: σ², not σ.",
         ),
         (
-            np.mean(d_x**2) + np.mean(d_y**2),
-            "These are squared errors; equation (3) has absolute ones.",
+            m + np.maximum(np.sqrt(v) - sigma, 0) / np.sqrt(v) * (x - m),
+            "Those are standard deviations; variances are what add up, v − σ².",
         ),
         (
-            np.abs(forward(backward(x)) - x).mean()
-            + np.abs(backward(forward(y)) - y).mean(),
-            "F expects a y and G an x: the way of x is first G, then F.",
+            m + np.minimum(sigma**2 / v, 1) * (x - m),
+            "That is the share to take *away*: keep 1 − σ²/v of x − m.",
+        ),
+        (share * x, "The share belongs to x − m, not to x, and m is missing."),
+        (share * (x - m), "Add the mean m again."),
+        (
+            m + everywhere * (x - m),
+            "That variance is the whole picture's; v is the one around each "
+            "pixel.",
         ),
         (
-            d_x.mean() + d_y.mean(),
-            "Without absolute values errors of opposite sign cancel.",
+            m + np.maximum(v * count - sigma**2, 0) / (v * count) * (x - m),
+            "v is the mean of squared deviations, not their sum.",
         ),
-        (
-            both / 2,
-            "Equation (3) has the sum of both directions, not the mean.",
-        ),
-        (16 * both, "Take the mean over pixels, not the sum."),
-        (96 * both, "Take the mean over rows and pixels, not the sum."),
     ]
-    if not np.isclose(value, both, rtol=1e-4):
-        name_value(value, mistakes)
-        wrong(
-            f"{value:.4f} is not mean|F(G(x)) − x| + mean|G(F(y)) − y|, which "
-            f"is {both:.4f} here."
+    if not _is_wiener(found, x, sigma, side):
+        name_value(
+            found[inside], [(value[inside], why) for value, why in mistakes]
         )
-    gradient = slope(
-        lambda t: call(answer, t, y_tensor, forward, backward), x_tensor
+        gap = np.abs(found - _kept(x, sigma, side))[inside].max()
+        wrong(
+            f"Away from the borders your answer differs by up to {gap:.3g} "
+            "from m + max(v − σ², 0)/v · (x − m)."
+        )
+    other = _scene((31, 24), seed=1)
+    again = as_values(call(answer, other, 0.25, 3), "Your result")
+    if not _is_wiener(again, other, 0.25, 3):
+        wrong("It works for one picture, and not for other σ, side or shape.")
+    flat = as_values(
+        call(answer, np.full((12, 12), 0.5), 0.1, 3),
+        "Your result",
+        finite=False,
     )
-    if np.allclose(gradient, 0):
-        wrong("No gradient reaches the translators: stay inside `keras.ops`.")
-    correct("6b.5", "Which G and F have a loss of 0, besides copies?")
-
-
-@one_sentence
-def check_6b_6(models, errors):
-    """Translators to serif from few and many letters, and their errors."""
-    for given, what in ((models, "models"), (errors, "errors")):
-        if not isinstance(given, dict) or not all(
-            isinstance(count, (int, np.integer)) for count in given
-        ):
-            wrong(
-                f"`{what}` should be a dict by the number of letters used, "
-                f"such as {{20: …, 60: …, 200: …}}; received {kind(given)}."
-            )
-    errors = as_dict(errors, "errors", tuple(models))
-    if len(models) < 3 or min(models) > 20 or max(models) < 150:
-        wrong("Take three numbers of letters at least, from ≤ 20 to ≥ 150.")
-    letters, styles = images.load_glyphs()
-    latin = np.array([c.isascii() and c.isalpha() for c in letters])
-    x, y = styles["sans"][latin], styles["serif"][latin]
-    copy = metrics.mse(y, x)
-    measured = {}
-    for count, model in models.items():
-        if not hasattr(model, "translate"):
-            wrong(f"models[{count}] has no `translate`: pass the model itself.")
-        made = as_array(
-            call(model.translate, x), f"models[{count}].translate", y.shape
-        )
-        measured[count] = metrics.mse(y, made)
-        claimed = as_number(errors[count], f"errors[{count}]")
-        if abs(claimed - measured[count]) > 0.02 * copy:
-            wrong(
-                f"errors[{count}] is {claimed:.4f}, and on the Latin letters I "
-                f"measure {measured[count]:.4f}. Did you measure on the "
-                "letters of the training, or restart one model and keep it "
-                "under every number?"
-            )
-    few, many = min(models), max(models)
-    if measured[many] > 0.85 * copy:
+    if not np.allclose(flat[3:-3, 3:-3], 0.5, atol=1e-4):
         wrong(
-            f"From {many} letters the error is {measured[many] / copy:.0%} of "
-            "that of copying: train longer, 192 steps or more."
-        )
-    if measured[many] >= measured[few]:
-        wrong(
-            f"{few} letters did no worse than {many}. Give all runs equally "
-            "many steps and the same start, and change the letters alone."
+            "On a picture of one grey v is 0, and the answer should be that "
+            "grey: mind the division."
         )
     correct(
-        "6b.6",
-        f"{measured[few] / copy:.0%} of the copying error from {few} letters, "
-        f"{measured[many] / copy:.0%} from {many}. Now the same for bold: how "
-        "few letters are enough?",
-    )
-
-
-_SOURCES = ("itself", "both made", "two collections", "nobody", "labels")
-_TASKS = {
-    "remove noise from photographs": (
-        "itself",
-        "Damage clean photographs yourself: the pairs are free.",
-    ),
-    "turn sketches into the photographs they were drawn from": (
-        "both made",
-        "Somebody drew each photograph: the pairs exist, and cost work.",
-    ),
-    "turn summer landscapes into winter": (
-        ("two collections", "both made"),  # a webcam has the same view in both
-        "Two piles of pictures are enough for cycle consistency; a webcam "
-        "that stands still makes pairs.",
-    ),
-    "colour the grey photographs of an archive": (
-        "itself",
-        "Any colour photograph, made grey, is a pair.",
-    ),
-    "draw boxes around pedestrians": (
-        "labels",
-        "Boxes around *things* can be found without a person (6j); which "
-        "of them are pedestrians, somebody has to say.",
-    ),
-    "split a picture into regions of similar colour": (
-        "nobody",
-        "Clustering asks for no target; the regions have no names.",
-    ),
-    "tell cats from dogs": (
-        "labels",
-        "Features may be learned without labels, the two names cannot.",
-    ),
-}
-
-
-@one_sentence
-def check_6b_7(answer):
-    """Where the target of each task comes from."""
-    if not isinstance(answer, dict):
-        wrong(
-            "Give a dictionary from each task to where its target comes from; "
-            f"received {kind(answer)}."
-        )
-    missing = set(_TASKS) - set(answer)
-    if missing:
-        wrong(f"No answer for: {'; '.join(sorted(missing))}.")
-    for task, (source, reason) in _TASKS.items():
-        given = answer[task]
-        if not isinstance(given, str) or given not in _SOURCES:
-            wrong(
-                f"“{task}”: choose one of {', '.join(_SOURCES)}; "
-                f"received {kind(given)}."
-            )
-        if given not in ((source,) if isinstance(source, str) else source):
-            wrong(f"“{task}”: not “{given}”. {reason}")
-    correct(
-        "6b.7",
-        "Read an advertisement for an image model with this list at hand.",
+        "6b.5",
+        "Which side would you take at twice the noise? Section 4 lets the left "
+        "parts choose.",
     )

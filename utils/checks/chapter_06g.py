@@ -258,11 +258,24 @@ def _saving(threshold, scores, amounts, is_fraud, price):
     return float((amounts * is_fraud)[alarms].sum() - price * alarms.sum())
 
 
+def _lax(threshold, scores, amounts, is_fraud, price):
+    """The saving if only false alarms had a price."""
+    free = _saving(threshold, scores, amounts, is_fraud, 0.0)
+    return free - price * np.sum((scores > threshold) & ~is_fraud)
+
+
 @one_sentence
 def check_6g_5(answer):
     """Any threshold with the largest net saving; infinite if none pays."""
     rng = np.random.default_rng(8)
-    for price, ties in ((10.0, False), (3.0, True), (6.0, True), (1e5, False)):
+    for price, ties in (
+        (10.0, False),
+        (3.0, True),
+        (6.0, True),
+        (1e5, False),
+        (20.0, False),
+        (30.0, False),
+    ):
         scores = rng.exponential(size=300).astype("float32").astype("float64")
         is_fraud = rng.random(300) < 0.02 + 0.2 * (scores > 2)
         amounts = np.round(rng.lognormal(3.2, 1.0, 300), 2)
@@ -282,9 +295,12 @@ def check_6g_5(answer):
         if found > max(net) - 1e-6:
             continue
         free = grid[int(np.argmax([_saving(g, *given, 0.0) for g in grid]))]
+        lax = grid[int(np.argmax([_lax(g, *given, price) for g in grid]))]
         hint = "Try every distinct score, and infinity."
         if np.isclose(_saving(free, *given, price), found):
             hint = "That saves most if alarms are free: subtract their price."
+        elif np.isclose(_saving(lax, *given, price), found):
+            hint = "Every alarm has its price, a fraud that is found as well."
         elif max(net) <= 0:
             hint = "No alarm pays at this price: return np.inf."
         elif ties:

@@ -102,9 +102,16 @@ def check_6j_2(answer):
 def check_6j_3(answer):
     """Local maxima of a map above a threshold."""
     rng = np.random.default_rng(1)
-    for shape, least in (((9, 11), 0.6), ((6, 5), 0.3), ((4, 4), 2.0)):
-        score = rng.random(shape)
-        score[0, 0] = 1.5  # at the edge
+    for shape, least, shift in (
+        ((9, 11), 0.6, 0.0),
+        ((6, 5), 0.3, 0.0),
+        ((4, 4), 2.0, 0.0),
+        ((7, 6), -1.6, -2.0),  # logits: all below 0
+    ):
+        score = rng.random(shape) + shift
+        score[0, 0] = 1.5 + shift  # at the edge
+        if shift:  # and a peak exactly as high as the threshold
+            score[3:, 3:], score[-1, -1] = shift, least
         right = {tuple(p) for p in peak_places(score, least, 3).tolist()}
         places = as_values(call(answer, score.copy(), least), "Your places")
         if not places.size:
@@ -118,6 +125,24 @@ def check_6j_3(answer):
         if found == right:
             continue
         above = {tuple(p) for p in np.argwhere(score > least).tolist()}
+        if found - above and found - above <= {
+            tuple(p) for p in np.argwhere(score == least).tolist()
+        }:
+            wrong(f"A cell of exactly {least:g} is not *above* {least:g}.")
+        if (
+            shift
+            and found < right
+            and right - found
+            <= {
+                (r, c)
+                for r, c in right
+                if r in (0, shape[0] - 1) or c in (0, shape[1] - 1)
+            }
+        ):
+            wrong(
+                "Where all of the map is below 0 peaks at the edge are "
+                "missing: what lies beyond the edge is nothing, not 0."
+            )
         if found == above:
             wrong("These are all cells above the threshold, not the peaks.")
         if found == {(c, r) for r, c in right}:
@@ -168,6 +193,16 @@ def check_6j_4(answer):
     empty = as_number(call(answer, [[], [9]], [[], [8]]), "Your share")
     if abs(empty - 0.5) > 1e-6:
         wrong("[] found for [] is right, [9] for [8] wrong: one of two.")
+    alike = [[1, 4], [2, 2, 5], [6, 1, 6], [0, 8]]
+    share = as_number(
+        call(answer, alike, [[2, 3], [1, 4, 4], [6, 6, 1], [3, 5]]),
+        "Your share",
+    )
+    if abs(share - 0.25) > 1e-6:
+        wrong(
+            "[1, 4] is not [2, 3], though both have two names and the sum 5: "
+            "compare the names themselves."
+        )
     correct("6j.4", "Which errors of section 4 cost most whole scenes?")
 
 
