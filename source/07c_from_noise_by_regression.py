@@ -268,7 +268,7 @@ assert max(gaps.values()) < 0.4 * six.std()
 ends = np.linalg.norm(walks[-1][:, None] - six, axis=2).min(axis=1)
 assert np.median(ends) < 0.2, "noise ends near the points"
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "gallery-noise_walks"]
 figure, (left, right) = plt.subplots(1, 2, figsize=(9.4, 3.9))
 left.plot(*walks[:, :80].transpose(2, 0, 1), color="C0", lw=0.6, alpha=0.6)
 left.plot(*walks[0, :80].T, ".", color="0.5", ms=4, label="noise, t = 1")
