@@ -66,11 +66,11 @@ plotting.use_style()
 # profile stands in this one cell.
 
 # %% tags=["setup"]
-STEPS = profile.pick(quick=1280, full=9600)  # training on digits
-RING_STEPS = profile.pick(quick=640, full=6400)
+STEPS = profile.pick(quick=1280, full=3840)  # training on digits
+RING_STEPS = profile.pick(quick=640, full=2560)
 LATENT = profile.pick(quick="digits", full="mnist")  # data of section 5
 LATENT_DIM = profile.pick(quick=12, full=32)
-CODER_EPOCHS = profile.pick(quick=60, full=8)
+CODER_EPOCHS = profile.pick(quick=60, full=6)
 LATENT_STEPS = profile.pick(quick=1600, full=8000)
 LATENT_WIDTHS = profile.pick(quick=(128, 128), full=(512, 512))
 LATENT_BATCH = profile.pick(quick=128, full=256)
@@ -687,8 +687,8 @@ assert min(mixed[3], ten_steps[3]) > 0.7, "none copies"
 # affairs at this size: dozens of full Gaussians cover the codes of ten digits. (On MNIST a
 # trial with more training than the full profile's gave Fréchet 5.4, density .82, coverage .91
 # for the flow and 6.9, .95, .92 for a hundred Gaussians: the same picture, for minutes
-# against half of one.) Codes are worth more than the choice between the two: with half the
-# training the flow is ahead of its like in pixels (7c: Fréchet 4.0).
+# against half of one.) Codes are worth more than the choice between the two: with a smaller
+# network the flow is ahead of 7c's in pixels (Fréchet 4.0).
 #
 # What the flow has and the mixture has not: labels, guidance, completion and pairs, all
 # sections of this chapter, with one kind of network and no choice of components. And look
