@@ -282,7 +282,9 @@ plt.show()
 # kept every training digit, or the covariances of groups of them, know them better than
 # a network after a few seconds of training: it learns slowly what they look up.
 # (4 000 steps of 64, in one run, brought it to .040, level with the
-# neighbours and behind the mixture.) Where
+# neighbours and behind the mixture. On MNIST, in holes of $12\times12$, ten
+# neighbours came to .062, three Gaussians to .061, one run of the full profile's
+# network to .076.) Where
 # several digits fit what is left, the squared error asks for their *mean*, and
 # the filling is grey: not a flaw of any method but what was asked for. A model
 # that draws one of the possibilities needs a generator

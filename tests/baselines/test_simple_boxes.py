@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from utils.baselines import boxes
+from utils.evaluation.boxes import box_scores
 
 
 @pytest.fixture
@@ -89,3 +90,52 @@ def test_patch_clusters_bright_patches_become_boxes(rng):
     assert [len(one) for one in found] == [1] * 6
     every = find(scenes, 0, 1)
     assert all(one.tolist() == [[0, 0, 24, 24]] for one in every)
+
+
+# ------------------------------------------------------- TaughtWindows
+
+
+def stones(n, seed=0, size=24):
+    """Scenes with one bright rectangle of 5 × 4 each, and its box."""
+    rng = np.random.default_rng(seed)
+    pictures, truth = 0.1 * rng.random((n, size, size)), []
+    for picture in pictures:
+        top, left = rng.integers(0, size - 5, 2)
+        picture[top : top + 5, left : left + 4] = 1.0
+        truth.append(np.array([[top, left, top + 5, left + 4]]))
+    return pictures, truth
+
+
+def test_taught_windows_find_what_they_were_shown_and_how_large_it_is():
+    taught = boxes.TaughtWindows(6).fit(*stones(80))
+    pictures, truth = stones(30, seed=1)
+    scores = box_scores(taught(pictures, 0.5), truth)
+    assert scores["f1"] > 0.95  # one thing a scene, none elsewhere
+    assert scores["iou"] > 0.8  # half a pixel a side of 5 × 4 is 0.66
+
+
+def test_taught_windows_find_nothing_in_the_dark():
+    taught = boxes.TaughtWindows(6).fit(*stones(80))
+    (found,) = taught(np.zeros((1, 24, 24)), 0.5)
+    assert found.shape == (0, 4)
+
+
+def test_taught_windows_scenes_without_a_thing_teach_too():
+    pictures, truth = stones(80)
+    dark = np.zeros((5, 24, 24))
+    taught = boxes.TaughtWindows(6).fit(
+        np.concatenate([pictures, dark]), [*truth, *[np.zeros((0, 4))] * 5]
+    )
+    assert len(taught(pictures[:3, ..., None], 0.5)) == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        ([np.zeros((0, 4))] * 3, "boxes: expected at least one box"),
+        ([np.array([[0, 0, 4, 4]])] * 2, "boxes: expected 3 entries"),
+    ],
+)
+def test_taught_windows_refuse_what_teaches_nothing(given, match):
+    with pytest.raises(ValueError, match=match):
+        boxes.TaughtWindows(6).fit(np.zeros((3, 16, 16)), given)

@@ -2,13 +2,15 @@
 
 Every function takes scenes ``(n, height, width)`` in [0, 1] and returns a
 list of boxes ``(k, 4)``, one entry a scene: top, left, bottom, right, the
-last two outside. None of them sees a label or a box.
+last two outside. None of them sees a label, and but for
+:class:`TaughtWindows` none sees a box.
 """
 
 import numpy as np
 from scipy import ndimage
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression, Ridge
 
 from utils.data import images
 from utils.data.scenes import tight_box
@@ -16,6 +18,7 @@ from utils.support import validation as check
 
 __all__ = [
     "PatchClusters",
+    "TaughtWindows",
     "components",
     "crop",
     "cut_pieces",
@@ -173,6 +176,90 @@ class PatchClusters:
         ids = self.means.predict(self.pca.transform(self._rows(scenes, 1)))
         inside = (self.rank[ids] >= group).reshape(scenes.shape)
         return components(inside.astype("float32"), 0.5, least)
+
+
+class TaughtWindows:
+    """Logistic regression on the pixels around a place, the box by ridge.
+
+    The sliding window that was a detector before networks were (Dalal and
+    Triggs 2005; pixels here, no gradients). It has to be given scenes with
+    boxes, such as pasted ones, which makes it the control of a network that
+    learned from the same: what is left to the network is its shape.
+
+    Args:
+        size: Of a thing, at most; its square lies within the scene.
+        margin: Pixels around that square that the window sees as well.
+        seed: Of the places without a box that it is shown, twelve a scene.
+
+    Example:
+
+    >>> scenes = np.zeros((40, 16, 16))
+    >>> scenes[:, 4:9, 6:10] = 1.0
+    >>> windows = TaughtWindows(6).fit(scenes, [np.array([[4, 6, 9, 10]])] * 40)
+    >>> windows(scenes[:1], 0.5)[0].round().tolist()
+    [[4.0, 6.0, 9.0, 10.0]]
+    """
+
+    def __init__(self, size=8, margin=2, seed=0):
+        self.size = check.check_int(size, "size", minimum=2)
+        self.margin = check.check_int(margin, "margin", minimum=0)
+        self.seed = check.check_seed(seed)
+
+    def _windows(self, scene):
+        """A window for each place of a square: (rows, columns, pixels)."""
+        padded = np.pad(scene, self.margin, mode="edge")
+        side = self.size + 2 * self.margin
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side))
+        return windows.reshape(*windows.shape[:2], -1)
+
+    def fit(self, scenes, boxes):
+        """Learn from scenes and their boxes, a list of ``(k, 4)``.
+
+        Raises:
+            ValueError: not one entry a scene, or no box at all.
+        """
+        scenes = _scenes(scenes)
+        if len(boxes) != len(scenes):
+            check.fail("boxes", f"{len(scenes)} entries", str(len(boxes)))
+        rng = np.random.default_rng(self.seed)
+        rows, things, sides = [], [], []
+        for scene, some in zip(scenes, boxes, strict=True):
+            windows = self._windows(scene)
+            some = np.asarray(some, "float64").reshape(-1, 4)
+            middle = (some[:, :2] + some[:, 2:]) / 2
+            inside = np.array(windows.shape[:2]) - 1
+            corner = np.rint(middle - self.size / 2).astype(int)
+            corner = np.clip(corner, 0, inside)
+            free = rng.integers(windows.shape[:2], size=(12, 2))
+            gaps = np.abs(free[:, None] - corner).max(axis=2)
+            free = free[(gaps > 2).all(axis=1)]
+            places = np.concatenate([corner, free])
+            rows.append(windows[tuple(places.T)])
+            things += [True] * len(corner) + [False] * len(free)
+            sides.append(some - np.hstack([corner, corner]))
+        if not any(things):
+            check.fail("boxes", "at least one box", "none")
+        rows, things = np.concatenate(rows), np.array(things)
+        self.is_thing = LogisticRegression(C=0.1, max_iter=300)
+        self.is_thing.fit(rows, things)
+        self.sides = Ridge(10.0).fit(rows[things], np.concatenate(sides))
+        return self
+
+    def __call__(self, scenes, threshold, distance=5):
+        """Boxes where a thing is more likely than the threshold."""
+        found = []
+        for scene in _scenes(scenes):
+            windows = self._windows(scene)
+            flat = windows.reshape(-1, windows.shape[2])
+            likely = self.is_thing.predict_proba(flat)[:, 1]
+            likely = likely.reshape(windows.shape[:2])
+            places = peak_places(likely, threshold, distance)
+            made = np.zeros((0, 4))
+            if len(places):
+                made = self.sides.predict(windows[tuple(places.T)])
+                made = made + np.hstack([places, places])
+            found.append(made)
+        return found
 
 
 def crop(scene, box, size=8):
