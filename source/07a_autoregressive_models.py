@@ -74,7 +74,7 @@ LEVELS = profile.pick(quick=17, full=256)
 SEEDS = profile.pick(quick=(0, 1, 2), full=(0,))
 WIDTH = profile.pick(quick=256, full=300)  # of the masked dense network
 DRAWS = profile.pick(quick=8, full=1)  # binary rows of each image
-EPOCHS = profile.pick(quick=4, full=6)
+EPOCHS = profile.pick(quick=4, full=8)
 BATCH = profile.pick(quick=64, full=128)
 RATE = profile.pick(quick=2e-2, full=3e-3)
 COMPARED = profile.pick(quick=True, full=False)  # four networks, or one
