@@ -50,17 +50,17 @@ class _Step(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)
 
     def call(self, inputs):
-        return self.forward(inputs)
+        return self.transform(inputs)
 
     def compute_output_shape(self, input_shape):
         return input_shape, input_shape[:1]
 
-    def forward(self, x):
+    def transform(self, x):
         """``(z, log_det)`` of a batch: ``(batch, …)`` and ``(batch,)``."""
         raise NotImplementedError
 
     def inverse(self, z):
-        """The batch x with ``forward(x)[0] = z``."""
+        """The batch x with ``transform(x)[0] = z``."""
         raise NotImplementedError
 
 
@@ -156,7 +156,7 @@ class AffineCoupling(_Coupling):
         scale = self.limit * ops.tanh(raw[..., 1] / self.limit)
         return raw[..., 0], scale
 
-    def forward(self, x):
+    def transform(self, x):
         shift, scale = self._shift_and_scale(x)
         return self.mixed(x, x * ops.exp(scale) + shift), self.total(scale)
 
@@ -237,7 +237,7 @@ class SplineCoupling(_Coupling):
     def _within(self, x):
         return ops.abs(x) < self.bound
 
-    def forward(self, x):
+    def transform(self, x):
         value, log_slope = self._curve(x, self._pieces(x, by=0))
         inside = self._within(x)
         moved = ops.where(inside, value, x)
@@ -320,7 +320,7 @@ class Scaling(_Adapting):
         self.shift.assign(-x.mean(axis=0))
         self.log_scale.assign(-np.log(x.std(axis=0) + 1e-3))
 
-    def forward(self, x):
+    def transform(self, x):
         z = (x + self.shift) * ops.exp(self.log_scale)
         log_det = ops.sum(self.log_scale) * ops.ones_like(_first(x))
         return z, log_det
@@ -372,7 +372,7 @@ class Marginals(_Adapting):
             for table in (ops.convert_to_tensor(self.mass), before)
         ]
 
-    def forward(self, x):
+    def transform(self, x):
         number = ops.clip(ops.floor(x * self.levels), 0, self.levels - 1)
         mass, before = self._of_cell(ops.cast(number, "int32"))
         share = before + mass * (x * self.levels - number)
@@ -431,7 +431,7 @@ class Whitening(_Adapting):
         self.undo.assign((vectors * roots) @ vectors.T)
         self.log_det.assign(-np.log(roots).sum())
 
-    def forward(self, x):
+    def transform(self, x):
         flat = ops.reshape(x, (-1, int(self.mean.shape[0])))
         z = ops.matmul(flat - self.mean, self.matrix)
         log_det = self.log_det * ops.ones_like(flat[:, 0])
@@ -460,7 +460,7 @@ class Logit(_Step):
         self.margin = check.check_number(margin, "margin", 1e-6, 0.49)
         self.built = True
 
-    def forward(self, x):
+    def transform(self, x):
         share = self.margin + (1.0 - 2.0 * self.margin) * x
         above, below = ops.log(share), ops.log1p(-share)
         slope = float(np.log(1.0 - 2.0 * self.margin)) - above - below
@@ -489,7 +489,7 @@ class Squeeze(_Step):
         rows, high, wide, channels = input_shape
         return (rows, high // 2, wide // 2, 4 * channels), (rows,)
 
-    def forward(self, x):
+    def transform(self, x):
         _, high, wide, channels = x.shape
         if high % 2 or wide % 2:
             check.fail("Squeeze", "even sides", f"{high} × {wide}")
@@ -605,7 +605,7 @@ class Flow(CourseModel):
     Args:
         event_shape: Shape of one example.
         steps: Layers in the order from data to noise, each with
-            ``forward(x) -> (z, log_det)`` and ``inverse(z) -> x``: tensors
+            ``transform(x) -> (z, log_det)`` and ``inverse(z) -> x``: tensors
             ``(batch, …)``, log-determinants ``(batch,)``.
         levels: Number K ≥ 2 of grey levels in [0, 1]: 256 for bytes, 17 for
             the bundled digits. ``None`` for real-valued rows.
@@ -714,9 +714,11 @@ class Flow(CourseModel):
         x = 0.1 + 0.8 * rng.random((8, *self.event_shape), dtype="float32")
         for number, step in enumerate(self.steps):
             name = f"steps[{number}]"
-            parts = step.forward(ops.convert_to_tensor(x))
+            parts = step.transform(ops.convert_to_tensor(x))
             if not isinstance(parts, (tuple, list)) or len(parts) != 2:
-                check.fail(name, "forward(x) → (z, log_det)", f"{parts!r:.60}")
+                check.fail(
+                    name, "transform(x) → (z, log_det)", f"{parts!r:.60}"
+                )
             z, log_det = map(_array, parts)
             back = _array(step.inverse(parts[0]))
             if log_det.shape != (8,) or z.size != x.size:
@@ -733,18 +735,18 @@ class Flow(CourseModel):
                 if back.shape == x.shape:
                     off = f"a difference of {np.abs(back - x).max():.3g}"
                 check.fail(
-                    name, "inverse(forward(x)[0]) = x, finite log_det", off
+                    name, "inverse(transform(x)[0]) = x, finite log_det", off
                 )
             x = z
         return x.shape[1:]
 
     # ------------------------------------------------------------ objective
 
-    def forward(self, x):
+    def transform(self, x):
         """``(z, log_det)`` of rows in the steps' own range, tensors."""
         total = 0.0
         for step in self.steps:
-            x, log_det = step.forward(x)
+            x, log_det = step.transform(x)
             total = total + log_det
         return x, total
 
@@ -764,14 +766,14 @@ class Flow(CourseModel):
         if noise is None:
             noise = keras.random.uniform(ops.shape(x), seed=self.seed_generator)
         level = ops.round(x * (self.levels - 1))
-        return (level + noise) / self.levels
+        return ops.add(level, noise) / self.levels
 
     def log_density(self, v):
         """``(z, log p)`` of rows in the steps' own range, tensors.
 
         With ``levels`` less d log K, the volume of a cell: nats of mass.
         """
-        z, log_det = self.forward(v)
+        z, log_det = self.transform(v)
         size = int(np.prod(self.event_shape))
         constant = 0.5 * size * float(np.log(2.0 * np.pi))
         if self.levels is not None:
@@ -818,7 +820,7 @@ class Flow(CourseModel):
                 step.adapt(rows)
             if number < last:
                 rows = in_batches(
-                    lambda x, f=step.forward: f(ops.convert_to_tensor(x))[0],
+                    lambda x, f=step.transform: f(ops.convert_to_tensor(x))[0],
                     rows,
                 )
 
@@ -845,7 +847,7 @@ class Flow(CourseModel):
         """
         x = self.check_input(x)
         return in_batches(
-            lambda rows: self.forward(
+            lambda rows: self.transform(
                 self.dequantized(ops.convert_to_tensor(rows), 0.5)
             )[0],
             x,
@@ -960,14 +962,14 @@ def _check_steps(steps):
     for number, step in enumerate(steps):
         lacks = [
             name
-            for name in ("forward", "inverse")
+            for name in ("transform", "inverse")
             if not callable(getattr(step, name, None))
         ]
         if not isinstance(step, keras.layers.Layer) or lacks:
             kind = type(step).__name__
             check.fail(
                 f"steps[{number}]",
-                "a Keras layer with forward and inverse",
+                "a Keras layer with transform and inverse",
                 f"{kind} without {' and '.join(lacks)}" if lacks else kind,
             )
     return list(steps)
