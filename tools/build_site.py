@@ -60,7 +60,11 @@ TOPICS = {
     "04": ("VAEs", "vae_map.png", "A bound, and a model of it."),
     "05": ("Pretraining", "pretraining_labels.png", "What a label is worth."),
     "06": ("Applications", "anomalies.png", "Each use, and its opponent."),
-    "07": ("After the articles", "noise_walks.png", "Exact odds; data from noise."),
+    "07": (
+        "After the articles",
+        "noise_walks.png",
+        "Exact odds; data from noise.",
+    ),
 }
 LINK = re.compile(r"(\]\()([^)\s]+)(\))")
 DISPLAY = re.compile(r"\$\$(.+?)\$\$", re.S)
