@@ -8,10 +8,12 @@ or more than a moment.
 
 import array
 import ast
+import builtins
 import collections
 import contextlib
 import datetime
 import decimal
+import dis
 import enum
 import fractions
 import functools
@@ -532,6 +534,17 @@ def exercises():
 EXERCISES = dict(exercises())
 
 
+def lacks(answer):
+    """Whether a function reads a name that stands nowhere it looks."""
+    if not inspect.isfunction(answer):
+        return False
+    known = {**vars(builtins), **answer.__globals__}
+    return any(
+        step.opname == "LOAD_GLOBAL" and step.argval not in known
+        for step in dis.get_instructions(answer)
+    )
+
+
 @functools.cache
 def solution(exercise):
     """The check and what the solutions give it; None if that is trained."""
@@ -546,7 +559,7 @@ def solution(exercise):
             exec(call, {**space, "checks": recorder})
         except NameError:  # it needs what the chapter made before
             return None
-    return check, found
+    return None if any(map(lacks, found)) else (check, found)
 
 
 @pytest.fixture(params=EXERCISES)
