@@ -77,8 +77,9 @@ test: $(STAMP)
 unit: $(STAMP)
 	$(BIN)/python $(PYTEST)
 
+NOTEBOOKS ?= chapters solutions
 test-notebooks: $(STAMP)
-	$(BIN)/python $(PYTEST) $(NBVAL) chapters solutions
+	$(BIN)/python $(PYTEST) $(NBVAL) $(NOTEBOOKS)
 
 # A second environment: the two other backends are large and few need them.
 # PyTorch comes by pip: uv would look for it on another index, and leaves
