@@ -1,6 +1,9 @@
 """Checks of the exercises of chapter 6i: pieces, a cipher, a language."""
 
+import itertools
+
 import numpy as np
+from keras import ops
 
 from utils.checks._feedback import (
     as_array,
@@ -14,6 +17,8 @@ from utils.checks._feedback import (
     wrong,
 )
 from utils.data import corpora
+
+MOST = 1000  # pieces of an answer
 
 
 @one_sentence
@@ -60,12 +65,14 @@ def _as_pieces(value, what):
             f"{what} should be a sequence of pieces, not one text: what was "
             "glued is one piece, all others stay apart."
         )
-    if isinstance(value, np.ndarray):
-        value = value.ravel().tolist()
+    if hasattr(value, "shape"):  # an array, a tensor or a variable
+        value = np.ravel(ops.convert_to_numpy(value)).tolist()
     try:
-        pieces = tuple(value)
+        pieces = tuple(itertools.islice(value, MOST + 1))
     except TypeError:
         wrong(f"{what} should be a sequence of pieces, not {kind(value)}.")
+    if len(pieces) > MOST:
+        wrong(f"{what} has more than {MOST} pieces; is there an end to it?")
     if not all(isinstance(piece, str) for piece in pieces):
         wrong(f"{what} should hold texts, nothing else.")
     return tuple(str(piece) for piece in pieces)
