@@ -1,5 +1,7 @@
 """Exercises of chapter 6i: wrong answers are named, right ones pass."""
 
+import itertools
+
 import numpy as np
 import pytest
 from answers import Watched, rejects, stub, tells_wrong_from_right
@@ -12,6 +14,13 @@ checks = Watched(chapter_06i)
 
 PIECES, CHARACTERS = 5.2 / 2.24 / np.log(2), 1.9 / np.log(2)
 PERPLEXITY = 2**PIECES
+
+
+def test_6i_2_endless_answer_is_refused_before_it_fills_the_memory():
+    def endless(pieces, pair):
+        return itertools.repeat("a")
+
+    rejects(checks.check_6i_2, endless, match="is there an end to it")
 
 
 def test_6i_1_right_answers_pass(capsys):
