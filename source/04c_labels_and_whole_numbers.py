@@ -46,14 +46,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from keras import layers, ops
 from scipy import stats
-from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import pairwise_distances_argmin
 from sklearn.mixture import GaussianMixture
 from sklearn.semi_supervised import LabelSpreading
 from sklearn.svm import SVC
 
 from utils import data, metrics, plotting
+from utils.baselines.clusterings import ClusterThenLabel
 from utils.checks import chapter_04 as checks
 from utils.evaluation import generation
 from utils.evaluation.judge import Judge
@@ -344,18 +343,6 @@ def spread_labels(k, alpha):
     return LabelSpreading(
         kernel="knn", n_neighbors=k, alpha=alpha, max_iter=100
     )
-
-
-class ClusterThenLabel(KMeans):
-    def fit(self, x, y):
-        super().fit(x)
-        x, y = x[y >= 0], y[y >= 0]
-        nearest = pairwise_distances_argmin(self.cluster_centers_, x)
-        self.names = y[nearest]
-        return self
-
-    def score(self, x, y):
-        return np.mean(self.names[self.predict(x)] == y)
 
 
 makers = {

@@ -1,17 +1,20 @@
 """Clusters of given codes, by the classical methods of scikit-learn.
 
 Cluster ids are names without meaning: compare them with classes by a score
-that renaming does not change. No function here sees a label.
+that renaming does not change. No function here sees a label; the one class
+names its clusters afterwards, by few.
 """
 
 import warnings
 
+import numpy as np
 from sklearn.cluster import KMeans, SpectralClustering
+from sklearn.metrics import pairwise_distances_argmin
 from sklearn.mixture import GaussianMixture
 
 from utils.support import validation as check
 
-__all__ = ["cluster_codes"]
+__all__ = ["ClusterThenLabel", "cluster_codes"]
 
 
 METHODS = ("kmeans", "gmm", "spectral")
@@ -66,3 +69,36 @@ def cluster_codes(codes, num_clusters, method="kmeans", *, seed=0, tries=10):
         warnings.filterwarnings("ignore", message="Graph is not fully")
         ids = model.fit_predict(codes)
     return ids.astype("int64")
+
+
+class ClusterThenLabel(KMeans):
+    """k-means of all rows; a group is called as the label nearest to it.
+
+    The first thing to try with few labels and many rows. Arguments are those
+    of ``sklearn.cluster.KMeans``; ``fit(x, y)`` takes classes, −1 where there
+    is none, ``score(x, y)`` is the accuracy of the names.
+
+    Raises:
+        ValueError: no row has a label.
+
+    Example:
+
+    >>> x = np.array([[0.0], [0.1], [5.0], [5.1]])
+    >>> model = ClusterThenLabel(2, random_state=0).fit(x, [7, -1, -1, 3])
+    >>> model.score(x, np.array([7, 7, 3, 3]))
+    1.0
+    """
+
+    def fit(self, x, y):
+        """Group all rows, then name each group."""
+        x, y = np.asarray(x), np.asarray(y)
+        if not np.any(y >= 0):
+            check.fail("y", "at least one class ≥ 0", "none")
+        super().fit(x)
+        x, y = x[y >= 0], y[y >= 0]
+        self.names = y[pairwise_distances_argmin(self.cluster_centers_, x)]
+        return self
+
+    def score(self, x, y):
+        """Share of rows whose group is called as they are."""
+        return float(np.mean(self.names[self.predict(x)] == y))
