@@ -71,34 +71,43 @@ def cluster_codes(codes, num_clusters, method="kmeans", *, seed=0, tries=10):
     return ids.astype("int64")
 
 
-class ClusterThenLabel(KMeans):
+class ClusterThenLabel:
     """k-means of all rows; a group is called as the label nearest to it.
 
-    The first thing to try with few labels and many rows. Arguments are those
-    of ``sklearn.cluster.KMeans``; ``fit(x, y)`` takes classes, −1 where there
-    is none, ``score(x, y)`` is the accuracy of the names.
+    The first thing to try with few labels and many rows.
+
+    Args:
+        n_clusters: Number of groups.
+        **options: As for ``sklearn.cluster.KMeans``.
 
     Raises:
-        ValueError: no row has a label.
+        ValueError: from ``fit``, no row has a label.
 
     Example:
 
     >>> x = np.array([[0.0], [0.1], [5.0], [5.1]])
     >>> model = ClusterThenLabel(2, random_state=0).fit(x, [7, -1, -1, 3])
-    >>> model.score(x, np.array([7, 7, 3, 3]))
+    >>> model.score(x, [7, 7, 3, 3])
     1.0
     """
 
+    def __init__(self, n_clusters, **options):
+        self.groups = KMeans(n_clusters, **options)
+
     def fit(self, x, y):
-        """Group all rows, then name each group."""
+        """Group all rows, then name each group; y is −1 where unknown."""
         x, y = np.asarray(x), np.asarray(y)
         if not np.any(y >= 0):
             check.fail("y", "at least one class ≥ 0", "none")
-        super().fit(x)
+        centres = self.groups.fit(x).cluster_centers_
         x, y = x[y >= 0], y[y >= 0]
-        self.names = y[pairwise_distances_argmin(self.cluster_centers_, x)]
+        self.names = y[pairwise_distances_argmin(centres, x)]
         return self
+
+    def predict(self, x):
+        """The name of each row's group, ``(n,)``."""
+        return self.names[self.groups.predict(x)]
 
     def score(self, x, y):
         """Share of rows whose group is called as they are."""
-        return float(np.mean(self.names[self.predict(x)] == y))
+        return float(np.mean(self.predict(x) == np.asarray(y)))
