@@ -94,9 +94,9 @@ $(BACKENDS_STAMP): requirements.lock requirements-backends.txt pyproject.toml
 
 test-backends: unit-backends test-chapters-jax
 
+BACKEND_TESTS ?= tests
 # XLA's quick way of compiling: most of a test is the compilation of models
 # that take a few steps.
-BACKEND_TESTS ?= tests
 unit-backends: export KERAS_BACKEND =
 unit-backends: $(BACKENDS_STAMP)
 	XLA_FLAGS="--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false" \

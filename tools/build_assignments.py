@@ -19,13 +19,11 @@ import sysconfig
 
 import jupytext
 import nbformat
-from build_notebooks import make_solutions
+from build_notebooks import BEGIN, END, EXERCISE, make_solutions
 from sittings import ROOT, sources, tags
 
 COURSE = ROOT / "build" / "course"
 CONFIG = ROOT / "tools" / "nbgrader_config.py"
-BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
-NUMBER = re.compile(r"^### Exercise (\S+)", re.M)
 MODULE = re.compile(r"from utils\.checks import (\w+) as checks")
 # lines of an answer up to which it earns so many points; more earn the last
 POINTS = ((3, 5), (12, 10), (None, 15))
@@ -81,7 +79,7 @@ def assignment(path):
         kinds = tags(cell)
         if "discussion" in kinds:
             continue
-        heading = NUMBER.search(cell.source)
+        heading = EXERCISE.search(cell.source)
         if heading and cell.cell_type == "markdown":
             number = heading[1].replace(".", "-")
         if BEGIN in cell.source:

@@ -42,6 +42,9 @@ from utils.support.files import write_whole
 KINDS = ("chapters", "solutions")
 WAITS = "# your answer here"
 LONGEST = 400  # letters of an alternative text
+BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+# an exercise's heading: its number, its title
+EXERCISE = re.compile(r"^### Exercise (\S+)(?: \(\w+\))? · (.+)$", re.M)
 STUB = f"{WAITS}\nraise NotImplementedError"
 
 

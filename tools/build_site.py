@@ -21,7 +21,7 @@ import sys
 import urllib.parse
 
 import nbformat
-from build_notebooks import describe_figures
+from build_notebooks import BEGIN, END, EXERCISE
 from sittings import ROOT, sources, tags
 
 STAGED = ROOT / "build" / "site-source"
@@ -71,7 +71,6 @@ DISPLAY = re.compile(r"\$\$(.+?)\$\$", re.S)
 EMPTY_HEAD = re.compile(r"^\| +\| +\|\n(?=\|-)", re.M)
 # of MathJax, what equations written in TeX never ask for
 UNUSED = ("*-full*", "mml-*", "tex-mml-*", "tex-svg*", "sre", "adaptors")
-HEADING = re.compile(r"^### Exercise (\S+)(?: \(\w+\))? · (.+)$", re.M)
 
 
 # ------------------------------------------------------------------- links
@@ -142,7 +141,7 @@ def answers(solutions):
     """Of a solutions notebook: exercise number → its code and discussion."""
     found, number = {}, None
     for cell in solutions.cells:
-        heading = HEADING.search(cell.source)
+        heading = EXERCISE.search(cell.source)
         if heading and cell.cell_type == "markdown":
             number = heading[1]
             found[number] = []
@@ -152,7 +151,7 @@ def answers(solutions):
                 kept = [
                     line
                     for line in source.splitlines()
-                    if not re.match(r"\s*### (BEGIN|END) SOLUTION", line)
+                    if line.strip() not in (BEGIN, END)
                 ]
                 source = "```python\n" + "\n".join(kept) + "\n```"
             found[number].append(source)
@@ -166,8 +165,8 @@ def folded(text):
 
 def boxed(text):
     """The statement of an exercise in a box that can be linked to."""
-    number, title = HEADING.search(text).groups()
-    body = HEADING.sub("", text, count=1).strip()
+    number, title = EXERCISE.search(text).groups()
+    body = EXERCISE.sub("", text, count=1).strip()
     label = f"exercise-{number.replace('.', '-')}"
     return (
         f"({label})=\n::::{{admonition}} Exercise {number} · {title}\n"
@@ -178,14 +177,13 @@ def boxed(text):
 def staged_chapter(chapter, solutions):
     """A chapter as a page: folded set-up, boxed exercises, answers."""
     page = copy.deepcopy(chapter)
-    describe_figures(page)
     answer_of = answers(solutions)
     cells, number = [], None
     for cell in page.cells:
         cells.append(cell)
         kinds = tags(cell)
         if cell.cell_type == "markdown":
-            heading = HEADING.search(cell.source)
+            heading = EXERCISE.search(cell.source)
             if heading and "exercise" in kinds:
                 number = heading[1]
                 cell.source = boxed(cell.source)

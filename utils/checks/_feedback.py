@@ -7,6 +7,7 @@ import inspect
 import itertools
 import logging
 import numbers
+import string
 import sys
 import warnings
 
@@ -294,6 +295,31 @@ def as_parts(value, *names):
             f"{kind(value)}."
         )
     return tuple(value)
+
+
+def lettered_numbers(answer, names, right, mistakes, *, within, hint):
+    """Refuse the first wrong of several numbers, called (a), (b), … .
+
+    Args:
+        answer: What should hold the numbers, in order.
+        names: What each number is.
+        right: The right numbers.
+        mistakes: For each a list as :func:`name_value` takes it.
+        within: How far off a right number may be.
+        hint: What is said of a number that no mistake explains.
+    """
+    letters = string.ascii_lowercase[: len(names)]
+    parts = as_parts(answer, *names)
+    values = [
+        as_number(part, f"({letter}), {name},")
+        for letter, name, part in zip(letters, names, parts, strict=True)
+    ]
+    for value, truth, named, letter in zip(
+        values, right, mistakes, letters, strict=True
+    ):
+        if abs(value - truth) > within:
+            name_value(value, named)
+            wrong(f"({letter}) is not {value:g}. {hint}")
 
 
 def as_dict(value, what, keys):

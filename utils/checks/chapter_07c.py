@@ -6,9 +6,9 @@ from keras import ops
 from utils.checks._feedback import (
     as_array,
     as_number,
-    as_parts,
     call,
     correct,
+    lettered_numbers,
     name_value,
     one_sentence,
     wrong,
@@ -20,11 +20,6 @@ from utils.models import diffusion
 def check_7c_1(answer):
     """Noisy row, velocity, the other schedule, a guess, a score."""
     names = ("x_t", "v", "x_t on the other schedule", "x̂", "score")
-    parts = as_parts(answer, *names)
-    values = [
-        as_number(part, f"({letter}), {name},")
-        for letter, name, part in zip("abcde", names, parts, strict=True)
-    ]
     root = np.sqrt(3) / 2
     right = [2.0, -4.0, 3 * root - 0.5, 3.0, -0.625]
     mistakes = [
@@ -71,13 +66,8 @@ def check_7c_1(answer):
             ),
         ],
     ]
-    for value, truth, named, letter in zip(
-        values, right, mistakes, "abcde", strict=True
-    ):
-        if abs(value - truth) <= 0.006:
-            continue
-        name_value(value, named)
-        wrong(f"({letter}) is not {value:g}. Write the equation first.")
+    hint = "Write the equation first."
+    lettered_numbers(answer, names, right, mistakes, within=0.006, hint=hint)
     correct("7c.1", "At which t does x̂ have the error of ε̂?")
 
 

@@ -4,10 +4,10 @@ import numpy as np
 
 from utils.checks._feedback import (
     as_array,
-    as_number,
     as_parts,
     call,
     correct,
+    lettered_numbers,
     name_value,
     one_sentence,
     wrong,
@@ -18,11 +18,6 @@ from utils.checks._feedback import (
 def check_7d_1(answer):
     """Two guided guesses, a count of evaluations, a landing place."""
     names = ("w = 3", "w = 0", "evaluations", "landing place")
-    parts = as_parts(answer, *names)
-    values = [
-        as_number(part, f"({letter}), {name},")
-        for letter, name, part in zip("abcd", names, parts, strict=True)
-    ]
     right = [1.1, 0.2, 38.0, 4.0]
     mistakes = [
         [
@@ -56,13 +51,8 @@ def check_7d_1(answer):
             (1.5, "(d): the row moves by −v."),
         ],
     ]
-    for value, truth, named, letter in zip(
-        values, right, mistakes, "abcd", strict=True
-    ):
-        if abs(value - truth) <= 0.005:
-            continue
-        name_value(value, named)
-        wrong(f"({letter}) is not {value:g}. Write the formula first.")
+    hint = "Write the formula first."
+    lettered_numbers(answer, names, right, mistakes, within=0.005, hint=hint)
     correct("7d.1", "What would (c) be at w = 1, cleverly programmed?")
 
 

@@ -316,8 +316,7 @@ class DiscretizedLogistic(_WithScale):
         """Draw grey levels: a logistic number, rounded to the nearest."""
         location, scale = _array(outputs["location"]), self.current_scale()
         drawn = location + _array(scale) * rng.logistic(size=location.shape)
-        steps = np.round(np.clip(drawn, 0.0, 1.0) * (self.levels - 1))
-        return (steps / (self.levels - 1)).astype("float32")
+        return _nearest_levels(drawn, self.levels)
 
     def check_data(self, x, name="x", *, event_shape=None, fitting=False):
         x = super().check_data(x, name, event_shape=event_shape)
@@ -464,8 +463,7 @@ class LogisticMixture(Likelihood):
             for values in (locations, scales)
         )
         drawn = location + scale * rng.logistic(size=location.shape)
-        steps = np.round(np.clip(drawn, 0.0, 1.0) * (self.levels - 1))
-        return (steps / (self.levels - 1)).astype("float32")
+        return _nearest_levels(drawn, self.levels)
 
     def check_data(self, x, name="x", *, event_shape=None, fitting=False):
         x = super().check_data(x, name, event_shape=event_shape)
@@ -613,6 +611,12 @@ def _check_levels(x, name, levels):
             f"values {off:.3g} of a step away from them",
         )
     return x
+
+
+def _nearest_levels(drawn, levels):
+    """Numbers as the nearest of ``levels`` grey levels, float32."""
+    steps = np.round(np.clip(drawn, 0.0, 1.0) * (levels - 1))
+    return (steps / (levels - 1)).astype("float32")
 
 
 def _array(tensor):
