@@ -3,6 +3,7 @@
     python tools/build_notebooks.py            build and execute everything
     python tools/build_notebooks.py 02         only sources whose name has 02
     python tools/build_notebooks.py --check    compare, execute nothing
+    python tools/build_notebooks.py --text     only text changed: keep outputs
     python tools/build_notebooks.py --jobs 1   one after the other
 
 A source is jupytext py:percent. Cell tags decide where a cell goes:
@@ -22,7 +23,8 @@ tag                chapter  solutions  meaning
 In the chapter the code of ``exercise`` and ``check`` cells is neither run
 nor compared; in the solutions it is both. In JupyterLab *Run All* goes on
 after a check that still waits (``raises-exception``). nbval's own tags, such
-as ``nbval-ignore-output``, are kept.
+as ``nbval-ignore-output``, are kept. Both notebooks get a first cell that
+fetches the course's package where a notebook is opened alone, in Colab.
 """
 
 import argparse
@@ -31,6 +33,7 @@ import base64
 import copy
 import re
 import sys
+import tomllib
 
 import jupytext
 import nbformat
@@ -46,6 +49,24 @@ BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 # an exercise's heading: its number, its title
 EXERCISE = re.compile(r"^### Exercise (\S+)(?: \(\w+\))? · (.+)$", re.M)
 STUB = f"{WAITS}\nraise NotImplementedError"
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+REPOSITORY = SETTINGS["project"]["urls"]["Repository"]
+# what a sitting imports beyond the package's own needs
+EXTRAS = {"08a": "[search]", "08c": "[onnx]"}
+FETCH = """\
+# In Colab this fetches the course's package; elsewhere it does nothing.
+import subprocess
+import sys
+
+COURSE = (
+    "deep-unsupervised-course{extras}"
+    " @ {repository}/archive/main.zip"
+)
+if "google.colab" in sys.modules:
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", COURSE],
+        check=True,
+    )"""
 
 
 def _clean(cells):
@@ -104,13 +125,66 @@ def make_solutions(cells, stem):
     return _clean([title, *(c for c in cells if tags(c) & wanted)])
 
 
+def fetches_the_package(notebook, stem):
+    """The notebook with a cell for Colab before its first cell of code."""
+    cell = nbformat.v4.new_code_cell(
+        FETCH.format(
+            extras=EXTRAS.get(stem.split("_")[0], ""), repository=REPOSITORY
+        ),
+        id="colab",
+        metadata={
+            "tags": sorted({"colab", "hide-input", "nbval-skip", SKIP}),
+            "jupyter": {"source_hidden": True},
+        },
+    )
+    kinds = [cell.cell_type for cell in notebook.cells]
+    notebook.cells.insert(kinds.index("code"), cell)
+    return notebook
+
+
 def build(path):
     """Both notebooks of one source, not executed: a dict by folder."""
     cells = jupytext.read(path).cells
-    return {
+    fresh = {
         "chapters": make_chapter(cells),
         "solutions": make_solutions(cells, path.stem),
     }
+    return {
+        kind: fetches_the_package(notebook, path.stem)
+        for kind, notebook in fresh.items()
+    }
+
+
+def keep_outputs(old, new):
+    """Give ``new`` the outputs of ``old``, whose code must be the same.
+
+    Raises:
+        ValueError: A cell that runs has changed: it has to run again.
+    """
+
+    def executed(notebook):
+        cells = [c for c in notebook.cells if c.cell_type == "code"]
+        return [cell for cell in cells if SKIP not in tags(cell)]
+
+    before, after = executed(old), executed(new)
+    if [c.source for c in before] != [c.source for c in after]:
+        raise ValueError("its code has changed: build it without --text")
+    for was, cell in zip(before, after, strict=True):
+        cell.outputs, cell.execution_count = was.outputs, was.execution_count
+        if "execution" in was.metadata:
+            cell.metadata["execution"] = was.metadata["execution"]
+
+
+def rewrite_text(path):
+    """Both notebooks of a source anew, with the outputs that they have."""
+    for kind, fresh in build(path).items():
+        target = ROOT / kind / f"{path.stem}.ipynb"
+        try:
+            keep_outputs(nbformat.read(target, 4), fresh)
+        except (OSError, ValueError) as error:
+            yield f"{kind}/{target.name}: {error}"
+        else:
+            write(fresh, target)
 
 
 def count_asserts(notebook):
@@ -229,6 +303,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("pattern", nargs="?", default="")
     parser.add_argument("--check", action="store_true")
+    parser.add_argument("--text", action="store_true")
     parser.add_argument("--jobs", type=int, default=room())
     options = parser.parse_args()
     sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8
@@ -237,6 +312,12 @@ def main():
         messages += orphans()
         for message in messages:
             print(f"{message}: run `make notebooks`")
+        return int(bool(messages))
+    if options.text:
+        messages = [
+            m for p in sources(options.pattern) for m in rewrite_text(p)
+        ]
+        print("\n".join(messages))
         return int(bool(messages))
     sittings = [
         Sitting(

@@ -21,15 +21,15 @@ import sys
 import urllib.parse
 
 import nbformat
-from build_notebooks import BEGIN, END, EXERCISE
+from build_notebooks import BEGIN, END, EXERCISE, REPOSITORY
 from sittings import ROOT, sources, tags
 
 STAGED = ROOT / "build" / "site-source"
 SITE = ROOT / "build" / "site"
 # where files stand that are no pages: links and buttons come from it alone; the
 # host that publishes the site sets the variable
-NAME = os.environ.get("GITHUB_REPOSITORY", "your-name/deep-unsupervised-course")
-REPOSITORY = f"https://github.com/{NAME}"
+if "GITHUB_REPOSITORY" in os.environ:
+    REPOSITORY = f"https://github.com/{os.environ['GITHUB_REPOSITORY']}"
 BRANCH = "main"
 PAGES = (
     "applications",
@@ -180,8 +180,10 @@ def staged_chapter(chapter, solutions):
     answer_of = answers(solutions)
     cells, number = [], None
     for cell in page.cells:
-        cells.append(cell)
         kinds = tags(cell)
+        if "colab" in kinds:  # for those who run it, not for those who read
+            continue
+        cells.append(cell)
         if cell.cell_type == "markdown":
             heading = EXERCISE.search(cell.source)
             if heading and "exercise" in kinds:

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -138,11 +139,11 @@ def test_build_solutions_title_names_and_links_the_chapter(built):
 def test_build_chapter_exercises_are_skipped_by_all_runners(built):
     skip = {"skip-execution", "nbval-skip"}
     for cell in built["chapters"].cells:
-        exercise = tool.tags(cell) & {"exercise", "check"}
+        exercise = tool.tags(cell) & {"exercise", "check", "colab"}
         if cell.cell_type == "code":
             assert (skip <= tool.tags(cell)) == bool(exercise)
     for cell in built["solutions"].cells:
-        assert not skip & tool.tags(cell)
+        assert "colab" in tool.tags(cell) or not skip & tool.tags(cell)
 
 
 def test_build_other_tags_are_kept(built):
@@ -421,7 +422,7 @@ def test_run_course_records_each_chapter_s_own_tables(
     assert set(results_page.times("quick")) == {"08_first", "09_sums"}
     assert results_page.times("full") == {}
     copy = nbformat.read(course / "build" / "quick" / "09_sums.ipynb", 4)
-    assert copy.cells[3].outputs[0].text == "total 41\n"
+    assert copy.cells[4].outputs[0].text == "total 41\n"
 
 
 def test_run_course_failing_chapter_is_named_and_the_others_run(
@@ -429,7 +430,7 @@ def test_run_course_failing_chapter_is_named_and_the_others_run(
 ):
     path = course / "chapters" / "08_first.ipynb"
     broken = nbformat.read(path, 4)
-    broken.cells[3].source = "assert total == 0, 'no sum'"
+    broken.cells[4].source = "assert total == 0, 'no sum'"
     tool.write(broken, path)
     assert run(monkeypatch, "--record") == 1
     printed = capsys.readouterr().out
@@ -474,6 +475,54 @@ def test_build_notebooks_writes_what_went_well(root, monkeypatch, capsys):
     assert tool.main() == 1
     assert (root / "solutions" / "09_sums.ipynb").read_bytes() == before
     assert "solutions/09_sums failed in cell [3]" in capsys.readouterr().out
+
+
+def test_build_notebooks_text_alone_keeps_what_was_executed(
+    root, monkeypatch, capsys
+):
+    monkeypatch.setattr(sys, "argv", ["build_notebooks"])
+    assert tool.main() == 0
+    path = root / "source" / "09_sums.py"
+    path.write_text(path.read_text("utf-8") + "\n# %% [markdown]\n# More.\n")
+    monkeypatch.setattr(tool, "run_all", None)  # nothing is executed
+    monkeypatch.setattr(sys, "argv", ["build_notebooks", "--text"])
+    assert tool.main() == 0
+    chapter = nbformat.read(root / "chapters" / "09_sums.ipynb", 4)
+    assert chapter.cells[-1].source == "More."
+    counts = [c.get("execution_count") for c in chapter.cells]
+    assert 1 in counts
+    before = (root / "solutions" / "09_sums.ipynb").read_bytes()
+    path.write_text(
+        path.read_text("utf-8").replace("return secret", "return 0")
+    )
+    assert tool.main() == 1
+    assert "its code has changed: build it without" in capsys.readouterr().out
+    assert (root / "solutions" / "09_sums.ipynb").read_bytes() == before
+
+
+def test_build_notebooks_first_cell_fetches_the_package_in_colab_alone(
+    root, monkeypatch
+):
+    called = []
+    monkeypatch.setattr(
+        subprocess, "run", lambda *a, **k: called.append((a[0], k))
+    )
+    for notebook in tool.build(root / "source" / "09_sums.py").values():
+        first = next(c for c in notebook.cells if c.cell_type == "code")
+        assert tool.tags(first) >= {"colab", "nbval-skip", tool.SKIP}
+        exec(first.source, {})
+        assert not called
+        monkeypatch.setitem(sys.modules, "google.colab", subprocess)
+        exec(first.source, {})
+        monkeypatch.delitem(sys.modules, "google.colab")
+        command, more = called.pop()
+        assert command[1:4] == ["-m", "pip", "install"] and more["check"]
+        assert command[-1] == (
+            f"deep-unsupervised-course @ {tool.REPOSITORY}/archive/main.zip"
+        )
+    assert '"deep-unsupervised-course[search]"' in tool.FETCH.format(
+        extras=tool.EXTRAS["08a"], repository=""
+    )
 
 
 # ------------------------------------------------------------ other commands
