@@ -36,7 +36,7 @@ NBVAL := --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
 NBVAL_LAX := --nbval-lax --nbval-cell-timeout 300
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run lab test unit test-notebooks test-backends \
+.PHONY: help setup setup-highest setup-lowest-direct run lab test unit test-notebooks test-backends \
         unit-backends test-chapters-jax pythons \
         notebooks full site assignments bench lint format lock clean
 
@@ -60,6 +60,14 @@ $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else 'The course needs Python 3.11, 3.12 or 3.13; this is %d.%d. Try: make PYTHON=python3.12' % v)"
 	$(PYTHON) -m venv $(VENV)
 	$(call install,$(BIN),$(VENV),-r requirements.lock -e .)
+	$(BIN)/python -c "import pathlib; pathlib.Path('$(STAMP)').touch()"
+
+# The other versions within our bounds: make setup-lowest-direct, then make unit
+setup-highest setup-lowest-direct:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m $(PIP) $(UV)
+	$(BIN)/python -m uv pip install --quiet --python $(VENV) \
+	  --resolution $(@:setup-%=%) -r requirements.txt
 	$(BIN)/python -c "import pathlib; pathlib.Path('$(STAMP)').touch()"
 
 run: $(STAMP)

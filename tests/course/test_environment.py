@@ -1,11 +1,13 @@
 """The files that say what to install agree with each other."""
 
 import ast
+import json
 import pathlib
 import re
 import sys
 import tomllib
 
+import build_notebooks
 import check_pythons
 import pytest
 import yaml
@@ -198,6 +200,58 @@ def test_workflow_reads_only_and_checks_cheap_things_first(workflow):
     assert jobs["unit"]["needs"] == "lint"
     assert jobs["notebooks"]["needs"] == "unit"
     assert all("timeout-minutes" in job for job in jobs.values())
+
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflow_s_actions_are_pinned_by_commit(path):
+    for line in path.read_text("utf-8").splitlines():
+        if "uses:" in line:
+            assert re.search(r"@[0-9a-f]{40} # v\d", line), line
+
+
+def test_versions_within_the_bounds_have_a_command_each():
+    text = (ROOT / ".github" / "workflows" / "versions.yml").read_text("utf-8")
+    matrix = yaml.safe_load(text)["jobs"]["unit"]["strategy"]["matrix"]
+    assert set(matrix["python-version"]) <= set(PYTHONS)
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for resolution in matrix["resolution"]:
+        assert re.search(
+            rf"^setup-.*setup-{resolution}:|^setup-{resolution} ",
+            makefile,
+            re.M,
+        )
+
+
+def test_binder_installs_the_lock_on_a_python_that_it_understands():
+    (version,) = lines(".binder/runtime.txt")
+    assert version.removeprefix("python-") in PYTHONS
+    wanted = [
+        line for line in lines(".binder/requirements.txt") if line[0] == "-"
+    ]
+    assert wanted == ["-r ../requirements.lock", "-e ."]
+    assert (ROOT / ".binder" / wanted[0].split()[1]).resolve() == (
+        ROOT / "requirements.lock"
+    )
+
+
+def test_container_installs_the_lock_on_a_python_of_ours():
+    text = (ROOT / "Dockerfile").read_text("utf-8")
+    (version,) = re.findall(r"^FROM python:([\d.]+)-slim$", text, re.M)
+    assert version in PYTHONS
+    assert "-r requirements.lock" in text
+    assert 'CMD ["python", "tools/lab.py"' in text
+    settings = ROOT / ".devcontainer" / "devcontainer.json"
+    build = json.loads(settings.read_text("utf-8"))["build"]
+    assert (settings.parent / build["dockerfile"]).resolve() == (
+        ROOT / "Dockerfile"
+    )
+
+
+def test_address_of_the_course_is_asked_for_in_one_place():
+    assert PROJECT["urls"]["Repository"] == build_notebooks.REPOSITORY
 
 
 def test_packages_of_the_set_up_check_are_all_required():
