@@ -275,10 +275,11 @@ print(f"off by one: {of_cheat:.2f} nats instead of {pair[0]:.2f}")
 
 # %% tags=["hide-input"]
 assert ahead["rows, top to bottom"] == 0
-assert np.diag(looked["mask off by one"]).mean() > 0.5
+few = min(1.0, WIDTH / PIXELS)  # pixels that have a hidden unit to themselves
+assert np.diag(looked["mask off by one"]).mean() > few / 2
 position = np.argsort(mixed)
 assert not looked["a random order"][position[:, None] <= position].any()
-assert of_cheat < 0.5 * pair[0]
+assert of_cheat < (1 - few / 2) * pair[0]
 try:
     Autoregressive(keras.Model(pixels, cheat(pixels)))
 except ValueError as error:

@@ -427,3 +427,16 @@ def test_masks_alternate_and_images_have_chessboards():
         np.testing.assert_array_equal(one + other, 1.0)
     np.testing.assert_array_equal(masks[0], CHESS)
     assert not np.array_equal(masks[0], masks[2])
+
+
+def test_marginals_of_pixels_that_never_change_can_be_undone():
+    # MNIST's corners: one of 256 levels in 20 000 rows
+    rows = np.zeros((20_000, 2), "float32")
+    rows[:, 1] = 1.0
+    cells = (255 * rows + RNG.random(rows.shape)) / 256
+    step = adapted(Marginals((2,), 256), cells)
+    x = np.linspace(0.1, 0.9, 999)[:, None] * np.ones(2)
+    x = ops.convert_to_tensor(x.astype("float32"))
+    back = step.inverse(step.transform(x)[0])
+    np.testing.assert_allclose(array(back), array(x), atol=1e-3)
+    assert Flow((2,), [step]).latent_shape == (2,)

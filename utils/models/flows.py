@@ -37,6 +37,7 @@ __all__ = [
 
 LEAST = 0.01  # share of a bin of a spline, and its slope at a knot
 MARGIN = 1e-6  # what Marginals keeps away from 0 and 1
+RAREST = 2e-6  # least mass of a cell
 FIRST = 100_000  # rows that steps adapt to
 
 
@@ -339,6 +340,9 @@ class Marginals(_Adapting):
     *is* the model of independent pixels, exactly; what follows learns how
     pixels hang together.
 
+    No cell holds less than two millionths: what is rarer a running sum in single
+    precision cannot tell from nothing, and the way back would miss the cell.
+
     Args:
         event_shape: Shape of one example.
         levels: Number of cells ≥ 2.
@@ -360,7 +364,9 @@ class Marginals(_Adapting):
         counts = [
             (cell == k).sum(axis=0) + imagined for k in range(self.levels)
         ]
-        self.mass.assign(np.stack(counts, -1) / (len(x) + self.smoothing))
+        mass = np.stack(counts, -1) / (len(x) + self.smoothing)
+        mass = np.maximum(mass, RAREST)
+        self.mass.assign(mass / mass.sum(axis=-1, keepdims=True))
 
     def _of_cell(self, number):
         """Mass and running sum at each entry's cell: ``(batch, …)`` each."""
