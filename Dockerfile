@@ -6,7 +6,7 @@ FROM python:3.12-slim
 RUN pip install --no-cache-dir "uv>=0.9,<1"
 WORKDIR /course
 COPY requirements.lock .
-RUN uv pip install --system --no-cache -r requirements.lock
+RUN uv pip install --system --no-cache --compile-bytecode -r requirements.lock
 COPY . .
 RUN uv pip install --system --no-cache --no-deps -e . \
     && python -m utils.runtime
