@@ -275,11 +275,10 @@ print(f"off by one: {of_cheat:.2f} nats instead of {pair[0]:.2f}")
 
 # %% tags=["hide-input"]
 assert ahead["rows, top to bottom"] == 0
-few = min(1.0, WIDTH / PIXELS)  # pixels that have a hidden unit to themselves
-assert np.diag(looked["mask off by one"]).mean() > few / 2
+assert np.diag(looked["mask off by one"]).any()
 position = np.argsort(mixed)
 assert not looked["a random order"][position[:, None] <= position].any()
-assert of_cheat < (1 - few / 2) * pair[0]
+assert of_cheat < (0.5 * pair[0] if WIDTH > PIXELS else pair[0] - 1)
 try:
     Autoregressive(keras.Model(pixels, cheat(pixels)))
 except ValueError as error:
@@ -290,8 +289,11 @@ assert refusal.startswith("network: expected outputs that depend on nothing")
 # **Figure 7a.1.** Where a derivative is not zero. Left: strictly below the diagonal.
 # Middle: a random order; half of all pairs, none twice. Right: look at the diagonal
 # itself; each pixel is copied to its own prediction, and the loss falls to almost
-# nothing. A likelihood that is too good is a mask that is wrong. The library makes
-# such a test when a model is built, and refuses, naming the pair of pixels.
+# nothing. A likelihood that is too good is a mask that is wrong, but do not wait for
+# it: on MNIST (full profile), with 300 hidden units for 784 pixels, few pixels have a
+# unit to themselves, and the same mistake takes 96.7 nats to 93.3, which looks like
+# progress. The library makes the test of this figure when a model is built, and
+# refuses, naming the pair of pixels.
 
 # %% [markdown]
 # ## 3. Three orders, and an average that is none
