@@ -39,6 +39,7 @@ PAGES = (
     "mutation",
     "results",
     "teaching",
+    "upstream",
 )
 ROOMS = {
     "runtime": ["runtime"],
