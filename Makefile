@@ -38,7 +38,7 @@ NBVAL_LAX := --nbval-lax --nbval-cell-timeout 300
 .DEFAULT_GOAL := help
 .PHONY: help setup run lab test unit test-notebooks test-backends \
         unit-backends test-chapters-jax pythons \
-        notebooks full site assignments bench lint format lock clean
+        notebooks full site assignments grade grade-demo bench lint format lock clean
 
 help:
 	@echo "make run            execute every chapter (quick profile) into build/"
@@ -50,6 +50,8 @@ help:
 	@echo "make full           execute every chapter in both profiles, rewrite docs/results.md"
 	@echo "make site           the course as web pages, build/site/index.html"
 	@echo "make assignments    the exercises as an nbgrader course, build/course"
+	@echo "make grade          collect, grade and export what was handed in"
+	@echo "make grade-demo     four made-up submissions, from release to table"
 	@echo "make bench          training speed on every backend, rewrite docs/benchmarks.md"
 	@echo "make lint           style of code and notebooks"
 	@echo "make clean          remove .venv, caches and build/"
@@ -129,6 +131,15 @@ site: $(SITE_STAMP)
 
 assignments: $(STAMP)
 	$(BIN)/python tools/build_assignments.py
+
+# SITTING is a part of an assignment's name: make grade SITTING=02a
+SITTING ?=
+grade: $(STAMP)
+	$(BIN)/python tools/grade.py $(SITTING)
+
+# One small sitting, or: make grade-demo SITTING=all
+grade-demo: $(STAMP)
+	$(BIN)/python tools/grade.py --demo $(SITTING)
 
 # Also beside a plain PyTorch loop, hence the second environment.
 bench: $(BACKENDS_STAMP)

@@ -88,9 +88,7 @@ def assignment(path):
             marked.setdefault(number, []).append("answer")
         elif "check" in kinds:
             call = cell.source
-            cell.source = HIDDEN.format(
-                call=call, module=module, points=points
-            )
+            cell.source = HIDDEN.format(call=call, module=module, points=points)
             mark(cell, f"check-{number}", points=points)
             marked.setdefault(number, []).append("check")
         else:

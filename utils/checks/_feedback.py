@@ -337,6 +337,10 @@ def lettered_numbers(answer, names, right, mistakes, *, within, hint):
         as_number(part, f"({letter}), {name},")
         for letter, name, part in zip(letters, names, parts, strict=True)
     ]
+    good = [
+        abs(v - truth) <= within for v, truth in zip(values, right, strict=True)
+    ]
+    _share.set(sum(good) / len(good))
     for value, truth, named, letter in zip(
         values, right, mistakes, letters, strict=True
     ):
