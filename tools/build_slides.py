@@ -43,7 +43,9 @@ ITEMS = 5  # of a list on one slide
 LINES = 16  # of a printed table
 SAID = 230  # letters of a sentence on a slide
 DISPLAY = re.compile(r"\$\$.+?\$\$", re.S)
-SPANS = re.compile(r"\$\$.+?\$\$|\$[^$]+\$|`[^`]+`|\[[^\]]*\]\([^)]*\)", re.S)
+SPANS = re.compile(  # in which no sentence ends
+    r"\$\$.+?\$\$|\$[^$]+\$|`[^`]+`|\b(?:et al|e\.g|i\.e|cf|vs|No)\.", re.S
+)
 LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 # what a deck that is too long loses first
 RANKS = ("formula", "step", "equation", "table")
@@ -109,8 +111,8 @@ def blocks(text):
     # a formula is a block of its own, wherever it stands
     text = DISPLAY.sub(lambda found: f"\n\n{found[0]}\n\n", text)
     text = re.sub(r"^(#+ .+)$", r"\n\n\1\n\n", text, flags=re.M)
-    found = (part.strip(" \n.,;") for part in re.split(r"\n\s*\n", text))
-    return [part for part in found if part]
+    found = (part.strip() for part in re.split(r"\n\s*\n", text))
+    return [part for part in found if re.search(r"\w", part)]
 
 
 def bullets(block):
@@ -201,14 +203,14 @@ class Deck:
             first = len(self.slides) == 1
             title = "We will show" if first else self.heading
             self.list("list", title, items)
-            self.listing = first and False
+            self.listing = False
         elif items or block.startswith(("|", "```", "<")):
             self.note(block)
         else:
             self.before = block
             last = self.slides[-1]
             if last.kind in ("title", "section", "step") and not last.body:
-                last.body = said(block)
+                last.body = said(block, 2)
                 block = block if last.body != block else ""
             if block:
                 self.note(block)
@@ -228,11 +230,10 @@ class Deck:
             first, *rest = blocks(caption) or [""]
             words = re.sub(r"^\*\*(Figure [^*]*?)\.?\*\*\s*", "", first)
             about = picture.metadata.get("image/png", {})
-            body = (
-                f'<img src="data:image/png;base64,'
-                f'{picture.data["image/png"].strip()}" '
-                f'alt="{html.escape(about.get("alt", ""))}">\n\n{said(words, 2)}'
-            )
+            png = "".join(picture.data["image/png"].split())
+            alt = html.escape(about.get("alt", ""))
+            image = f'<img src="data:image/png;base64,{png}" alt="{alt}">'
+            body = f"{image}\n\n{said(words, 2)}"
             self.add("figure", self.heading, body, [first])
             # what the caption's cell goes on with, headings and all
             for block in rest:
@@ -270,7 +271,9 @@ def rendered(text):
 def section(slide):
     """One slide as HTML."""
     level = "h1" if slide.kind == "title" else "h2"
-    title = rendered(slide.title).replace("<p>", "").replace("</p>", "")
+    # a heading's number is no list
+    title = re.sub(r"^(\d+)\.", r"\1\\.", slide.title)
+    title = rendered(title).replace("<p>", "").replace("</p>", "")
     notes = "".join(rendered(note) for note in slide.notes)
     long = max(map(len, slide.body.splitlines()), default=0)
     wide = ' class="wide"' if "<pre>" in slide.body and long > 80 else ""
@@ -313,6 +316,11 @@ MathJax = {{
   tex: {{inlineMath: [["$", "$"]], displayMath: [["$$", "$$"]]}},
   options: {{enableMenu: false, skipHtmlTags: ["script", "pre", "code"]}},
   startup: {{pageReady: () => MathJax.startup.defaultPageReady().then(() => {{
+    for (const box of document.querySelectorAll("mjx-container[display=true]")) {{
+      const svg = box.querySelector("svg"), wide = svg.getAttribute("width");
+      const ex = parseFloat(box.style.minWidth || svg.style.minWidth || wide);
+      box.style.fontSize = Math.min(34, {width} * 0.9 / (ex * 0.53)) + "px";
+    }}
     if (window.Reveal) Reveal.layout();
     document.documentElement.dataset.ready = "yes";
   }})}},
@@ -400,6 +408,7 @@ addEventListener("load", async () => {
   const found = [];
   for (const s of document.querySelectorAll(".slides > section")) {
     s.style.cssText += "display:block!important;position:static;width:%dpx";
+    await new Promise(done => setTimeout(done, 5));
     s.hidden = false;
     const box = s.querySelector(".idea");
     found.push([Math.ceil(box.getBoundingClientRect().height /
