@@ -38,7 +38,7 @@ NBVAL_LAX := --nbval-lax --nbval-cell-timeout 300
 .DEFAULT_GOAL := help
 .PHONY: help setup run lab test unit test-notebooks test-backends \
         unit-backends test-chapters-jax pythons \
-        notebooks full site assignments grade grade-demo bench lint format lock clean
+        notebooks full site slides assignments grade grade-demo bench lint format lock clean
 
 help:
 	@echo "make run            execute every chapter (quick profile) into build/"
@@ -49,6 +49,7 @@ help:
 	@echo "make notebooks      rebuild chapters/ and solutions/ from source/"
 	@echo "make full           execute every chapter in both profiles, rewrite docs/results.md"
 	@echo "make site           the course as web pages, build/site/index.html"
+	@echo "make slides         the chapters as decks, build/slides/index.html"
 	@echo "make assignments    the exercises as an nbgrader course, build/course"
 	@echo "make grade          collect, grade and export what was handed in"
 	@echo "make grade-demo     four made-up submissions, from release to table"
@@ -129,11 +130,15 @@ $(SITE_STAMP): requirements.lock requirements-site.txt pyproject.toml
 site: $(SITE_STAMP)
 	$(SITE_BIN)/python tools/build_site.py
 
+# SITTING is a part of a sitting's name: make slides SITTING=02a
+SITTING ?=
+# Also measured, if a Chromium is there: make slides SITTING="02a --measure"
+slides: $(SITE_STAMP)
+	$(SITE_BIN)/python tools/build_slides.py $(SITTING)
+
 assignments: $(STAMP)
 	$(BIN)/python tools/build_assignments.py
 
-# SITTING is a part of an assignment's name: make grade SITTING=02a
-SITTING ?=
 grade: $(STAMP)
 	$(BIN)/python tools/grade.py $(SITTING)
 

@@ -192,7 +192,8 @@ class Deck:
                 self.add(kind, self.heading)
         elif block.startswith("$$"):
             kind = "equation" if "\\tag" in block else "formula"
-            lead = sentences(self.before)[-1:]
+            lead = sentences(self.before)[-2:]
+            lead = lead if len(lead[-1:][0] if lead else "") < 30 else lead[1:]
             self.add(kind, self.heading, "\n\n".join([*lead, block]))
         elif block.startswith("**We will show"):
             self.listing = True
@@ -244,7 +245,9 @@ class Deck:
         if table and lines and not pictures:
             title, *lines = lines if len(lines) > 2 else ["", *lines]
             cut = [*lines[:LINES], "…"] if len(lines) > LINES else lines
-            body = f"<pre>{html.escape(chr(10).join(cut))}</pre>"
+            body = (
+                f"{said(title)}\n\n<pre>{html.escape(chr(10).join(cut))}</pre>"
+            )
             kind = "marked" if "slide" in kinds else "table"
             self.add(kind, self.heading or "Results", body, [title])
 
@@ -316,7 +319,8 @@ MathJax = {{
   tex: {{inlineMath: [["$", "$"]], displayMath: [["$$", "$$"]]}},
   options: {{enableMenu: false, skipHtmlTags: ["script", "pre", "code"]}},
   startup: {{pageReady: () => MathJax.startup.defaultPageReady().then(() => {{
-    for (const box of document.querySelectorAll("mjx-container[display=true]")) {{
+    const formulas = "mjx-container[display=true]";
+    for (const box of document.querySelectorAll(formulas)) {{
       const svg = box.querySelector("svg"), wide = svg.getAttribute("width");
       const ex = parseFloat(box.style.minWidth || svg.style.minWidth || wide);
       box.style.fontSize = Math.min(34, {width} * 0.9 / (ex * 0.53)) + "px";
