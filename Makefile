@@ -38,7 +38,7 @@ NBVAL_LAX := --nbval-lax --nbval-cell-timeout 300
 .DEFAULT_GOAL := help
 .PHONY: help setup run lab test unit test-notebooks test-backends \
         unit-backends test-chapters-jax pythons \
-        notebooks full site slides assignments grade grade-demo bench lint format lock clean
+        notebooks full site slides assignments grade grade-demo wheelhouse bench lint format lock clean
 
 help:
 	@echo "make run            execute every chapter (quick profile) into build/"
@@ -53,6 +53,7 @@ help:
 	@echo "make assignments    the exercises as an nbgrader course, build/course"
 	@echo "make grade          collect, grade and export what was handed in"
 	@echo "make grade-demo     four made-up submissions, from release to table"
+	@echo "make wheelhouse     course and packages on a stick, for a room without internet"
 	@echo "make bench          training speed on every backend, rewrite docs/benchmarks.md"
 	@echo "make lint           style of code and notebooks"
 	@echo "make clean          remove .venv, caches and build/"
@@ -145,6 +146,9 @@ grade: $(STAMP)
 # One small sitting, or: make grade-demo SITTING=all
 grade-demo: $(STAMP)
 	$(BIN)/python tools/grade.py --demo $(SITTING)
+
+wheelhouse: $(STAMP)
+	$(BIN)/python tools/wheelhouse.py
 
 # Also beside a plain PyTorch loop, hence the second environment.
 bench: $(BACKENDS_STAMP)
