@@ -41,7 +41,7 @@ NBVAL_LAX := --nbval-lax --nbval-cell-timeout 300
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-highest setup-lowest-direct run lab test unit test-notebooks test-backends \
         unit-backends test-chapters-jax pythons \
-        notebooks full site assignments bench lint format lock clean
+        notebooks full site slides assignments grade grade-demo wheelhouse bench lint format lock clean
 
 help:
 	@echo "make run            execute every chapter (quick profile) into build/"
@@ -52,7 +52,11 @@ help:
 	@echo "make notebooks      rebuild chapters/ and solutions/ from source/"
 	@echo "make full           execute every chapter in both profiles, rewrite docs/results.md"
 	@echo "make site           the course as web pages, build/site/index.html"
+	@echo "make slides         the chapters as decks, build/slides/index.html"
 	@echo "make assignments    the exercises as an nbgrader course, build/course"
+	@echo "make grade          collect, grade and export what was handed in"
+	@echo "make grade-demo     four made-up submissions, from release to table"
+	@echo "make wheelhouse     course and packages on a stick, for a room without internet"
 	@echo "make bench          training speed on every backend, rewrite docs/benchmarks.md"
 	@echo "make lint           style of code and notebooks"
 	@echo "make clean          remove .venv, caches and build/"
@@ -138,8 +142,24 @@ $(SITE_STAMP): requirements.lock requirements-site.txt pyproject.toml
 site: $(SITE_STAMP)
 	$(SITE_BIN)/python tools/build_site.py
 
+# SITTING is a part of a sitting's name: make slides SITTING=02a
+SITTING ?=
+# Also measured, if a Chromium is there: make slides SITTING="02a --measure"
+slides: $(SITE_STAMP)
+	$(SITE_BIN)/python tools/build_slides.py $(SITTING)
+
 assignments: $(STAMP)
 	$(BIN)/python tools/build_assignments.py
+
+grade: $(STAMP)
+	$(BIN)/python tools/grade.py $(SITTING)
+
+# One small sitting, or: make grade-demo SITTING=all
+grade-demo: $(STAMP)
+	$(BIN)/python tools/grade.py --demo $(SITTING)
+
+wheelhouse: $(STAMP)
+	$(BIN)/python tools/wheelhouse.py
 
 # Also beside a plain PyTorch loop, hence the second environment.
 bench: $(BACKENDS_STAMP)

@@ -1,18 +1,32 @@
 """Starting a chapter, the profile, recorded tables, the set-up check."""
 
+import ast
 import json
 import os
+import pathlib
 import platform
 import re
+import socket
 import time
 
 import keras
 import numpy as np
 import pytest
 
+import utils
 from utils import runtime
 
 BACKEND = keras.backend.backend()
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+
+
+@pytest.fixture(autouse=True)
+def roomy(monkeypatch):
+    """Enough memory, and no proxy but a test's own."""
+    monkeypatch.setattr(runtime, "_free_memory", lambda: 8 * runtime.GB)
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
 
 
 @pytest.mark.parametrize(("name", "full"), [("quick", False), ("full", True)])
@@ -95,10 +109,14 @@ def test_keras_file_of_other_work_is_undone_and_named(
     run_process, keras_file, call
 ):
     home = keras_file(floatx="float64", image_data_format="channels_first")
+    home["KERAS_MAX_EPOCHS"] = "1"
     done = run_process(KERAS_FILE.format(call=call), **home)
     assert done.returncode == 0, done.stderr
     assert "set to floatx float64" in done.stdout
     assert "set to image_data_format channels_first" in done.stdout
+    assert "set to max_epochs 1" in done.stdout
+    assert "unset KERAS_MAX_EPOCHS" in done.stdout
+    assert f'take "floatx" out of {home["KERAS_HOME"]}' in done.stdout
     assert done.stdout.endswith("float32 channels_last float32\n")
 
 
@@ -220,7 +238,7 @@ def report(capsys):
 def test_main_good_set_up_names_versions_backend_device_and_data(capsys):
     status, text = report(capsys)
     assert status == 0, text
-    assert re.search(rf"^backend +{BACKEND}$", text, re.M)
+    assert re.search(rf"^backend +{BACKEND}\b", text, re.M)
     assert re.search(r"^device +\S", text, re.M)
     assert re.search(rf"^keras +{re.escape(keras.__version__)}$", text, re.M)
     assert "digits, iris, breast_cancer: bundled" in text
@@ -297,3 +315,131 @@ def test_main_keras_that_does_not_start_is_reported(monkeypatch, capsys):
     status, text = report(capsys)
     assert status == 1
     assert "Keras does not start: ImportError: libsomething" in text
+
+
+def test_main_names_who_asks_for_another_backend(
+    keras_file, monkeypatch, capsys
+):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setenv(*keras_file(backend=BACKEND).popitem())
+    status, text = report(capsys)
+    assert status == 0, text
+    asked = re.search(r'\(asked for by "backend" in .*keras.json\)', text)
+    assert bool(asked) == (BACKEND != "tensorflow")
+
+
+# ---------------------------------------------- what else may be wrong
+
+
+def test_little_memory_is_named_with_what_to_do(monkeypatch, capsys):
+    monkeypatch.setattr(runtime, "_free_memory", lambda: 0.2 * runtime.GB)
+    status, text = report(capsys)
+    assert status == 1
+    assert "Only 0.2 GB of memory are free" in text
+    assert "close other programs" in text
+    runtime.start()
+    assert "Only 0.2 GB of memory" in capsys.readouterr().out
+
+
+def test_memory_that_is_not_known_is_no_problem(monkeypatch, capsys):
+    monkeypatch.setattr(runtime, "_free_memory", lambda: None)
+    assert report(capsys)[0] == 0
+
+
+def test_a_full_disk_is_named_with_what_to_do(monkeypatch, capsys):
+    usage = runtime.shutil.disk_usage(".")._replace(free=10**7)
+    monkeypatch.setattr(runtime.shutil, "disk_usage", lambda path: usage)
+    status, text = report(capsys)
+    assert status == 1
+    assert "Only 0.01 GB are free on the disk of" in text
+    assert "delete what you no longer need" in text
+    runtime.start()
+    assert "Only 0.01 GB are free" in capsys.readouterr().out
+
+
+def test_a_proxy_that_does_not_answer_is_named(monkeypatch, capsys):
+    monkeypatch.setenv("https_proxy", "http://me:secret@localhost:9")
+    status, text = report(capsys)
+    assert status == 1
+    assert "proxy for https, http://localhost:9, does not answer" in text
+    assert "unset HTTPS_PROXY" in text
+    assert "secret" not in text
+
+
+def test_a_proxy_that_answers_is_shown(monkeypatch, capsys):
+    with socket.create_server(("localhost", 0)) as server:
+        address = f"localhost:{server.getsockname()[1]}"
+        monkeypatch.setenv("http_proxy", address)
+        status, text = report(capsys)
+    assert status == 0, text
+    assert f"http by http://{address}" in text
+
+
+@pytest.mark.parametrize("value", ["http://[", "http://host:port", "::"])
+def test_a_proxy_that_is_none_is_named(value, monkeypatch, capsys):
+    monkeypatch.setenv("http_proxy", value)
+    status, text = report(capsys)
+    assert status == 1
+    assert "The proxy for http" in text
+
+
+def another_utils(folder, runtime_too):
+    package = folder / "utils"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    if runtime_too:
+        (package / "runtime.py").touch()
+    return package
+
+
+def test_another_utils_in_front_of_this_one_is_named(
+    tmp_path, monkeypatch, capsys
+):
+    package = another_utils(tmp_path, runtime_too=False)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    status, text = report(capsys)
+    assert status == 1
+    assert f"another `utils`, {package / '__init__.py'}: start with" in text
+
+
+def test_another_copy_of_the_course_is_named(tmp_path, monkeypatch, capsys):
+    another_utils(tmp_path, runtime_too=True)
+    (tmp_path / "chapters").mkdir()
+    monkeypatch.chdir(tmp_path / "chapters")
+    status, text = report(capsys)
+    assert status == 1
+    assert f"`make lab` in {tmp_path}, or" in text
+    runtime.start()
+    assert "another copy of the course" in capsys.readouterr().out
+
+
+OLD = """
+import sys
+sys.version_info = (3, 9, 1, "final", 0)
+sys.argv = [{argument!r}]
+import utils
+"""
+
+
+def test_an_old_python_ends_in_one_sentence(run_process):
+    done = run_process(OLD.format(argument="notebook"))
+    sentence = "The course needs Python 3.11, 3.12 or 3.13, and this is 3.9: "
+    assert f"ImportError: {sentence}install one" in done.stderr
+    done = run_process(OLD.format(argument="-m"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("The course needs Python 3.11")
+
+
+def test_the_package_can_be_read_by_an_old_python():
+    text = pathlib.Path(utils.__file__).read_text("utf-8")
+    ast.parse(text, feature_version=(3, 7))
+
+
+def test_no_numpy_ends_in_one_sentence(run_process):
+    code = (
+        "import runpy, sys\nsys.modules['numpy'] = None\n"
+        "runpy.run_module('utils.runtime', run_name='__main__')"
+    )
+    done = run_process(code)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Not installed: numpy. Run `make run`")

@@ -5,9 +5,8 @@
 
 Each sitting is an assignment: its set-up cells, locked, then for each exercise
 the statement, a solution cell and its check, graded and locked. ``source/``
-holds them with answers, ``release/`` is what students get. The grader runs a
-check twice, the second time on the installed package read anew: a check that
-was replaced in the notebook earns nothing.
+holds them with answers, ``release/`` is what students get. ``tools/grade.py``
+collects, grades and exports what they hand in.
 """
 
 import argparse
@@ -27,15 +26,16 @@ CONFIG = ROOT / "tools" / "nbgrader_config.py"
 MODULE = re.compile(r"from utils\.checks import (\w+) as checks")
 # lines of an answer up to which it earns so many points; more earn the last
 POINTS = ((3, 5), (12, 10), (None, 15))
+# in front of a check: it is read anew from the installed package, so that one
+# replaced in the notebook earns nothing, and gives a partly right answer points
 HIDDEN = """\
-{call}
 ### BEGIN HIDDEN TESTS
 import importlib
 
-for part in ("_feedback", "{module}"):
-    checks = importlib.reload(importlib.import_module(f"utils.checks.{{part}}"))
-{call}
-### END HIDDEN TESTS"""
+grading = importlib.import_module("utils.checks._grading")
+checks = importlib.reload(grading).graded("{module}", {points})
+### END HIDDEN TESTS
+{call}"""
 
 
 def points_of(answer):
@@ -88,7 +88,7 @@ def assignment(path):
             marked.setdefault(number, []).append("answer")
         elif "check" in kinds:
             call = cell.source
-            cell.source = HIDDEN.format(call=call, module=module)
+            cell.source = HIDDEN.format(call=call, module=module, points=points)
             mark(cell, f"check-{number}", points=points)
             marked.setdefault(number, []).append("check")
         else:
@@ -124,6 +124,9 @@ def grader(folder=COURSE):
 
     config = PyFileConfigLoader(CONFIG.name, str(folder)).load_config()
     config.CourseDirectory.root = str(folder)
+    # several processes write to it: each waits for its turn
+    book = folder.absolute() / "gradebook.db"
+    config.CourseDirectory.db_url = f"sqlite:///{book}?timeout=60"
     return NbGraderAPI(config=config)
 
 

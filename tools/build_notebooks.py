@@ -18,6 +18,8 @@ tag                chapter  solutions  meaning
 ``discussion``     no       yes        why the answer is right
 ``hide-input``     yes      as above   code folded, one click opens it
 ``gallery-NAME``   yes      no         picture for docs/images (full profile)
+``slide``          yes      as above   on a slide of its own (build_slides.py)
+``no-slide``       yes      as above   neither on a slide nor in its notes
 =================  =======  =========  ====================================
 
 In the chapter the code of ``exercise`` and ``check`` cells is neither run

@@ -19,3 +19,16 @@ plotting, nn < models < training, baselines < evaluation < checks. Importing
 ``utils`` imports nothing heavy; ``tests/course/test_architecture.py`` holds
 both rules.
 """
+
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 (that is what it is for)
+    _message = (
+        "The course needs Python 3.11, 3.12 or 3.13, and this is "
+        + ".".join(map(str, sys.version_info[:2]))
+        + ": install one of them, then `make clean && make run "
+        "PYTHON=python3.12`."
+    )
+    if sys.argv[0] == "-m":  # python -m utils.runtime: no traceback
+        sys.exit(_message)
+    raise ImportError(_message)

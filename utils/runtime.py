@@ -14,13 +14,26 @@ import logging
 import os
 import pathlib
 import platform
+import re
 import shutil
+import socket
+import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
+import urllib.request
 
-from utils.support import validation as check
-from utils.support.files import write_whole
+try:
+    from utils.support import validation as check
+    from utils.support.files import write_whole
+except ModuleNotFoundError as missing:
+    if __name__ != "__main__":
+        raise
+    sys.exit(
+        f"Not installed: {missing.name}. Run `make run`, which sets up .venv, "
+        "or `pip install -r requirements.txt` in your own environment."
+    )
 
 __all__ = ["Profile", "record", "start"]
 
@@ -38,7 +51,18 @@ PACKAGES = (
 )
 COMPILED = "deep-unsupervised-course-compiled-"  # folders of JAX programs
 BACKEND_PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
-FORMATS = {"floatx": "float32", "image_data_format": "channels_last"}
+FORMATS = {  # what a keras.json may change, and the course's own values
+    "floatx": "float32",
+    "image_data_format": "channels_last",
+    "epsilon": 1e-7,
+    "max_epochs": None,
+    "max_steps_per_epoch": None,
+}
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+GB = 1024**3
+KERNEL = 1.2  # GB of memory that a chapter takes, at most
+SCARCE = 0.3  # GB of memory with which Keras hardly starts
+DISK = 0.5  # GB for compiled programs, results and the data sets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,14 +144,19 @@ def _compile_once():
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 
+def _keras_file():
+    """Where Keras looks for its settings."""
+    home = pathlib.Path("~").expanduser()
+    home = home if os.access(home, os.W_OK) else pathlib.Path("/tmp")
+    folder = os.environ.get("KERAS_HOME", home / ".keras")
+    return pathlib.Path(folder).expanduser() / "keras.json"
+
+
 def _asked_backend():
     """The backend that Keras will take, and who asks for it."""
     if os.environ.get("KERAS_BACKEND"):
         return os.environ["KERAS_BACKEND"], "KERAS_BACKEND"
-    home = pathlib.Path("~").expanduser()
-    home = home if os.access(home, os.W_OK) else pathlib.Path("/tmp")
-    folder = os.environ.get("KERAS_HOME", home / ".keras")
-    path = pathlib.Path(folder).expanduser() / "keras.json"
+    path = _keras_file()
     with contextlib.suppress(OSError, ValueError):  # Keras skips it as well
         settings = json.loads(path.read_text(encoding="utf-8"))
         if "backend" in settings:
@@ -174,15 +203,80 @@ def _import_keras():
 
 
 def _set_formats(keras):
-    """Undo what a keras.json of other work asks for, and say so."""
-    found = {name: getattr(keras.config, name)() for name in FORMATS}
+    """Undo what a keras.json or variables of other work ask for, and say so."""
     for name, wanted in FORMATS.items():
-        if found[name] != wanted:
-            getattr(keras.config, f"set_{name}")(wanted)
-            print(
-                f"Keras is set to {name} {found[name]}, by a keras.json "
-                f"perhaps: the course takes {wanted} for this session."
+        if not hasattr(keras.config, name):  # an older Keras
+            continue
+        found = getattr(keras.config, name)()
+        if found == wanted:
+            continue
+        getattr(keras.config, f"set_{name}")(wanted)
+        if wanted is None:  # no limit, and only a variable can set one
+            by, way = "a variable", f"unset KERAS_{name.upper()}"
+        else:
+            by, way = "a keras.json", f'take "{name}" out of {_keras_file()}'
+        print(
+            f"Keras is set to {name} {found}, by {by} perhaps: the course "
+            f"takes {wanted} for this session. To be rid of this line, {way}."
+        )
+
+
+def _free_memory():
+    """Bytes that programs may still take here, or ``None`` if unknown."""
+    free = []
+    with contextlib.suppress(ImportError):
+        import psutil
+
+        free.append(psutil.virtual_memory().available)
+    group = pathlib.Path("/sys/fs/cgroup")  # of a container
+    with contextlib.suppress(OSError, ValueError):
+        most = int((group / "memory.max").read_text())
+        taken = (group / "memory.current").read_text()
+        cache = re.search(
+            r"^inactive_file (\d+)", (group / "memory.stat").read_text(), re.M
+        )
+        free.append(most - int(taken) + int(cache[1] if cache else 0))
+    return min(free, default=None)
+
+
+def _memory_problem(least):
+    """A sentence if less than so many GB of memory are free, or ``None``."""
+    free = _free_memory()
+    if free is None or free >= least * GB:
+        return None
+    return (
+        f"Only {max(free, 0) / GB:.1f} GB of memory are free, and a chapter "
+        f"takes up to {KERNEL} GB: close other programs, or in JupyterLab "
+        "Kernel → Shut Down All Kernels."
+    )
+
+
+def _disk_problem(least):
+    """A sentence if less than so many GB of disk are free, or ``None``."""
+    places = pathlib.Path(tempfile.gettempdir()), pathlib.Path.cwd()
+    for place in places:
+        free = shutil.disk_usage(place).free
+        if free < least * GB:
+            return (
+                f"Only {free / GB:.2f} GB are free on the disk of {place}: "
+                "delete what you no longer need, for example build/ of the "
+                "course."
             )
+    return None
+
+
+def _place_problem():
+    """A sentence if the notebook lies in another copy of the course."""
+    here = pathlib.Path.cwd()
+    for folder in (here, here.parent):
+        own = folder / "utils" / "runtime.py"
+        if own.is_file() and own.resolve() != pathlib.Path(__file__).resolve():
+            return (
+                f"You work in {folder}, and `utils` comes from another copy "
+                f"of the course, {ROOT}: start with `make lab` in "
+                f"{folder}, or run `pip install -e .` there."
+            )
+    return None
 
 
 def _version(package):
@@ -215,6 +309,13 @@ def start(seed=0):
     if problem:
         raise ValueError(problem)
     _print_any_letter()
+    for problem in (
+        _place_problem(),
+        _memory_problem(SCARCE),
+        _disk_problem(DISK / 10),
+    ):
+        if problem:
+            print(problem)
     keras = _import_keras()
     keras.utils.set_random_seed(seed)
     print(
@@ -310,7 +411,9 @@ def _check_backend(problems):
         )
         return
     _set_formats(keras)
-    print(f"backend      {keras.backend.backend()}")
+    name, asked = _asked_backend()
+    by = "" if name == "tensorflow" else f"  (asked for by {asked})"
+    print(f"backend      {name}{by}")
     print(f"device       {_devices()}")
 
 
@@ -332,18 +435,86 @@ def _check_data(problems):
     print(f"             in COURSE_DATA: {', '.join(found) or 'no .npz files'}")
 
 
+def _check_place(problems):
+    """Whether a notebook finds this ``utils`` and no other."""
+    problem = _place_problem()
+    if problem:
+        problems.append(problem)
+        return
+    chapters = ROOT / "chapters"
+    if not chapters.is_dir():
+        return
+    code = (
+        "import importlib.util as u; s = u.find_spec('utils'); "
+        "print(s.origin if s and s.origin else '')"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=chapters,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    if not found:
+        print("utils        seen from this folder alone: open notebooks with")
+        print("             `make lab`, or run `pip install -e .` here once")
+    elif pathlib.Path(found).resolve().parent != ROOT / "utils":
+        way = "start with `make lab`, or uninstall that package"
+        if pathlib.Path(found).resolve().is_relative_to(chapters):
+            way = "rename that file"
+        problems.append(
+            f"A notebook would import another `utils`, {found}: {way}."
+        )
+
+
+def _check_room(problems):
+    """Memory and disk."""
+    free = _free_memory()
+    if free is not None:
+        print(f"memory       {free / GB:.1f} GB free")
+    for problem in (_memory_problem(KERNEL), _disk_problem(DISK)):
+        if problem:
+            problems.append(problem)
+
+
+def _check_proxy(problems):
+    """Whether the proxy that downloads would go through answers."""
+    for kind, address in sorted(urllib.request.getproxies().items()):
+        if kind not in ("http", "https", "all"):
+            continue
+        whole = address if "://" in address else f"http://{address}"
+        try:
+            proxy = urllib.parse.urlsplit(whole)
+            host, port = proxy.hostname, proxy.port or 80
+            socket.create_connection((host, port), timeout=3).close()
+        except (OSError, ValueError, TypeError) as error:
+            problems.append(
+                f"The proxy for {kind}, {_without_password(whole)}, does not "
+                f"answer ({error}): correct or unset {kind.upper()}_PROXY, or "
+                "packages and data sets cannot be downloaded."
+            )
+        else:
+            print(f"proxy        {kind} by {_without_password(whole)}")
+
+
+def _without_password(address):
+    return re.sub(r"//[^/]*@", "//", address)
+
+
 def main():
     """Print the set-up report; return 0 if all is well, else 1."""
     problems = []
     _print_any_letter()
     _check_python(problems)
     _check_packages(problems)
+    _check_place(problems)
+    _check_room(problems)
     _check_backend(problems)
     try:
         print(f"profile      {_read_profile().name}")
     except ValueError as error:
         problems.append(f"{error} Set it to quick or full, or unset it.")
     _check_data(problems)
+    _check_proxy(problems)
     if not problems:
         print("\nAll is well: open a chapter with `make lab`.")
         return 0

@@ -1,11 +1,13 @@
 """The nbgrader course: what is handed out, and that grades are honest."""
 
-import pathlib
+import csv
+import shutil
 
 import build_assignments as tool
+import grade
 import nbformat
 import pytest
-from sittings import sources
+from sittings import ROOT, sources
 
 each_source = pytest.mark.parametrize(
     "path", sources(), ids=[path.stem for path in sources()]
@@ -84,41 +86,65 @@ def double(x):
 checks.check_99_2(double)
 '''
 CHECKS = """\
+from utils.checks._feedback import CheckFailed
+
+
 def check_99_1(answer):
     if answer != 2:
-        raise AssertionError("Count again.")
+        raise CheckFailed("Count again.")
     print("correct")
 
 
 def check_99_2(answer):
     if answer(3) != 6:
-        raise AssertionError("Not twice.")
+        failed = CheckFailed("Not twice.")
+        failed.share = 0.2 * isinstance(answer(3), int)
+        raise failed
     print("correct")
+"""
+FEEDBACK = """\
+class CheckFailed(AssertionError):
+    share = 0.0
+
+    def _render_traceback_(self):
+        return [str(self)]
 """
 RIGHT = {
     "answer-99-1": "answer_99_1 = 2.0",
     "answer-99-2": "def double(x):\n    return 2 * x",
 }
+WRONG = "answer_99_1 = 3"
 REPLACED = "checks.check_99_1 = lambda answer: None\nanswer_99_1 = 3"
+CLASS = "class checks:\n    check_99_1 = check_99_2 = print"
+LOOP = "import time\nwhile True:\n    time.sleep(1)"
+TALK = "answer_99_1 = 2.0\nprint(10**6 * 'word ')"
 SUBMISSIONS = {  # student → what cells become, and the points expected
     "right": (RIGHT, 15),
     "untouched": ({}, 0),
-    "one_wrong": ({**RIGHT, "answer-99-1": "answer_99_1 = 3"}, 10),
-    "replaced_check": ({**RIGHT, "answer-99-1": REPLACED}, 10),
-    "edited_check": (
-        {"check-99-1": "pass", "answer-99-1": "answer_99_1 = 3"},
+    "two_wrong": (
+        {"answer-99-1": WRONG, "answer-99-2": "def double(x):\n    return ''"},
         0,
     ),
-    "edited_set_up": (
-        {
-            **RIGHT,
-            "answer-99-1": "answer_99_1 = 3",
-            "text-0": "class checks:\n    check_99_1 = check_99_2 = print",
-        },
-        10,
+    "partly": ({**RIGHT, "answer-99-2": "def double(x):\n    return x"}, 7),
+    "replaced_check": ({**RIGHT, "answer-99-1": REPLACED}, 10),
+    "edited_check": ({"check-99-1": "pass", "answer-99-1": WRONG}, 0),
+    "edited_set_up": ({**RIGHT, "answer-99-1": WRONG, "text-0": CLASS}, 10),
+    "deleted_cells": (
+        {**RIGHT, "check-99-1": None, "answer-99-2": None, "check-99-2": None},
+        5,
     ),
-    "endless": ({**RIGHT, "answer-99-1": "while True:\n    pass"}, 10),
+    "endless": ({**RIGHT, "answer-99-1": LOOP}, 10),
+    "talkative": ({**RIGHT, "answer-99-1": TALK}, 15),
+    "renamed": (RIGHT, 15),
+    "no_notebook": (None, 0),
 }
+# how Canvas and Moodle call what they give out; else a folder a student
+FILES = {
+    "right": "doeann_LATE_1815_90210_99_sums-1.ipynb",
+    "untouched": "Ben Roe_1816_assignsubmission_file/99_sums.ipynb",
+    "renamed": "renamed/99 sums (final).ipynb",
+}
+IDS = {"right": "1815", "untouched": "1816"}
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +155,8 @@ def course(tmp_path_factory):
     package.mkdir(parents=True)
     for name, text in (
         ("__init__", ""),
-        ("_feedback", ""),
+        ("_feedback", FEEDBACK),
+        ("_grading", (ROOT / "utils/checks/_grading.py").read_text("utf-8")),
         ("chapter_99", CHECKS),
     ):
         (package / f"{name}.py").write_text(text, encoding="utf-8")
@@ -139,12 +166,33 @@ def course(tmp_path_factory):
     at = folder / "source" / "99_sums"
     at.mkdir(parents=True)
     nbformat.write(tool.assignment(source), at / "99_sums.ipynb")
-    settings = tool.CONFIG.read_text("utf-8").replace("180", "5")
+    settings = tool.CONFIG.read_text("utf-8").replace("= 60 ", "= 5 ")
     (folder / tool.CONFIG.name).write_text(settings, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(folder / "installed"))
         assert tool.release(["99_sums"], folder) == []
-        yield folder, tool.grader(folder)
+        hand_in(folder)
+        notes = grade.collect("99_sums", folder)
+        results = list(grade.grade("99_sums", folder, jobs=2))
+        assert [failed for *_, failed in results if failed] == []
+        grade.export(folder)
+        yield folder, notes
+
+
+def hand_in(folder):
+    """Every submission, as a system's archive would hold it."""
+    for student, (changes, _) in SUBMISSIONS.items():
+        file = FILES.get(student, f"{student}/99_sums.ipynb")
+        path = folder / "downloaded" / "99_sums" / "archive" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if changes is None:
+            path.write_text("a holiday snapshot", encoding="utf-8")
+            continue
+        notebook = released(folder)
+        for cell in notebook.cells:
+            cell.source = changes.get(about(cell)["grade_id"], cell.source)
+        notebook.cells = [c for c in notebook.cells if c.source is not None]
+        nbformat.write(notebook, path)
 
 
 def released(folder):
@@ -163,30 +211,73 @@ def test_nothing_of_an_answer_is_handed_out(course):
     assert "# your answer here" in text
 
 
-@pytest.mark.parametrize("student", SUBMISSIONS)
-def test_points_are_what_the_answers_earn(course, student):
-    folder, api = course
-    changes, expected = SUBMISSIONS[student]
-    notebook = released(folder)
-    for cell in notebook.cells:
-        cell.source = changes.get(about(cell)["grade_id"], cell.source)
-    at = folder / "submitted" / student / "99_sums"
-    at.mkdir(parents=True)
-    nbformat.write(notebook, at / "99_sums.ipynb")
-    graded = api.autograde("99_sums", student, create=True)
-    assert graded["success"], graded["log"]
-    (found,) = [
-        s for s in api.get_submissions("99_sums") if s["student"] == student
-    ]
-    assert found["score"] == expected
-    assert found["max_score"] == 15
+def rows(path):
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
 
 
-def test_feedback_shows_the_check_s_sentence(course):
-    folder, api = course
-    if not (folder / "autograded" / "one_wrong").exists():
-        test_points_are_what_the_answers_earn(course, "one_wrong")
-    made = api.generate_feedback("99_sums", "one_wrong", force=True)
-    assert made["success"], made["log"]
-    path = folder / "feedback" / "one_wrong" / "99_sums" / "99_sums.html"
-    assert "Count again." in pathlib.Path(path).read_text("utf-8")
+def test_points_are_what_the_answers_earn(course):
+    head, *table = rows(course[0] / "grades.csv")
+    names = ("student_id", "score", "max_score")
+    found = [[row[head.index(name)] for name in names] for row in table]
+    assert sorted(found) == sorted(
+        [IDS.get(student, student), f"{float(points)}", "15.0"]
+        for student, (_, points) in SUBMISSIONS.items()
+    )
+
+
+def test_table_for_canvas_and_moodle(course):
+    head, most, *table = rows(course[0] / "lms.csv")
+    assert head == ["Student", "ID", "SIS Login ID", "Section", "99_sums"]
+    assert most == ["Points Possible", "", "", "", "15.0"]
+    assert ["1815", "1815", "1815", "", "15.0"] in table
+    assert ["partly", "partly", "partly", "", "7.0"] in table
+    assert len(table) == len(SUBMISSIONS)
+
+
+def test_what_was_odd_is_named(course):
+    notes = "\n".join(course[1])
+    assert "renamed: 99 sums (final).ipynb taken for 99_sums.ipynb" in notes
+    assert "no_notebook: 99_sums.ipynb is no notebook" in notes
+    assert "deleted_cells: deleted: answer-99-2" in notes
+    assert len(course[1]) == 3
+
+
+def page(folder, student):
+    at = folder / "feedback" / student / "99_sums" / "99_sums.html"
+    return at.read_text("utf-8")
+
+
+def test_feedback_shows_the_check_s_sentence_and_no_traceback(course):
+    for student, sentence in (
+        ("two_wrong", "Count again."),
+        ("partly", "Not twice."),
+    ):
+        text = page(course[0], student)
+        assert sentence in text
+        assert "Traceback (most recent" not in text
+        assert "chapter_99.py" not in text
+
+
+def test_megabytes_of_output_are_cut(course):
+    assert "… cut" in page(course[0], "talkative")
+    size = len(page(course[0], "talkative")) - len(page(course[0], "partly"))
+    assert size < 50_000
+
+
+# ------------------------------------------- the demonstration of a sitting
+
+
+def test_demonstration_hands_in_four_submissions(tmp_path):
+    (name,) = tool.write_course(grade.SMALL, tmp_path)
+    shutil.copytree(tmp_path / "source", tmp_path / "release")
+    expected = grade.demo_hand_ins(name, tmp_path)
+    at = tmp_path / "downloaded" / name / "archive"
+    assert {path.name for path in at.iterdir()} == set(expected)
+    assert expected["right"] > expected["endless"] > expected["two_wrong"] > 0
+    texts = {
+        student: (at / student / f"{name}.ipynb").read_text("utf-8")
+        for student in expected
+    }
+    assert texts["two_wrong"].count(grade.GUESS) == 2
+    assert "while True" in texts["endless"]

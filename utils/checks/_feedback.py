@@ -2,6 +2,7 @@
 
 import collections.abc
 import contextlib
+import contextvars
 import functools
 import inspect
 import itertools
@@ -18,12 +19,22 @@ from utils.nn.backend import input_gradient
 
 LONGEST = 600  # characters of feedback
 LARGEST = 10**7  # numbers in an answer
+# Share of the points of an answer whose results have the right shape, and of
+# one whose values are right too but not yet what is asked besides: that it
+# leaves its input alone, holds for extreme input, and the like.
+STAGES = {"shape": 0.2, "values": 0.6}
+_share = contextvars.ContextVar("share", default=0.0)
 _TEXTS = (str, bytes, bytearray)
 _LISTS = (collections.abc.Sequence, collections.abc.ValuesView)
 
 
 class CheckFailed(AssertionError):
-    """What a check says of a wrong answer; in Jupyter one line, no more."""
+    """What a check says of a wrong answer; in Jupyter one line, no more.
+
+    ``share`` is the part of the points that the answer has earned, 0 to 1.
+    """
+
+    share = 0.0
 
     def _render_traceback_(self):
         """The lines that IPython shows in place of a traceback."""
@@ -35,7 +46,18 @@ def wrong(message):
     message = " ".join(message.split())
     if len(message) > LONGEST:
         message = f"{message[:LONGEST]}…"
-    raise CheckFailed(message) from None
+    failed = CheckFailed(message)
+    failed.share = _share.get()
+    raise failed from None
+
+
+def reached(stage):
+    """Note that an answer has passed a stage, ``"shape"`` or ``"values"``.
+
+    Its check goes on; if it refuses the answer later, a grader gives the
+    stage's share of the points. Learners see nothing of this.
+    """
+    _share.set(max(_share.get(), STAGES[stage]))
 
 
 def correct(exercise, message):
@@ -60,6 +82,7 @@ def one_sentence(check):
 
     @functools.wraps(check)
     def checked(*answers, **named):
+        _share.set(0.0)
         try:
             given = signature.bind(*answers, **named).arguments
         except TypeError as error:
@@ -314,6 +337,10 @@ def lettered_numbers(answer, names, right, mistakes, *, within, hint):
         as_number(part, f"({letter}), {name},")
         for letter, name, part in zip(letters, names, parts, strict=True)
     ]
+    good = [
+        abs(v - truth) <= within for v, truth in zip(values, right, strict=True)
+    ]
+    _share.set(sum(good) / len(good))
     for value, truth, named, letter in zip(
         values, right, mistakes, letters, strict=True
     ):

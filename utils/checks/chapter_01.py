@@ -187,6 +187,7 @@ def _check_pca(answer, x_train, x_new, k):
         feedback.wrong(
             f"For k = {k} z should have shape {codes}, not {z.shape}."
         )
+    feedback.reached("shape")
     if not _close(z, (x_new - mean) @ w):
         if _close(z, (x_new - own) @ w):
             feedback.wrong(
@@ -196,6 +197,7 @@ def _check_pca(answer, x_train, x_new, k):
         if _close(z, x_new @ w):
             feedback.wrong("You forgot centring: z = (x_new − x̄) w.")
         feedback.wrong("z is not (x_new − x̄) w with the w you returned.")
+    feedback.reached("values")
     if x_hat.shape == z.shape:
         feedback.wrong(
             "x_hat has the shape of the code: decode z back to d columns."
@@ -301,7 +303,9 @@ def check_1_3(answer):
                 f"For K = {len(first)} centres your step returned centres of "
                 f"shape {centres.shape} instead of {first.shape}{hint}"
             )
+        feedback.reached("shape")
         _check_full_step(x, first, ids, centres)
+    feedback.reached("values")
     # far from 0, where a rule for empty clusters may not put a centre
     x, remote = x + 40, np.vstack([start[:2] + 40, [[1e4, 1e4]]])
     given = feedback.call(answer, x.copy(), remote.copy())
@@ -459,6 +463,7 @@ def check_1_5(answer):
         feedback.wrong("Wrong axis: one row per example, shape (n, K).")
     if gamma.shape != (30, 3):
         feedback.wrong(f"Expected shape (n, K) = (30, 3), not {gamma.shape}.")
+    feedback.reached("shape")
     if not _close(gamma, exact):
         scaled = np.sqrt(variances)
         bare = log_joint + 0.5 * np.sum(np.log(variances), axis=1)
@@ -495,6 +500,7 @@ def check_1_5(answer):
             "Rows sum to 1 but the shares are not π_k N(x; μ_k, σ²_k) "
             "divided by their sum over k."
         )
+    feedback.reached("values")
     far = np.array([[200.0, -300.0], [1e4, 1e4]])
     value = feedback.as_values(
         feedback.call(
@@ -785,6 +791,7 @@ def check_1_9(answer):
         feedback.wrong(
             f"Return the new w, shape {w.shape}; received {new.shape}."
         )
+    feedback.reached("shape")
     if _close(new, w):
         feedback.wrong("w did not move: return w − η·gradient.")
     if _close(new, gradient):
@@ -865,6 +872,7 @@ def check_1_10(answer):
             f"For p = {p.tolist()} and q = {q.tolist()} KL is {right:.4f} "
             f"nats; received {value:.4f}."
         )
+    feedback.reached("values")
     lacks = np.array([0.5, 0.5, 0.0, 0.0])
     uniform = np.full(4, 0.25)
     for other, target in ((uniform, np.log(2)), (lacks, 0.0)):

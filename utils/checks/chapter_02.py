@@ -17,6 +17,7 @@ from utils.checks._feedback import (
     name_value,
     nearest,
     one_sentence,
+    reached,
     slope,
     wrong,
 )
@@ -151,6 +152,7 @@ def check_2_1(answer):
                 "refused or broadcast. End with `Reshape((8, 8, 1))`."
             )
     weights = [{id(w) for w in getattr(part, "weights", ())} for part in pair]
+    reached("shape")
     if weights[0] & weights[1]:
         wrong(
             "The two share weights. The decoder is a network of its own: "
@@ -224,6 +226,7 @@ def check_2_2(answer):
             f"The reduced data should have shape (20, 3), one row each, not "
             f"{result.shape}."
         )
+    reached("shape")
     if not np.allclose(result, model.encode(x), atol=1e-4):
         wrong("The shape is right, but these are not the model's codes of x.")
     correct("2.2", "Try k-means on codes and on pixels of the digits.")
@@ -263,6 +266,7 @@ def check_2_3(answer):
         wrong(
             f"On a test batch the loss should be {right:.4f}, not {value:.4f}."
         )
+    reached("values")
     for shape in ((6, 5), (9, 3, 3, 2)):
         x_other, x_hat_other = rng.random((2, *shape)).astype("float32")
         right = float(((x_other - x_hat_other) ** 2).sum() / len(x_other))
@@ -330,6 +334,7 @@ def check_2_4(answer):
         right**0.5: "This is the root of the mean squared error.",
     }
     if np.isclose(value, right, rtol=1e-4):
+        reached("values")
         wider = as_number(call(answer, x_train, x_test, 4), "The error")
         if not np.isclose(wider, error(x_train, k=4), rtol=1e-4):
             wrong("Right for k = 2, wrong for k = 4: is k used everywhere?")
@@ -634,6 +639,7 @@ def check_2_7(answer):
         wrong(
             f"On test images the floor should be {right:.4f}, not {value:.4f}."
         )
+    reached("values")
     flat = as_number(call(answer, x.reshape(12, 16)), "The floor")
     black = as_number(call(answer, np.zeros((3, 5), "float32")), "The floor")
     if not np.isclose(flat, right, rtol=1e-3) or abs(black) > 1e-3:
@@ -675,6 +681,7 @@ def check_2_8(answer):
     rng = np.random.default_rng(0)
     clean = rng.uniform(0.4, 0.6, size=(400, 5, 6, 1))
     noisy, target = _one_draw(answer, clean, 0.1, 1)
+    reached("shape")
     if np.allclose(noisy, clean, atol=1e-6):
         if np.allclose(target, clean, atol=1e-6):
             wrong("Neither of the two arrays is noisy.")
@@ -707,6 +714,7 @@ def check_2_8(answer):
             "Mean and standard deviation are right, the shape is not: the "
             f"fourth moment is {tails:.1f} σ⁴, a Gaussian's is 3 ({kind})."
         )
+    reached("values")
     if not np.allclose(_one_draw(answer, clean, 0.1, 1)[0], noisy):
         wrong(
             "The same generator, started again, gave other noise: draw from "
@@ -785,6 +793,7 @@ def check_2_9(answer):
     codes, unseen = _digit_codes()
     count = 300
     drawn = _drawn(answer, codes, count, 0)
+    reached("shape")
     if np.allclose(drawn, _drawn(answer, codes, count, 1)):
         wrong("Two generators gave the same codes: draw from the `rng` given.")
     if not np.allclose(drawn, _drawn(answer, codes, count, 0)):

@@ -16,6 +16,7 @@ from utils.checks._feedback import (
     name_value,
     nearest,
     one_sentence,
+    reached,
     slope,
     wrong,
 )
@@ -242,6 +243,7 @@ def check_3_2(answer):
 
     d_loss = [lambda t: run(theta=t)[0], lambda p: run(psi=p)[0]]
     g_loss = [lambda t: run(theta=t)[1], lambda p: run(psi=p)[1]]
+    reached("values")
     own_d = slope(d_loss[1], psi, "The losses")
     own_g = slope(g_loss[0], theta, "The losses")
     if not np.any(own_d):
@@ -620,6 +622,7 @@ def check_3_5(answer):
         model = _built(answer, latent_dim, shape)
         z = rng.standard_normal((40, latent_dim)).astype("float32")
         x = _images(model, z, shape)
+        reached("shape")
         if not np.allclose(x, _images(model, z, shape), atol=1e-6):
             wrong(
                 "The same noise gave two different outputs: there is noise "
@@ -734,6 +737,7 @@ def check_3_6(answer):
             "image.)"
         )
     x = x.reshape(n, 64)
+    reached("shape")
     if x.min() < -1e-6 or x.max() > 1 + 1e-6:
         wrong(
             f"Your samples run from {x.min():.2f} to {x.max():.2f}, the data "
@@ -891,6 +895,7 @@ def check_3_7(answer):
         (3.0 * n**0.5 - 1) ** 2: "The norm runs over the whole batch. Each "
         "row has a norm of its own: leave the first axis out of the sum.",
     }
+    reached("shape")
     for mistaken, feedback in named.items():
         if np.allclose(found, mistaken, rtol=1e-3):
             wrong(feedback)
@@ -909,6 +914,7 @@ def check_3_7(answer):
             "A plane of slope ½ costs (½ − 1)² = 0.25. Yours differs: this "
             "penalty is two-sided, slopes below one cost as well."
         )
+    reached("values")
     _check_places(penalties, direction, n)
 
     def by_weights(weights):

@@ -19,6 +19,7 @@ from utils.checks._feedback import (
     name_value,
     nearest,
     one_sentence,
+    reached,
     slope,
     wrong,
 )
@@ -206,6 +207,7 @@ def check_4_2(answer):
     if found.shape != (n,):
         wrong(f"The KL should have shape ({n},), not {found.shape}.")
     v = np.exp(lv)
+    reached("shape")
     name_value(
         found,
         (
@@ -268,6 +270,7 @@ def check_4_2(answer):
                 "For Gaussians the integral is known; no chance is needed."
             )
         wrong(f"For one example the KL is {right[0]:.4f}, not {found[0]:.4f}.")
+    reached("values")
     _check_kl_ends(run, answer, mu, lv)
     correct("4.2", "Which log_var is best for a unit whose mean is 3?")
 
@@ -817,6 +820,7 @@ def check_4_4(answer):
             f"On a test batch −ELBO is {nll:.4f} + {kl:.4f} = "
             f"{nll + kl:.4f}, not {value:.4f}."
         )
+    reached("values")
     _check_loss_ends(answer, run, x, logits, mean, log_var)
     correct("4.4", "Where do 784 and 20 enter, if nothing is averaged?")
 
@@ -938,6 +942,7 @@ def check_4_5(answer):
     ratio = log_px + log_pz - log_qz
     total = np.logaddexp.reduce(ratio, axis=1)
     right = total - np.log(size)
+    reached("shape")
     name_value(
         found,
         (
@@ -994,6 +999,7 @@ def check_4_5(answer):
     )
     if not np.isfinite(found).all() or not np.allclose(found, right, 1e-5):
         wrong(f"For one example it is {right[0]:.4f}, not {found[0]:.4f}.")
+    reached("values")
     for shift, word in ((-1500.0, "−1500"), (900.0, "+900")):
         found = run(log_px + shift, log_pz, log_qz)
         if not np.isfinite(found).all():
@@ -1388,6 +1394,7 @@ def check_4_8(answer):
         wrong(f"The indices should have shape ({n},), not {found.shape}.")
     if rows.shape != (n, width):
         wrong(f"The rows should have shape {(n, width)}, not {rows.shape}.")
+    reached("shape")
     name_value(
         found,
         (
@@ -1424,6 +1431,7 @@ def check_4_8(answer):
         made = run(vectors, book)[0]
         return ops.cast(made, weights.dtype) * weights
 
+    reached("values")
     by_vectors = slope(lambda v: weighted(v, inputs[1]), inputs[0])
     by_book = slope(lambda b: weighted(inputs[0], b), inputs[1])
     if not np.any(by_vectors):

@@ -18,6 +18,7 @@ from utils.checks._feedback import (
     kind,
     name_value,
     one_sentence,
+    reached,
     slope,
     wrong,
 )
@@ -186,6 +187,7 @@ def check_5_2(answer):
             )
         if value.shape != (n,):
             wrong(f"The loss should have shape ({n},), not {value.shape}.")
+        reached("shape")
         if not np.allclose(value, right, rtol=1e-3, atol=1e-4):
             mistakes = _wrong_losses(first, second, temperature)
             name_value(
@@ -199,6 +201,7 @@ def check_5_2(answer):
             )
     first, second = rng.normal(size=(2, 4, 4)).astype("float32")
     a, b = map(ops.convert_to_tensor, (first, second))
+    reached("values")
     for which, function, right, z in (
         (
             "first",
@@ -265,11 +268,13 @@ def check_5_5(answer):
             "told `replace=False`. Twice the same label is one label."
         )
     counts = np.bincount(y[rows], minlength=4)
+    reached("shape")
     if (counts != 6).any():
         wrong(
             f"Classes occur {counts.tolist()} times: draw in each class, not "
             "from all rows together."
         )
+    reached("values")
     if not np.array_equal(np.sort(drawn(0)), np.sort(rows)):
         wrong("The same seed gave other rows: make the generator from `seed`.")
     others = [np.sort(drawn(seed)) for seed in (1, 2)]
@@ -330,6 +335,7 @@ def check_5_6(answer):
             f"The classifier should map 40 rows to (40, 4), one score a "
             f"class, not {scores.shape}: the code is not the class scores."
         )
+    reached("shape")
     if getattr(model, "optimizer", None) is None:
         wrong("The model is not compiled.")
     values = [ops.convert_to_numpy(w).copy() for w in model.weights]
@@ -454,6 +460,7 @@ def check_5_3(answer):
             f"`hidden` should have shape (40, 8, 12, 1), not {hidden.shape}: "
             "one value a pixel, for all channels."
         )
+    reached("shape")
     if not np.isin(hidden, (0.0, 1.0)).all():
         wrong("`hidden` holds zeros and ones.")
     shares = hidden.mean(axis=(1, 2, 3))
@@ -479,6 +486,8 @@ def check_5_3(answer):
         if np.allclose(seen, x * hidden):
             wrong("`seen` shows what is hidden, and hides the rest.")
         wrong("`seen` is x with hidden pixels 0 and all others as they were.")
+
+    reached("values")
 
     def hidden_by(seed, ratio=0.25):
         result = call(answer, x.copy(), 2, ratio, np.random.default_rng(seed))
@@ -626,6 +635,7 @@ def check_5_4(answer):
             wrong("One loss a pair. A step has one number: take the mean.")
         if value.shape != ():
             wrong(f"Return one number, a scalar, not shape {value.shape}.")
+        reached("shape")
         name_value(
             value,
             [
@@ -644,6 +654,7 @@ def check_5_4(answer):
                 f", not {float(value):.4f}. Are both views encoded by the same "
                 "networks, partners in the same rows, and the temperature used?"
             )
+    reached("values")
     views = _Drawing()
     variables = [*encoder.trainable_variables, *projector.trainable_variables]
     try:

@@ -15,6 +15,7 @@ from utils.checks._feedback import (
     correct,
     name_value,
     one_sentence,
+    reached,
     wrong,
 )
 from utils.evaluation.detection import hold_out
@@ -61,6 +62,7 @@ def check_6a_1(answer):
         wrong(f"On a test ranking AUROC is {right:.4f}, not {value:.4f}.")
     tied = np.array([1.0, 1.0, 1.0, 2.0])
     where = np.array([True, False, False, True])
+    reached("values")
     value = as_number(call(answer, tied, where), "The AUROC")
     if np.isclose(value, 0.5):
         wrong(
@@ -121,6 +123,7 @@ def check_6a_2(answer):
             wrong(f"{name} should be rows of 3 columns, not {part.shape}.")
     test_truth = test_truth.astype(bool).ravel()
     _check_sizes(train, val, test, test_truth)
+    reached("shape")
     _check_scale(train, val, test, x, truth)
     # find the rows again by the scaling that their normal rows imply
     scale = _recovered_scale(train, x, truth)
@@ -145,6 +148,7 @@ def check_6a_2(answer):
         wrong("Some row stands in two parts, or twice in one.")
     if not np.array_equal(truth[where[2]], test_truth):
         wrong("test_truth does not belong to the rows of x_test, in order.")
+    reached("values")
     again = call(answer, x, truth, np.random.default_rng(2))
     again = as_array(as_parts(again, *names)[0], "x_train")
     if np.array_equal(again.shape, train.shape) and np.allclose(again, train):
@@ -348,6 +352,7 @@ def check_6a_5(answer):
                 f"{rank}-th smallest; yours lies above "
                 f"{int(np.sum(ranked < value))} of them."
             )
+    reached("values")
     for n, rate in ((18, 0.05), (98, 0.01), (3, 0.2)):
         scores = rng.exponential(size=n)
         try:

@@ -10,6 +10,7 @@ from utils.checks._feedback import (
     correct,
     name_value,
     one_sentence,
+    reached,
     slope,
     wrong,
 )
@@ -91,6 +92,7 @@ def check_6b_2(answer):
             f"One number for each held-out row, ({len(test)},): you returned "
             f"{found.shape}. Sum the bits of a row over its columns."
         )
+    reached("shape")
     if not np.isfinite(found).all():
         wrong(
             "Some rows cost infinitely many bits: an integer that the training "
@@ -128,6 +130,7 @@ def check_6b_2(answer):
             "are made very rare)."
         )
     alone = np.array(train), np.concatenate([test[:5], 30 + test[5:]])
+    reached("values")
     again = as_values(call(answer, *alone), "Your result", finite=False)
     few = as_values(call(answer, train, test[:5]), "Your result", finite=False)
     if not (
@@ -166,6 +169,7 @@ def check_6b_3(answer):
     value = as_values(call(answer, tensor), "Your result")
     if value.shape != z.shape:
         wrong(f"Keep the shape {z.shape}; you returned {value.shape}.")
+    reached("shape")
     name_value(
         value,
         [
@@ -180,6 +184,7 @@ def check_6b_3(answer):
             f"{np.rint(z[0]).tolist()} in the first row and not "
             f"{value[0].round(2).tolist()}: it is what will be sent."
         )
+    reached("values")
     gradient = slope(lambda t: call(answer, t), tensor)
     if np.allclose(gradient, 0):
         wrong(
@@ -219,6 +224,7 @@ def check_6b_4(predict, restore):
     if not np.array_equal(grid, kept):
         wrong("Your first function overwrites its input: work on a copy.")
     errors = as_array(errors, "The prediction errors", grid.shape)
+    reached("shape")
     if not np.array_equal(errors, np.rint(errors)):
         wrong("Prediction errors have to be integers to be coded: round.")
     if np.array_equal(errors, grid):
@@ -232,6 +238,7 @@ def check_6b_4(predict, restore):
             "it is."
         )
     other = np.random.default_rng(1).integers(-50, 50, (5, 7))
+    reached("values")
     sent = as_array(call(predict, other), "The prediction errors")
     again = as_array(call(restore, sent.astype(int)), "restore")
     if not np.array_equal(again, other):
@@ -292,6 +299,7 @@ def check_6b_5(answer):
         wrong("Your function overwrites its input: work on a copy.")
     if found.shape != x.shape:
         wrong(f"Keep the picture's shape {x.shape}; you have {found.shape}.")
+    reached("shape")
     m, v = _moments(x, side)
     inside = np.s_[side:-side, side:-side]
     share = np.maximum(v - sigma**2, 0) / v
@@ -339,6 +347,7 @@ def check_6b_5(answer):
             f"Away from the borders your answer differs by up to {gap:.3g} "
             "from m + max(v − σ², 0)/v · (x − m)."
         )
+    reached("values")
     other = _scene((31, 24), seed=1)
     again = as_values(call(answer, other, 0.25, 3), "Your result")
     if not _is_wiener(again, other, 0.25, 3):

@@ -12,6 +12,7 @@ from utils.checks._feedback import (
     correct,
     name_value,
     one_sentence,
+    reached,
     slope,
     wrong,
 )
@@ -115,6 +116,7 @@ def check_6c_2(answer):
         wrong(
             f"On a test batch the loss should be {right:.4f}, not {value:.4f}."
         )
+    reached("values")
     for anything, name in ((77.0, "77"), (np.nan, "NaN")):
         changed = np.where(mask > 0, ratings, anything).astype("float32")
         other = as_values(run(changed), "The loss", False)
@@ -160,11 +162,13 @@ def check_6c_3(answer):
     before = scores.copy(), seen.copy()
     right = ranking.top_k(scores, seen, k=4)
     result = as_array(call(answer, scores, seen, 4), "The lists", (7, 4))
+    reached("shape")
     if not np.array_equal(scores, before[0]) or not np.array_equal(
         seen, before[1]
     ):
         wrong("Your function changed an array it was given: make a copy.")
     if np.array_equal(result, right):
+        reached("values")
         other = as_array(call(answer, scores, 0 * seen, 2), "The lists", (7, 2))
         if not np.array_equal(other, ranking.top_k(scores, k=2)):
             wrong("Right for k = 4, wrong for k = 2 with nothing seen.")
@@ -206,6 +210,7 @@ def check_6c_4(answer):
     if not np.array_equal(x, given):
         wrong("Your function changed the matrix it was given.")
     result = as_values(result, "The scores", finite=False, shape=x.shape)
+    reached("shape")
     if not np.isfinite(result).all():
         wrong(
             "There are NaN or infinite scores: an item that nobody has makes "
@@ -306,6 +311,7 @@ def check_6c_6(answer):
         wrong("Some lists contain items that the user already has.")
     if any(len(set(row)) < 10 for row in lists.tolist()):
         wrong("Some list names an item twice.")
+    reached("shape")
     kept = _list_recall(lists, hidden) / _list_recall(plain, hidden)
     rare = popularity <= np.quantile(popularity, 0.8)
     share, before = np.mean(rare[lists]), np.mean(rare[plain])
@@ -351,6 +357,7 @@ def check_6c_7(answer):
     if any(map(np.any, map(np.not_equal, sequences, given))):
         wrong("Your function changed a sequence it was given.")
     result = as_values(result, "The probabilities", False, shape=(7, 7))
+    reached("shape")
     if not np.isfinite(result).all():
         wrong(
             "There are NaN or infinite values: nothing followed some items, "
@@ -399,6 +406,7 @@ def check_6c_7(answer):
             f"{right[row].round(3).tolist()}, not "
             f"{result[row].round(3).tolist()}."
         )
+    reached("values")
     other = as_values(
         call(answer, sequences, 7, 0.5), "The probabilities", shape=(7, 7)
     )

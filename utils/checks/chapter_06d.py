@@ -13,6 +13,7 @@ from utils.checks._feedback import (
     correct,
     name_value,
     one_sentence,
+    reached,
     slope,
     wrong,
 )
@@ -94,6 +95,7 @@ def check_6d_2(answer):
     )
     if value.shape != (6,):
         wrong(f"The loss should have shape (n,), here (6,), not {value.shape}.")
+    reached("shape")
     name_value(
         value,
         (
@@ -122,6 +124,7 @@ def check_6d_2(answer):
     if not np.allclose(value, expected, rtol=1e-3, atol=1e-4):
         wrong("The values differ from equation (2). Try n = 1 and K = 1.")
     large = np.full((1, 1), 10.0, "float32")
+    reached("values")
     far = as_values(
         call(
             answer,
@@ -185,8 +188,10 @@ def check_6d_3(answer):
     )
     if value.shape != (4,):
         wrong(f"The loss should have shape (n,), here (4,), not {value.shape}.")
+    reached("shape")
     if not np.allclose(value, expected, rtol=1e-3, atol=1e-5):
         wrong("The values differ from equation (4). Try X = x_max: weight 1.")
+    reached("values")
     other = as_values(
         call(answer, *map(ops.convert_to_tensor, (fitted, counts)), 100.0),
         "The loss",
@@ -208,6 +213,7 @@ def check_6d_4(answer):
     if value.shape != p.shape:
         wrong(f"The result should have shape {p.shape}, not {value.shape}.")
     soft = np.exp(p / 0.5) / np.exp(p / 0.5).sum()
+    reached("shape")
     name_value(
         value,
         (
@@ -227,6 +233,7 @@ def check_6d_4(answer):
     if not np.allclose(value, double, atol=1e-6):
         wrong("At τ = 2 the result should be √p divided by its sum.")
     many = np.r_[np.full(200, 0.004), 0.2]
+    reached("values")
     for cold in (0.01, 0.001):
         value = as_values(
             call(answer, many.copy(), cold), "The result", False, many.shape

@@ -9,6 +9,7 @@ from utils.checks._feedback import (
     correct,
     name_value,
     one_sentence,
+    reached,
     wrong,
 )
 from utils.data import genomes
@@ -51,6 +52,7 @@ def check_6e_2(answer):
         wrong("Your array is (4, n): one row a base, please, (n, 4).")
     if result.shape != (7, 4):
         wrong(f"GATTACA should give shape (7, 4), not {result.shape}.")
+    reached("shape")
     if not np.allclose(result.sum(axis=1), 1.0):
         wrong("Each base has exactly one 1: the rows should sum to 1.")
     if not np.array_equal(result, genomes.one_hot("GATTACA")):
@@ -58,6 +60,7 @@ def check_6e_2(answer):
             "The columns should stand for A, C, G, T in this order: the "
             "first row of GATTACA is 0, 0, 1, 0."
         )
+    reached("values")
     for text in ("GATN", "gatt", "GA T"):
         try:
             answer(text)
@@ -89,6 +92,7 @@ def check_6e_3(answer):
         wrong("Your function changed the array it was given.")
     if result.shape != x.shape:
         wrong(f"The shape should stay {x.shape}, not {result.shape}.")
+    reached("shape")
     name_value(
         result,
         [
@@ -173,6 +177,7 @@ def check_6e_4(answer):
             f"bits, not {value:.4f}."
         )
     # a pair that never occurred must stay possible
+    reached("values")
     value = as_number(call(answer, "AACCAACC", "AGTGA"), "The code length")
     if value > 20:
         wrong("A pair that was never seen costs almost infinitely much.")
@@ -224,6 +229,7 @@ def check_6e_5(answer):
                 f"codons; you found {value:g}. TAA, TAG and TGA stop, and "
                 "after a stop the count begins again."
             )
+    reached("values")
     value = as_number(call(answer, "AC"), "The longest run")
     if value != 0:
         wrong("Two bases hold no whole codon: the run is 0.")

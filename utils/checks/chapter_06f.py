@@ -11,6 +11,7 @@ from utils.checks._feedback import (
     correct,
     name_value,
     one_sentence,
+    reached,
     wrong,
 )
 
@@ -70,6 +71,7 @@ def check_6f_2(answer):
 
     result = call(answer, codes, centers)
     values = _as_memberships(result, (7, 3), "q")
+    reached("shape")
     name_value(
         values,
         [
@@ -111,6 +113,7 @@ def check_6f_3(answer):
     q = rng.dirichlet([3.0, 1.0, 1.0], size=8).astype("float32")
     given = q.copy()
     values = _as_memberships(call(answer, given), (8, 3), "p")
+    reached("shape")
     if not np.array_equal(q, given):
         wrong(
             "Your function changed the array it was given: q is needed "
@@ -233,6 +236,7 @@ def check_6f_5(answer):
     rows, y = rows[order], y[order]
     ids = _as_ids(call(answer, rows.copy(), 10), len(rows), "Your clustering")
     count = len(np.unique(ids))
+    reached("shape")
     if count != 10:
         wrong(
             f"You were asked for K = 10 clusters and returned {count}. More "

@@ -12,6 +12,7 @@ from utils.checks._feedback import (
     correct,
     name_value,
     one_sentence,
+    reached,
     wrong,
 )
 
@@ -236,6 +237,7 @@ def check_6g_4(answer):
             f"{int(np.sum(ranked < low))} below and "
             f"{int(np.sum(ranked > high))} above."
         )
+    reached("values")
     for n, rate in ((38, 0.05), (10, 0.1)):
         try:
             value = answer(rng.standard_normal(n), rate)

@@ -11,6 +11,7 @@ from utils.checks._feedback import (
     correct,
     name_value,
     one_sentence,
+    reached,
     wrong,
 )
 from utils.data import series, sounds
@@ -115,6 +116,7 @@ def check_6h_3(answer):
         if getattr(result, "dtype", None) in ("complex64", "complex128"):
             wrong("A waveform is real: yours is complex. Keep the real part.")
         result = as_array(result, "The waveform", (len(wave),))
+        reached("shape")
         if not np.any(result):
             wrong("Your waveform is silence.")
         found = sounds.spectrogram(result)
@@ -158,6 +160,7 @@ def check_6h_4(answer):
         if values.shape != (4, 6):
             wrong(f"The result should have shape (4, 6), not {values.shape}.")
         product = np.argsort(-(noisy @ clean.T), axis=1)[:, :k]
+        reached("shape")
         name_value(
             values,
             [

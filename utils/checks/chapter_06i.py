@@ -14,6 +14,7 @@ from utils.checks._feedback import (
     kind,
     name_value,
     one_sentence,
+    reached,
     wrong,
 )
 from utils.data import corpora
@@ -136,6 +137,7 @@ def check_6i_3(answer):
     if found.shape != (5, 5):
         wrong(f"R should be (k, k), (5, 5) here, not {found.shape}.")
     least = np.linalg.lstsq(x, y, rcond=None)[0]
+    reached("shape")
     name_value(
         found,
         (
@@ -166,6 +168,7 @@ def check_6i_3(answer):
             "can be had."
         )
     mirrored = x * [1, 1, 1, 1, -1.0]
+    reached("values")
     found = as_values(call(answer, x.copy(), mirrored), "R")
     if not np.allclose(x @ found, mirrored, atol=1e-2):
         wrong(

@@ -14,6 +14,7 @@ from utils.checks._feedback import (
     kind,
     name_value,
     one_sentence,
+    reached,
     wrong,
 )
 from utils.data import scenes
@@ -76,6 +77,7 @@ def check_6j_2(answer):
         both = sizes[0][:, None] + sizes[1]
         free = (high - low).prod(-1)
         shared = np.maximum(high - low, 0).prod(-1)
+        reached("shape")
         name_value(
             value,
             [
@@ -190,6 +192,7 @@ def check_6j_4(answer):
     )
     if abs(value - 3 / 6) > 1e-6:
         wrong(f"3 of the 6 scenes of the check are right; you say {value:g}.")
+    reached("values")
     empty = as_number(call(answer, [[], [9]], [[], [8]]), "Your share")
     if abs(empty - 0.5) > 1e-6:
         wrong("[] found for [] is right, [9] for [8] wrong: one of two.")
@@ -227,6 +230,7 @@ def check_6j_5(answer):
         boxes.append(some)
     true = [b for b, _ in truth]
     score = box_scores(boxes, true)["f1"]
+    reached("shape")
     if score < 0.2:
         turned = [b[:, [1, 0, 3, 2]] for b in boxes]
         if box_scores(turned, true)["f1"] > 0.5:

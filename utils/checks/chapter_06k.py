@@ -15,6 +15,7 @@ from utils.checks._feedback import (
     kind,
     name_value,
     one_sentence,
+    reached,
     slope,
     wrong,
 )
@@ -77,6 +78,7 @@ def check_6k_1(answer):
             f"{value:.4f} is not mean|F(G(x)) − x| + mean|G(F(y)) − y|, which "
             f"is {both:.4f} here."
         )
+    reached("values")
     gradient = slope(
         lambda t: call(answer, t, y_tensor, forward, backward), x_tensor
     )
@@ -236,6 +238,7 @@ def check_6k_4(answer):
     if found.shape != x.shape:
         wrong(f"Return pictures {x.shape}, whole; you return {found.shape}.")
     seen, hidden = mask == 0, mask > 0
+    reached("shape")
     if np.abs(found - x)[hidden].max() < 1e-6:
         wrong("The holes still hold what was in them.")
     zeroed = np.where(hidden, 0, x)
@@ -289,6 +292,7 @@ def check_6k_4(answer):
             f"The holes differ by up to {gap:.3g} from the mean of the three "
             "rows that are nearest in the seen entries."
         )
+    reached("values")
     x, mask, rows = _holes(seed=1)
     for k in (1, 5):
         again = as_values(call(answer, x[:4], mask[:4], rows, k), "Your result")

@@ -14,6 +14,7 @@ from utils.checks._feedback import (
     kind,
     name_value,
     one_sentence,
+    reached,
     wrong,
 )
 
@@ -104,6 +105,7 @@ def check_7a_2(function):
         last = as_array(last, "last", shape=(count, size))
         place = np.empty(size, int)
         place[order] = np.arange(size)
+        reached("shape")
         _judge_masks(first, last, place, np.array(order), np.array(units))
     correct(
         "7a.2",
@@ -168,6 +170,7 @@ def check_7a_3(function):
             other[size // 2, size // 2] = not own
             if np.array_equal(mask, right):
                 continue
+            reached("shape")
             if size == 1:
                 wrong(
                     "A kernel of side 1 is the pixel itself: 1 if `own`, 0 "
@@ -232,6 +235,7 @@ def check_7a_4(function):
             continue
         inside = curve.cdf(grid + half) - curve.cdf(grid - half)
         wider = logistic.cdf(edges, location, 2 * scale)
+        reached("shape")
         name_value(
             p,
             [
@@ -295,6 +299,7 @@ def check_7a_5(function):
             given, "Your result", finite=False, shape=log_p.shape[1:]
         )
         right = logsumexp(log_p, axis=0) - np.log(len(log_p))
+        reached("shape")
         if not np.isfinite(found).all():
             wrong(
                 "At 2 000 nats a probability is 0 in 64 bits and its logarithm "
@@ -444,6 +449,7 @@ def check_7a_7(function):
     n = 4000
     result = call(function, chances, list(order), n, np.random.default_rng(0))
     x = as_array(result, "Your rows", shape=(n, 4))
+    reached("shape")
     if not np.isin(x, (0, 1)).all():
         wrong("Rows hold 0 and 1: compare a uniform number with the chance.")
     if len(calls) > 4:

@@ -10,6 +10,7 @@ from utils.checks._feedback import (
     correct,
     name_value,
     one_sentence,
+    reached,
     wrong,
 )
 
@@ -149,6 +150,7 @@ def check_7b_3(answer):
         z = mask * x + (1 - mask) * (x * np.exp(scale) + shift)
         given = z.copy()
         value = as_array(call(answer, z, network, mask), "x", shape=z.shape)
+        reached("shape")
         if not np.array_equal(z, given):
             wrong("Your function changed z: work on a copy.")
         if np.allclose(value, x, atol=1e-3):
@@ -265,6 +267,7 @@ def check_7b_5(answer):
         given = k.copy()
         v = call(answer, k, levels, np.random.default_rng(6))
         v = as_array(v, "v", shape=k.shape)
+        reached("shape")
         if not np.array_equal(k, given):
             wrong("Your function changed the levels: work on a copy.")
         if v.max() > 1 + 1e-6:
@@ -305,6 +308,7 @@ def check_7b_5(answer):
                 f"{share.mean():.2f} and its deviation {share.std():.2f} of "
                 "the cell, where uniform noise has 0.50 and 0.29."
             )
+        reached("values")
         if levels == 17:
             again = call(answer, k, levels, np.random.default_rng(7))
             if np.allclose(as_array(again, "v"), v):

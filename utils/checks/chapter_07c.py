@@ -11,6 +11,7 @@ from utils.checks._feedback import (
     lettered_numbers,
     name_value,
     one_sentence,
+    reached,
     wrong,
 )
 from utils.models import diffusion
@@ -91,6 +92,7 @@ def check_7c_2(function):
     found = call(function, x_t.copy(), rows.copy(), a, s)
     found = as_array(found, "The mean of the rows", (7, 3))
     right = _mean_of_rows(x_t, rows, a, s)
+    reached("shape")
     if not np.allclose(found, right, rtol=1e-4, atol=1e-5):
         gaps = ((x_t[:, None] - a * rows) ** 2).sum(axis=2)
         across = np.exp(-gaps / (2 * s**2))
@@ -138,6 +140,7 @@ def check_7c_2(function):
             "Not the conditional mean. Weigh row i by exp(−‖x_t − a x_i‖² / "
             "(2 s²)), make each x_t's weights sum to one, average the rows."
         )
+    reached("values")
     near = a * rows[:2] + 0.05
     try:
         with np.errstate(all="ignore"):
@@ -178,6 +181,7 @@ def check_7c_3(function):
             if np.allclose(found, right, rtol=1e-4, atol=1e-5):
                 continue
             where = f"Given the {target}, schedule {schedule}:"
+            reached("shape")
             name_value(
                 found,
                 [
@@ -324,6 +328,7 @@ def check_7c_5(function):
     found = call(function, velocity, x.copy(), list(times))
     found = as_array(found, "The rows at the last time", (5, 2))
     right = _walk(velocity, x, times, "")
+    reached("shape")
     if not np.allclose(found, right, rtol=1e-5, atol=1e-6):
         sayings = {
             "earlier time": "The second slope is taken at the earlier time: it "
@@ -380,6 +385,7 @@ def check_7c_6(function):
         return start
 
     right = average(history[0], history[1:], momentum)
+    reached("shape")
     if not np.allclose(found, right, rtol=1e-5, atol=1e-7):
         zero = average(np.zeros(3), history, momentum)
         name_value(
@@ -417,6 +423,7 @@ def check_7c_6(function):
             ],
         )
         wrong("Not the moving average: m times the old, 1 − m times the new.")
+    reached("values")
     if not np.allclose(
         as_array(call(function, history[:1].copy(), 0.9), "The average", (3,)),
         history[0],
@@ -448,6 +455,7 @@ def check_7c_7(function):
             )
         tables.append(table)
     width = tables[0].shape[1]
+    reached("shape")
     if tables[1].shape[1] != width or not 2 <= width <= 64:
         wrong(f"{width} features: asked are 2 to 64, as many for every time.")
     if np.abs(tables[0]).max() > 100:

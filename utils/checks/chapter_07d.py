@@ -10,6 +10,7 @@ from utils.checks._feedback import (
     lettered_numbers,
     name_value,
     one_sentence,
+    reached,
     wrong,
 )
 
@@ -66,6 +67,7 @@ def check_7d_2(function):
         found = as_array(found, f"The guess at w = {w:g}", (3, 4))
         if np.allclose(found, untold + w * (told - untold), atol=1e-5):
             continue
+        reached("shape")
         name_value(
             found,
             [
@@ -107,6 +109,7 @@ def check_7d_3(function):
         given = labels.copy()
         found = call(function, given, chance.copy(), share, 5)
         found = as_array(found, "The labels", (40,))
+        reached("shape")
         if not np.array_equal(given, labels):
             wrong("Your function changes its argument: make a copy.")
         low = chance < share
@@ -201,6 +204,7 @@ def check_7d_4(function):
         ]
         early = _filled(denoiser, x, times[:-1], truth, known)
         named.append((early, "You stop one step early."))
+        reached("shape")
         name_value(found, named)
         wrong(
             "Not the walk. Each step: guess, replace the known entries in the "
@@ -221,6 +225,7 @@ def check_7d_5(function):
     target = as_array(target, "The velocity", (5, 3))
     time = t[:, None]
     right = (1 - time) * x + time * z
+    reached("shape")
     if not np.allclose(noisy, right, rtol=1e-4, atol=1e-5):
         name_value(
             noisy,
@@ -276,6 +281,7 @@ def check_7d_6(function):
     if found.shape == codes.shape and np.allclose(found, codes, atol=1e-5):
         wrong("These are the codes: decode them.")
     found = as_array(found, "The images", (6, 4))
+    reached("shape")
     if not np.allclose(found, right, rtol=1e-4, atol=1e-5):
         name_value(
             found,
