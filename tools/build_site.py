@@ -10,6 +10,7 @@ check, and turns links between files into links between pages.
 
 import argparse
 import copy
+import html
 import html.parser
 import os
 import pathlib
@@ -65,6 +66,17 @@ TOPICS = {
         "noise_walks.png",
         "Exact odds; data from noise.",
     ),
+}
+# what the playground shows of a sitting: its state in the address, in words
+PLAYS = {
+    "02a": ("width?k=2", "PCA beside an autoencoder, from 1 number to 32"),
+    "03a": ("game?moves=120", "the game that circles"),
+    "04a": ("map?z=0.4,0.5", "a map of codes: drag a point, it is decoded"),
+    "04b": ("walk?beta=2&unit=7", "a unit of the code that fell silent"),
+    "04c": ("label?z=1.2,-1", "ten digits to order from one noise"),
+    "06a": ("draw?", "draw a digit, and see whether it raises an alarm"),
+    "07c": ("flow?steps=1", "one step from noise ends at a mean"),
+    "07d": ("flow?guidance=4", "four times the guidance"),
 }
 LINK = re.compile(r"(\]\()([^)\s]+)(\))")
 DISPLAY = re.compile(r"\$\$(.+?)\$\$", re.S)
@@ -174,7 +186,17 @@ def boxed(text):
     )
 
 
-def staged_chapter(chapter, solutions):
+def invitation(stem):
+    """What to play with beside a sitting, as a cell; ``None`` if nothing."""
+    if stem[:3] not in PLAYS:
+        return None
+    state, words = PLAYS[stem[:3]]
+    link = f'<a href="../playground.html#{html.escape(state)}">{words}</a>'
+    text = f":::{{seealso}}\nIn the playground: {link}.\n:::"
+    return nbformat.v4.new_markdown_cell(text)
+
+
+def staged_chapter(chapter, solutions, stem=""):
     """A chapter as a page: folded set-up, boxed exercises, answers."""
     page = copy.deepcopy(chapter)
     answer_of = answers(solutions)
@@ -195,7 +217,8 @@ def staged_chapter(chapter, solutions):
             cells.append(nbformat.v4.new_markdown_cell(text))
     if answer_of:
         raise ValueError(f"answers without an exercise: {sorted(answer_of)}")
-    page.cells = cells
+    invited = invitation(stem)
+    page.cells = cells[:1] + [invited] * bool(invited) + cells[1:]
     return page
 
 
@@ -290,6 +313,7 @@ def stage(folder=STAGED):
         page = staged_chapter(
             nbformat.read(ROOT / "chapters" / name, 4),
             nbformat.read(ROOT / "solutions" / name, 4),
+            path.stem,
         )
         nbformat.write(page, folder / "chapters" / name)
     shutil.copytree(ROOT / "docs" / "images", folder / "docs" / "images")
@@ -344,6 +368,7 @@ def broken_links(folder):
             name = urllib.parse.unquote(parts.path)
             target = (path.parent / name).resolve() if name else path
             anchor = urllib.parse.unquote(parts.fragment)
+            anchor = anchor.partition("?")[0]  # the rest is a widget's state
             known = ends[target].anchors if target in ends else {anchor}
             if not target.exists() or anchor not in known:
                 messages.append(f"{path.relative_to(folder)}: {link}")

@@ -119,6 +119,7 @@ class Page:
         """Load a page and wait until an expression of it is true."""
         self.requests, self.errors = [], []
         self.send("Page.navigate", url="about:blank")
+        self.wait("location.href == 'about:blank'")
         self.send("Page.navigate", url=str(address))
         self.wait(
             f"location.href != 'about:blank' && document.body && ({ready})"

@@ -208,7 +208,7 @@ def test_point_of_the_map_is_dragged_by_mouse_keys_and_finger(page):
     show(page, width=390, touch=True)
     left, top, wide, tall = box(page, "#map canvas.pg-plane")
     page.touch((left + 20, top + 20), (left + wide / 4, top + tall / 2))
-    assert state() == pytest.approx([-1.6, 0], abs=0.1)
+    assert state() == pytest.approx([-1.3, 0], abs=0.1)
 
 
 @browser
@@ -240,6 +240,8 @@ def test_drawing_raises_an_alarm_and_a_test_digit_does_not(page):
 @pytest.mark.parametrize(
     "state, name, said",
     [
+        ("walk?beta=2&unit=7", "walk", "it is silent"),
+        ("flow?guidance=4", "flow", "guidance 4.0"),
         ("flow?steps=1", "flow", "1 of 1 steps"),
         ("flow?guidance=0&moon=1", "flow", "guidance 0.0"),
         ("game?rule=penalty&moves=100", "game", "come closer"),

@@ -83,12 +83,12 @@ def test_table_without_a_head_gets_one():
 def test_broken_links_are_named_and_good_ones_counted(tmp_path):
     (tmp_path / "b.html").write_text('<p id="here">', encoding="utf-8")
     links = ["b.html", "b.html#here", "#", "https://keras.io", "c.html"]
-    links += ["b.html#gone", "b%2ehtml"]
+    links += ["b.html#here?state=1", "b.html#gone", "b%2ehtml"]
     text = "".join(f'<a href="{link}">' for link in links)
     (tmp_path / "a.html").write_text(text, encoding="utf-8")
     messages, count = tool.broken_links(tmp_path)
     assert messages == ["a.html: c.html", "a.html: b.html#gone"]
-    assert count == 6
+    assert count == 7
 
 
 def sitting():
@@ -177,6 +177,17 @@ def test_every_exercise_of_the_course_is_boxed_with_an_answer(path):
     assert len(boxes) == text.count(":icon: light-bulb") > 0
     assert len(set(boxes)) == len(boxes)
     assert "](../solutions/" not in text
+
+
+@pytest.mark.parametrize("stem", sorted(tool.PLAYS))
+def test_sitting_invites_to_a_widget_that_is_there(stem):
+    assert len([path for path in CHAPTERS if path.stem.startswith(stem)]) == 1
+    page = (ROOT / "site" / "playground.md").read_text("utf-8")
+    state, words = tool.PLAYS[stem]
+    assert f'id="{state.partition("?")[0]}"' in page
+    chapter, solutions = sitting()
+    first, second, *_ = tool.staged_chapter(chapter, solutions, stem).cells
+    assert "hide-input" in tags(first) and words in second.source
 
 
 def test_home_page_names_every_sitting_once():

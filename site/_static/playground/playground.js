@@ -284,7 +284,7 @@
       { z: [0.4, 0.5], to: 3, show: "points" },
       (state, set) => {
         const big = digit(144);
-        const reach = 3.2;
+        const reach = 2.6;
         const sheet = (context, x, y) => {
           const cells = 17;
           const wide = (2 * reach) / cells;
@@ -335,9 +335,9 @@
           ],
           (show) => set({ show }),
         );
-        const first = slider("Unit 1", [-3.2, 3.2, 0.1], (a) =>
+        const first = slider("Unit 1", [-2.6, 2.6, 0.1], (a) =>
           set({ z: [a, state.z[1]] }), fixed);
-        const second = slider("Unit 2", [-3.2, 3.2, 0.1], (b) =>
+        const second = slider("Unit 2", [-2.6, 2.6, 0.1], (b) =>
           set({ z: [state.z[0], b] }), fixed);
         return {
           stage: [captioned("Codes", canvas), captioned("Decoded", big)],
@@ -380,7 +380,7 @@
       },
       (key, value) =>
         key === "z"
-          ? near(value, 3.2)
+          ? near(value, 2.6)
           : key === "to"
             ? centres[value] !== undefined
             : ["points", "sheet"].includes(value),
@@ -479,7 +479,7 @@
             context.fillRect(cursor & 7, cursor >> 3, 1, 1);
           }
           rebuilt.show(found.rebuilt, "What the VAE makes of it");
-          const full = Math.max(2.5 * threshold, found.score);
+          const full = Math.max(2.5 * threshold, 1.15 * found.score);
           bar.style.setProperty("--value", `${(100 * found.score) / full}%`);
           bar.style.setProperty("--limit", `${(100 * threshold) / full}%`);
           examples.show("");
@@ -530,7 +530,7 @@
     };
     widget(
       "label",
-      { z: [-1.2, 0.8], label: 4 },
+      { z: [1.2, -1], label: 4 },
       (state, set) => {
         const big = digit(144);
         const canvas = plane(
@@ -671,7 +671,10 @@
           3.2,
           (context, x, y, shown) => {
             const now = positions();
-            for (const z of cloud) dot(context, x(z[0]), y(z[1]), 1.3, shown.muted);
+            context.globalAlpha = 0.5;
+            for (const z of cloud) {
+              dot(context, x(z[0]), y(z[1]), 1.3, shown.muted);
+            }
             context.globalAlpha = 0.35;
             for (let i = 0; i < 40; i++) {
               context.strokeStyle = shown.text;
@@ -1030,7 +1033,9 @@
     }
     showAll();
     const [first] = states.keys();
-    if (first) document.getElementById(first).scrollIntoView();
+    if (!first) return;
+    const root = document.getElementById(first);
+    (root.closest("section") || root).scrollIntoView();
   }
 
   function begin() {
