@@ -81,6 +81,11 @@ PLAYS = {
 LINK = re.compile(r"(\]\()([^)\s]+)(\))")
 DISPLAY = re.compile(r"\$\$(.+?)\$\$", re.S)
 EMPTY_HEAD = re.compile(r"^\| +\| +\|\n(?=\|-)", re.M)
+# an entry of FontAwesome's script: name, size, other names, letter, outline
+ICON = re.compile(
+    r'"?([a-z0-9-]+)"?:\[\d+,\d+,\[([^\]]*)\],"[0-9a-f]+",'
+    r'(?:"[^"]*"|\[[^\]]*\])\],?'
+)
 # of MathJax, what equations written in TeX never ask for
 UNUSED = ("*-full*", "mml-*", "tex-mml-*", "tex-svg*", "sre", "adaptors")
 
@@ -285,12 +290,40 @@ def chapter_table():
     return with_page_links(table[0], "")
 
 
+def at_a_glance(path, row):
+    """A cell of the table that a sitting opens with, such as its time."""
+    text = path.read_text("utf-8")
+    return re.search(rf"^# \| {row} \| (.+) \|$", text, re.M)[1]
+
+
+def short_name(stem):
+    """What a sitting is called for short: ``07c_…`` → ``7c``."""
+    return stem.partition("_")[0].lstrip("0")
+
+
+def map_of_sittings():
+    """Every sitting: which others it needs, and how long it takes."""
+    lines = ["| sitting | needs | time |", "|---|---|---|"]
+    for path in sources():
+        needs = re.findall(
+            r"\((\w+)\.ipynb", at_a_glance(path, "Prerequisites")
+        )
+        links = [
+            f"[{short_name(stem)}](chapters/{stem}.ipynb)"
+            for stem in [path.stem, *dict.fromkeys(needs)]
+        ]
+        time = at_a_glance(path, "Time")
+        lines.append(f"| {links[0]} | {', '.join(links[1:]) or '–'} | {time} |")
+    return "\n".join(lines)
+
+
 def home(text):
     """The home page, its parts filled in."""
     stems = [path.stem for path in sources()]
     parts = {
         "cards": cards(stems),
         "chapters": chapter_table(),
+        "map": map_of_sittings(),
         "toctrees": toctrees(stems),
     }
     for name, part in parts.items():
@@ -375,8 +408,35 @@ def broken_links(folder):
     return messages, count
 
 
+def mended(page):
+    """HTML of a page without what axe-core finds wrong with the theme's.
+
+    A label that does not say what is written on its element, and a side bar
+    that is no landmark.
+    """
+    page = re.sub(r'<summary aria-label="[^"]*">', "<summary>", page)
+    page = re.sub(
+        r'(<button class="[^"]*search-button-field[^>]*?) aria-label="Search"',
+        r"\1",
+        page,
+    )
+    side = '<div id="pst-primary-sidebar"'
+    named = f'{side} role="region" aria-label="The course"'
+    return page.replace(side, named)
+
+
+def with_used_icons(script, used):
+    """FontAwesome's script with the icons alone that are used by name."""
+
+    def kept(match):
+        names = {match[1], *re.findall(r'"([a-z0-9-]+)"', match[2])}
+        return match[0] if names & used else ""
+
+    return ICON.sub(kept, script)
+
+
 def finish(site):
-    """Downloads are the chapters themselves; unused files go."""
+    """Downloads are the chapters themselves; unused files and icons go."""
     for path in (ROOT / "chapters").glob("*.ipynb"):
         shutil.copy(path, site / "_sources" / "chapters" / path.name)
     mathjax = site / "_static" / "mathjax"
@@ -387,6 +447,14 @@ def finish(site):
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+    for path in site.rglob("*.html"):
+        path.write_text(mended(path.read_text("utf-8")), "utf-8")
+    icons = site / "_static" / "scripts" / "fontawesome.js"
+    others = [*site.rglob("*.html"), *site.glob("_static/**/*.js")]
+    text = "".join(p.read_text("utf-8") for p in others if p != icons)
+    used = set(re.findall(r"fa-([a-z0-9-]+)", text))
+    trimmed = with_used_icons(icons.read_text("utf-8"), used)
+    icons.write_text(trimmed, "utf-8")
 
 
 def main():

@@ -928,7 +928,7 @@
               item.textContent = fixed(nats, 1);
               item.style.setProperty("--value", nats / top);
               item.setAttribute("aria-pressed", i === state.unit);
-              item.setAttribute("aria-label", `Unit ${i + 1}: ${fixed(nats)} nats`);
+              item.title = `Unit ${i + 1}, ${fixed(nats)} nats`;
             });
             const walk = STOPS.map((value) => {
               const code = Float32Array.from(codes[state.digit]);
