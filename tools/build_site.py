@@ -10,6 +10,7 @@ check, and turns links between files into links between pages.
 
 import argparse
 import copy
+import html
 import html.parser
 import os
 import pathlib
@@ -67,9 +68,25 @@ TOPICS = {
         "Exact odds; data from noise.",
     ),
 }
+# what the playground shows of a sitting: its state in the address, in words
+PLAYS = {
+    "02a": ("width?k=2", "PCA beside an autoencoder, from 1 number to 32"),
+    "03a": ("game?moves=120", "the game that circles"),
+    "04a": ("map?z=0.4,0.5", "a map of codes: drag a point, it is decoded"),
+    "04b": ("walk?beta=2&unit=7", "a unit of the code that fell silent"),
+    "04c": ("label?z=1.2,-1", "ten digits to order from one noise"),
+    "06a": ("draw?", "draw a digit, and see whether it raises an alarm"),
+    "07c": ("flow?steps=1", "one step from noise ends at a mean"),
+    "07d": ("flow?guidance=4", "four times the guidance"),
+}
 LINK = re.compile(r"(\]\()([^)\s]+)(\))")
 DISPLAY = re.compile(r"\$\$(.+?)\$\$", re.S)
 EMPTY_HEAD = re.compile(r"^\| +\| +\|\n(?=\|-)", re.M)
+# an entry of FontAwesome's script: name, size, other names, letter, outline
+ICON = re.compile(
+    r'"?([a-z0-9-]+)"?:\[\d+,\d+,\[([^\]]*)\],"[0-9a-f]+",'
+    r'(?:"[^"]*"|\[[^\]]*\])\],?'
+)
 # of MathJax, what equations written in TeX never ask for
 UNUSED = ("*-full*", "mml-*", "tex-mml-*", "tex-svg*", "sre", "adaptors")
 
@@ -175,7 +192,17 @@ def boxed(text):
     )
 
 
-def staged_chapter(chapter, solutions):
+def invitation(stem):
+    """What to play with beside a sitting, as a cell; ``None`` if nothing."""
+    if stem[:3] not in PLAYS:
+        return None
+    state, words = PLAYS[stem[:3]]
+    link = f'<a href="../playground.html#{html.escape(state)}">{words}</a>'
+    text = f":::{{seealso}}\nIn the playground: {link}.\n:::"
+    return nbformat.v4.new_markdown_cell(text)
+
+
+def staged_chapter(chapter, solutions, stem=""):
     """A chapter as a page: folded set-up, boxed exercises, answers."""
     page = copy.deepcopy(chapter)
     answer_of = answers(solutions)
@@ -198,7 +225,8 @@ def staged_chapter(chapter, solutions):
             cells.append(nbformat.v4.new_markdown_cell(text))
     if answer_of:
         raise ValueError(f"answers without an exercise: {sorted(answer_of)}")
-    page.cells = cells
+    invited = invitation(stem)
+    page.cells = cells[:1] + [invited] * bool(invited) + cells[1:]
     return page
 
 
@@ -265,12 +293,40 @@ def chapter_table():
     return with_page_links(table[0], "")
 
 
+def at_a_glance(path, row):
+    """A cell of the table that a sitting opens with, such as its time."""
+    text = path.read_text("utf-8")
+    return re.search(rf"^# \| {row} \| (.+) \|$", text, re.M)[1]
+
+
+def short_name(stem):
+    """What a sitting is called for short: ``07c_…`` → ``7c``."""
+    return stem.partition("_")[0].lstrip("0")
+
+
+def map_of_sittings():
+    """Every sitting: which others it needs, and how long it takes."""
+    lines = ["| sitting | needs | time |", "|---|---|---|"]
+    for path in sources():
+        needs = re.findall(
+            r"\((\w+)\.ipynb", at_a_glance(path, "Prerequisites")
+        )
+        links = [
+            f"[{short_name(stem)}](chapters/{stem}.ipynb)"
+            for stem in [path.stem, *dict.fromkeys(needs)]
+        ]
+        time = at_a_glance(path, "Time")
+        lines.append(f"| {links[0]} | {', '.join(links[1:]) or '–'} | {time} |")
+    return "\n".join(lines)
+
+
 def home(text):
     """The home page, its parts filled in."""
     stems = [path.stem for path in sources()]
     parts = {
         "cards": cards(stems),
         "chapters": chapter_table(),
+        "map": map_of_sittings(),
         "toctrees": toctrees(stems),
     }
     for name, part in parts.items():
@@ -293,6 +349,7 @@ def stage(folder=STAGED):
         page = staged_chapter(
             nbformat.read(ROOT / "chapters" / name, 4),
             nbformat.read(ROOT / "solutions" / name, 4),
+            path.stem,
         )
         nbformat.write(page, folder / "chapters" / name)
     shutil.copytree(ROOT / "docs" / "images", folder / "docs" / "images")
@@ -347,14 +404,42 @@ def broken_links(folder):
             name = urllib.parse.unquote(parts.path)
             target = (path.parent / name).resolve() if name else path
             anchor = urllib.parse.unquote(parts.fragment)
+            anchor = anchor.partition("?")[0]  # the rest is a widget's state
             known = ends[target].anchors if target in ends else {anchor}
             if not target.exists() or anchor not in known:
                 messages.append(f"{path.relative_to(folder)}: {link}")
     return messages, count
 
 
+def mended(page):
+    """HTML of a page without what axe-core finds wrong with the theme's.
+
+    A label that does not say what is written on its element, and a side bar
+    that is no landmark.
+    """
+    page = re.sub(r'<summary aria-label="[^"]*">', "<summary>", page)
+    page = re.sub(
+        r'(<button class="[^"]*search-button-field[^>]*?) aria-label="Search"',
+        r"\1",
+        page,
+    )
+    side = '<div id="pst-primary-sidebar"'
+    named = f'{side} role="region" aria-label="The course"'
+    return page.replace(side, named)
+
+
+def with_used_icons(script, used):
+    """FontAwesome's script with the icons alone that are used by name."""
+
+    def kept(match):
+        names = {match[1], *re.findall(r'"([a-z0-9-]+)"', match[2])}
+        return match[0] if names & used else ""
+
+    return ICON.sub(kept, script)
+
+
 def finish(site):
-    """Downloads are the chapters themselves; unused files go."""
+    """Downloads are the chapters themselves; unused files and icons go."""
     for path in (ROOT / "chapters").glob("*.ipynb"):
         shutil.copy(path, site / "_sources" / "chapters" / path.name)
     mathjax = site / "_static" / "mathjax"
@@ -365,6 +450,14 @@ def finish(site):
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+    for path in site.rglob("*.html"):
+        path.write_text(mended(path.read_text("utf-8")), "utf-8")
+    icons = site / "_static" / "scripts" / "fontawesome.js"
+    others = [*site.rglob("*.html"), *site.glob("_static/**/*.js")]
+    text = "".join(p.read_text("utf-8") for p in others if p != icons)
+    used = set(re.findall(r"fa-([a-z0-9-]+)", text))
+    trimmed = with_used_icons(icons.read_text("utf-8"), used)
+    icons.write_text(trimmed, "utf-8")
 
 
 def main():

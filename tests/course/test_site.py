@@ -83,12 +83,12 @@ def test_table_without_a_head_gets_one():
 def test_broken_links_are_named_and_good_ones_counted(tmp_path):
     (tmp_path / "b.html").write_text('<p id="here">', encoding="utf-8")
     links = ["b.html", "b.html#here", "#", "https://keras.io", "c.html"]
-    links += ["b.html#gone", "b%2ehtml"]
+    links += ["b.html#here?state=1", "b.html#gone", "b%2ehtml"]
     text = "".join(f'<a href="{link}">' for link in links)
     (tmp_path / "a.html").write_text(text, encoding="utf-8")
     messages, count = tool.broken_links(tmp_path)
     assert messages == ["a.html: c.html", "a.html: b.html#gone"]
-    assert count == 6
+    assert count == 7
 
 
 def sitting():
@@ -177,6 +177,67 @@ def test_every_exercise_of_the_course_is_boxed_with_an_answer(path):
     assert len(boxes) == text.count(":icon: light-bulb") > 0
     assert len(set(boxes)) == len(boxes)
     assert "](../solutions/" not in text
+
+
+def test_pages_say_of_an_element_what_is_written_on_it():
+    page = (
+        '<summary aria-label="Toggle hidden content">Show</summary>'
+        '<button class="btn search-button-field" title="Search" '
+        'aria-label="Search"></button><button aria-label="Search"></button>'
+        '<div id="pst-primary-sidebar" class="bd-sidebar-primary">'
+    )
+    assert tool.mended(page) == (
+        "<summary>Show</summary>"
+        '<button class="btn search-button-field" title="Search"></button>'
+        '<button aria-label="Search"></button>'
+        '<div id="pst-primary-sidebar" role="region" aria-label="The course" '
+        'class="bd-sidebar-primary">'
+    )
+
+
+def test_icons_that_no_page_names_go():
+    script = (
+        'x={sun:[512,512,[9680,"day"],"f185","M1 2z"],'
+        '"arrow-up":[384,512,[8593],"f062",["","M3z"]],'
+        'moon:[384,512,[],"f186","M4z"]}'
+    )
+    assert tool.with_used_icons(script, {"day", "moon"}) == (
+        'x={sun:[512,512,[9680,"day"],"f185","M1 2z"],'
+        'moon:[384,512,[],"f186","M4z"]}'
+    )
+
+
+def test_map_of_sittings_tells_needs_and_time_of_each():
+    lines = tool.map_of_sittings().splitlines()[2:]
+    assert len(lines) == len(CHAPTERS)
+    for line, path in zip(lines, CHAPTERS, strict=True):
+        assert f"](chapters/{path.stem}.ipynb) |" in line
+        assert re.search("minute|hour|second", line.rpartition(" | ")[2])
+    assert "[3a](" in next(line for line in lines if line.startswith("| [3b]"))
+
+
+def test_glossary_has_each_term_once_and_in_order():
+    text = (ROOT / "site" / "glossary.md").read_text("utf-8")
+    row = r"^\| ([^|]+) \| ([^|]+) \| \[\w+\]\(chapters/(\w+)\.ipynb\) \|$"
+    rows = re.findall(row, text, re.M)
+    assert len(rows) == text.count("\n| ") - 1 > 80
+    terms = [term.lower() for term, *_ in rows]
+    assert terms == sorted(set(terms))
+    assert {stem for *_, stem in rows} <= {path.stem for path in CHAPTERS}
+    assert all(
+        re.search("[\u4e00-\u9fff]|K-means", form) for _, form, _ in rows
+    )
+
+
+@pytest.mark.parametrize("stem", sorted(tool.PLAYS))
+def test_sitting_invites_to_a_widget_that_is_there(stem):
+    assert len([path for path in CHAPTERS if path.stem.startswith(stem)]) == 1
+    page = (ROOT / "site" / "playground.md").read_text("utf-8")
+    state, words = tool.PLAYS[stem]
+    assert f'id="{state.partition("?")[0]}"' in page
+    chapter, solutions = sitting()
+    first, second, *_ = tool.staged_chapter(chapter, solutions, stem).cells
+    assert "hide-input" in tags(first) and words in second.source
 
 
 def test_home_page_names_every_sitting_once():
