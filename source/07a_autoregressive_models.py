@@ -811,7 +811,7 @@ assert price["tree"] < price["independent"] - 2 < price["uniform"] - 5
 # VQ-VAE. The pixel order is a fiction, and a slow one. An exact likelihood judges every pixel alike, so a good one is no
 # promise of good samples (chapter 3b, section 2).
 #
-# **Next.** Chapter 7b: the other way to an exact number, by
+# **Next.** [Chapter 7b](07b_normalizing_flows.ipynb): the other way to an exact number, by
 # invertible maps.
 #
 # ## References
