@@ -290,6 +290,8 @@ def test_feedback_shows_the_check_s_sentence_and_no_traceback(course):
     ):
         text = page(course[0], student)
         assert sentence in text
+        top = text.split("Student's answer")[0]
+        assert sentence in top
         assert "Traceback (most recent" not in text
         assert "chapter_99.py" not in text
 
