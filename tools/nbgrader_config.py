@@ -1,13 +1,15 @@
 """Settings of the nbgrader course that ``make assignments`` builds.
 
-The three classes are here because nbgrader reads this one file in each of
+The classes are here because nbgrader reads this one file in each of
 its processes, also when you call it yourself in ``build/course``.
 """
 
 import csv
+import html
 import os
 import re
 
+import nbformat
 from nbgrader.api import MissingEntry
 from nbgrader.plugins.export import ExportPlugin
 from nbgrader.plugins.zipcollect import FileNameCollectorPlugin
@@ -27,6 +29,9 @@ HANDED_IN = (
     # a folder for each student
     r".*/(?P<student_id>[^/]+)/(?P<file_id>[^/]+)$",
 )
+
+# what Markdown would read as a mark, in a table
+LITERAL = {ord(mark): f"&#{ord(mark)};" for mark in "|*_`$[]~\\"}
 
 
 class HandIns(FileNameCollectorPlugin):
@@ -50,6 +55,32 @@ class ShortOutputs(NbGraderPreprocessor):
                 if kind.startswith("text/") and len(text) > LETTERS:
                     output.data[kind] = text[:LETTERS] + "\n… cut"
         return cell, resources
+
+
+class SentencesFirst(NbGraderPreprocessor):
+    """Put what the checks say at the top of a student's page."""
+
+    def preprocess(self, nb, resources):
+        """Add a table: exercise, points, the check's own sentence."""
+        rows = ["| exercise | points | the check says |", "|---|---|---|"]
+        for cell in nb.cells:
+            about = cell.metadata.get("nbgrader", {})
+            if about.get("grade"):
+                number = about["grade_id"].removeprefix("check-")
+                points = f"{about['score']:g} of {about['points']:g}"
+                name = number.replace("-", ".")
+                rows.append(f"| {name} | {points} | {self._said(cell)} |")
+        nb.cells.insert(0, nbformat.v4.new_markdown_cell("\n".join(rows)))
+        return nb, resources
+
+    def _said(self, cell):
+        texts = [
+            output.get("evalue") or output.get("ename") or output.get("text")
+            for output in cell.outputs
+        ]
+        text = " ".join(" ".join(filter(None, texts)).split())
+        text = text if len(text) <= 700 else f"{text[:700]}…"
+        return html.escape(text).translate(LITERAL)
 
 
 class SystemExport(ExportPlugin):
@@ -96,6 +127,7 @@ c.ClearSolutions.code_stub = {"python": stub}
 c.ExecutePreprocessor.timeout_func = timeout  # nbgrader's default is 30 s
 c.ExecutePreprocessor.interrupt_on_timeout = True
 c.Autograde.autograde_preprocessors.insert(2, ShortOutputs)
+c.GenerateFeedback.preprocessors.insert(1, SentencesFirst)
 c.OverwriteCells.add_missing_cells = True  # a check that was deleted
 c.ZipCollectApp.collector_plugin = HandIns
 c.Course.export_plugin = SystemExport  # what tools/grade.py writes beside

@@ -5,9 +5,11 @@ import shutil
 
 import build_assignments as tool
 import grade
+import jupytext
 import nbformat
 import pytest
-from sittings import ROOT, sources
+from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions
+from sittings import ROOT, sources, tags
 
 each_source = pytest.mark.parametrize(
     "path", sources(), ids=[path.stem for path in sources()]
@@ -33,6 +35,39 @@ def test_assignment_grades_every_exercise_and_locks_the_rest(path):
     assert unlocked == answers
     assert not any("outputs" in c and c.outputs for c in notebook.cells)
     nbformat.validate(notebook)
+
+
+def lines_of_answers(notebook):
+    """Lines that only an answer has, and what its discussion says."""
+    given, answers = set(), set()
+    for cell in notebook.cells:
+        inside = False
+        for line in map(str.strip, cell.source.splitlines()):
+            if line in (tool.BEGIN, tool.END):
+                inside = line == tool.BEGIN
+            elif len(line) > 12:
+                (answers if inside else given).add(line)
+    return answers - given
+
+
+@each_source
+def test_no_line_of_an_answer_is_in_what_is_handed_out(path):
+    notebook = tool.assignment(path)
+    secrets = lines_of_answers(notebook)
+    assert secrets
+    for clear in (ClearSolutions, ClearHiddenTests):
+        notebook, _ = clear().preprocess(notebook, {})
+    text = "\n".join(cell.source for cell in notebook.cells)
+    handed_out = {line.strip() for line in text.splitlines()}
+    assert secrets & handed_out == set()
+    assert "_grading" not in text
+    discussions = [
+        cell.source
+        for cell in jupytext.read(path).cells
+        if "discussion" in tags(cell)
+    ]
+    assert len(discussions) > 0
+    assert not any(told.strip() in text for told in discussions)
 
 
 def test_points_grow_with_the_answer():
@@ -255,6 +290,8 @@ def test_feedback_shows_the_check_s_sentence_and_no_traceback(course):
     ):
         text = page(course[0], student)
         assert sentence in text
+        top = text.split("Student's answer")[0]
+        assert sentence in top
         assert "Traceback (most recent" not in text
         assert "chapter_99.py" not in text
 
