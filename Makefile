@@ -38,7 +38,7 @@ NBVAL_LAX := --nbval-lax --nbval-cell-timeout 300
 .DEFAULT_GOAL := help
 .PHONY: help setup run lab test unit test-notebooks test-backends \
         unit-backends test-chapters-jax pythons \
-        notebooks full site playground assignments bench lint format lock clean
+        notebooks full site messages playground assignments bench lint format lock clean
 
 help:
 	@echo "make run            execute every chapter (quick profile) into build/"
@@ -49,6 +49,7 @@ help:
 	@echo "make notebooks      rebuild chapters/ and solutions/ from source/"
 	@echo "make full           execute every chapter in both profiles, rewrite docs/results.md"
 	@echo "make site           the course as web pages, build/site/index.html"
+	@echo "make messages       what a translator of the site needs, build/messages"
 	@echo "make playground     train and export the site's live models"
 	@echo "make assignments    the exercises as an nbgrader course, build/course"
 	@echo "make bench          training speed on every backend, rewrite docs/benchmarks.md"
@@ -127,6 +128,9 @@ $(SITE_STAMP): requirements.lock requirements-site.txt pyproject.toml
 
 site: $(SITE_STAMP)
 	$(SITE_BIN)/python tools/build_site.py
+
+messages: $(SITE_STAMP)
+	$(SITE_BIN)/python tools/build_site.py --messages
 
 # a minute; what it writes is committed, so that `make site` trains nothing
 playground: $(STAMP)
