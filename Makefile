@@ -41,7 +41,7 @@ NBVAL_LAX := --nbval-lax --nbval-cell-timeout 300
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-highest setup-lowest-direct run lab test unit test-notebooks test-backends \
         unit-backends test-chapters-jax pythons \
-        notebooks full site playground slides assignments grade grade-demo wheelhouse bench lint format lock clean
+        notebooks full site messages playground slides assignments grade grade-demo wheelhouse bench lint format lock clean
 
 help:
 	@echo "make run            execute every chapter (quick profile) into build/"
@@ -53,6 +53,7 @@ help:
 	@echo "make full           execute every chapter in both profiles, rewrite docs/results.md"
 	@echo "make site           the course as web pages, build/site/index.html"
 	@echo "make slides         the chapters as decks, build/slides/index.html"
+	@echo "make messages       what a translator of the site needs, build/messages"
 	@echo "make playground     train and export the site's live models"
 	@echo "make assignments    the exercises as an nbgrader course, build/course"
 	@echo "make grade          collect, grade and export what was handed in"
@@ -148,6 +149,9 @@ SITTING ?=
 # Also measured, if a Chromium is there: make slides SITTING="02a --measure"
 slides: $(SITE_STAMP)
 	$(SITE_BIN)/python tools/build_slides.py $(SITTING)
+
+messages: $(SITE_STAMP)
+	$(SITE_BIN)/python tools/build_site.py --messages
 
 # a minute; what it writes is committed, so that `make site` trains nothing
 playground: $(STAMP)

@@ -2,6 +2,8 @@
 
     python tools/build_site.py             stage, then run Sphinx on it
     python tools/build_site.py --stage     stage alone, in build/site-source
+    python tools/build_site.py --messages  what a translator needs, in
+                                           build/messages: one .pot a page
 
 Nothing is executed: the pages are the executed notebooks. Staging folds
 set-up cells, puts each exercise in a box with its answer folded away below its
@@ -27,6 +29,7 @@ from sittings import ROOT, sources, tags
 
 STAGED = ROOT / "build" / "site-source"
 SITE = ROOT / "build" / "site"
+MESSAGES = ROOT / "build" / "messages"
 # where files stand that are no pages: links and buttons come from it alone; the
 # host that publishes the site sets the variable
 if "GITHUB_REPOSITORY" in os.environ:
@@ -460,19 +463,43 @@ def finish(site):
     icons.write_text(trimmed, "utf-8")
 
 
+def sphinx(builder, source, target):
+    """Run Sphinx with warnings as errors; its exit status."""
+    shutil.rmtree(target, ignore_errors=True)
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q"]
+    return subprocess.run([*command, "-b", builder, source, target]).returncode
+
+
+def pages_without_messages(staged, messages):
+    """Names of the staged pages of which no message was extracted."""
+    pages = [*staged.rglob("*.md"), *staged.rglob("*.ipynb")]
+    names = sorted(p.relative_to(staged).with_suffix("") for p in pages)
+    found = {
+        path.relative_to(messages).with_suffix("")
+        for path in messages.rglob("*.pot")
+        if path.read_text("utf-8").count("msgid ") > 1  # one heads the file
+    }
+    return [name.as_posix() for name in names if name not in found]
+
+
 def main():
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--stage", action="store_true")
+    parser.add_argument("--messages", action="store_true")
     options = parser.parse_args()
     stage()
     if options.stage:
         return 0
-    shutil.rmtree(SITE, ignore_errors=True)
-    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q"]
-    done = subprocess.run([*command, "-b", "html", STAGED, SITE])
-    if done.returncode:
-        return done.returncode
+    if options.messages:
+        failed = sphinx("gettext", STAGED, MESSAGES)
+        silent = pages_without_messages(STAGED, MESSAGES)
+        for page in silent:
+            print(f"no message of {page}")
+        return failed or int(bool(silent))
+    failed = sphinx("html", STAGED, SITE)
+    if failed:
+        return failed
     finish(SITE)
     messages, count = broken_links(SITE)
     size = sum(p.stat().st_size for p in SITE.rglob("*") if p.is_file())

@@ -1,6 +1,7 @@
 """The site's pages as they are staged; Sphinx itself runs in ``make site``."""
 
 import re
+import shutil
 
 import build_notebooks
 import build_site as tool
@@ -238,6 +239,44 @@ def test_sitting_invites_to_a_widget_that_is_there(stem):
     chapter, solutions = sitting()
     first, second, *_ = tool.staged_chapter(chapter, solutions, stem).cells
     assert "hide-input" in tags(first) and words in second.source
+
+
+NOTE = """# A page
+
+A sentence to translate.
+
+```{raw} html
+<p>no message</p>
+```
+"""
+INDEX = "# Home\n\n```{toctree}\nglossary\nchapters/one\nnote\n```\n"
+
+
+def test_messages_are_extracted_of_pages_and_notebooks(tmp_path, monkeypatch):
+    pytest.importorskip("sphinx")
+    pytest.importorskip("myst_nb")
+    staged, messages = tmp_path / "build" / "staged", tmp_path / "messages"
+    for name in ("chapters", "_static"):
+        (staged / name).mkdir(parents=True)
+    for name in ("conf.py", "glossary.md"):
+        shutil.copy(ROOT / "site" / name, staged / name)
+    glossary = (staged / "glossary.md").read_text("utf-8")
+    plain = re.sub(r"\[(\w+)\]\(chapters/.+?\)", r"\1", glossary)
+    (staged / "glossary.md").write_text(plain, "utf-8")
+    (staged / "index.md").write_text(INDEX, "utf-8")
+    (staged / "note.md").write_text(NOTE, "utf-8")
+    cells = [markdown("# One\n\nIn a notebook."), code("a = 1")]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata["language_info"] = {"name": "python"}
+    nbformat.write(notebook, staged / "chapters" / "one.ipynb")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tools"))
+    assert tool.sphinx("gettext", staged, messages) == 0
+    assert tool.pages_without_messages(staged, messages) == []
+    note = (messages / "note.pot").read_text("utf-8")
+    assert 'msgid "A sentence to translate."' in note
+    assert "In a notebook." in (messages / "chapters/one.pot").read_text()
+    (messages / "note.pot").unlink()
+    assert tool.pages_without_messages(staged, messages) == ["note"]
 
 
 def test_home_page_names_every_sitting_once():

@@ -340,8 +340,8 @@ class Marginals(_Adapting):
     *is* the model of independent pixels, exactly; what follows learns how
     pixels hang together.
 
-    No cell holds less than two millionths: what is rarer a running sum in single
-    precision cannot tell from nothing, and the way back would miss the cell.
+    No cell holds less than two millionths: what is rarer a running sum in
+    single precision cannot tell from nothing, and the way back would miss it.
 
     Args:
         event_shape: Shape of one example.
