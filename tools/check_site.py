@@ -80,7 +80,8 @@ def main(arguments=None):
                     )
             if totals.total() == before:
                 print(f"{name}: no fault", flush=True)
-    print(f"{len(files)} pages at {WIDTHS}: {json.dumps(totals) or 'no fault'}")
+    found = json.dumps(totals) if totals else "no fault"
+    print(f"{len(files)} pages at {WIDTHS}: {found}")
     return int(bool(totals))
 
 
