@@ -69,16 +69,19 @@ def main(arguments=None):
         if options.pattern in str(file.relative_to(SITE))
     ]
     totals = collections.Counter()
-    with chromium.Page() as page:
+    with chromium.Page(seconds=300) as page:  # long pages, slow machines
         for file in files:
+            name, before = file.relative_to(SITE), totals.total()
             for width in WIDTHS:
                 for what, count, example in faults(page, file, width, axe):
                     totals[what] += 1
-                    name = file.relative_to(SITE)
                     print(
                         f"{name} at {width}: {what}, {count}: {example[:150]}"
                     )
-    print(f"{len(files)} pages at {WIDTHS}: {json.dumps(totals) or 'no fault'}")
+            if totals.total() == before:
+                print(f"{name}: no fault", flush=True)
+    found = json.dumps(totals) if totals else "no fault"
+    print(f"{len(files)} pages at {WIDTHS}: {found}")
     return int(bool(totals))
 
 

@@ -18,7 +18,7 @@ import time
 import websocket
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-SECONDS = 30  # for the browser to start, and for an answer
+SECONDS = 30  # to start, and to answer, unless told otherwise
 
 
 def find():
@@ -34,10 +34,11 @@ class Page:
         errors: Messages of scripts that failed since then.
     """
 
-    def __init__(self, path=None):
+    def __init__(self, path=None, seconds=SECONDS):
         path = path or find()
         if path is None:
             raise FileNotFoundError(f"none of {NAMES} is installed")
+        self._seconds = seconds
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self._numbers = itertools.count(1)
         self.requests, self.errors = [], []
@@ -55,14 +56,14 @@ class Page:
 
     def _connect(self):
         port = pathlib.Path(self._folder.name) / "DevToolsActivePort"
-        ends = time.monotonic() + SECONDS
+        ends = time.monotonic() + self._seconds
         while not (port.exists() and len(port.read_text().split()) == 2):
             if time.monotonic() > ends or self._process.poll() is not None:
                 raise TimeoutError("the browser does not start")
             time.sleep(0.05)
         number, path = port.read_text().split()
         self._socket = websocket.create_connection(
-            f"ws://127.0.0.1:{number}{path}", timeout=SECONDS
+            f"ws://127.0.0.1:{number}{path}", timeout=self._seconds
         )
         self._session = None
         tab = self.send("Target.createTarget", url="about:blank")["targetId"]
@@ -129,9 +130,9 @@ class Page:
         """Until an expression of the page is true.
 
         Raises:
-            TimeoutError: it is not, after half a minute.
+            TimeoutError: it is not, after all the seconds given.
         """
-        ends = time.monotonic() + SECONDS
+        ends = time.monotonic() + self._seconds
         while not self.ask(expression):
             if time.monotonic() > ends:
                 raise TimeoutError(f"{expression}; errors: {self.errors}")

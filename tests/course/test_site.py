@@ -5,6 +5,7 @@ import shutil
 
 import build_notebooks
 import build_site as tool
+import chromium
 import nbformat
 import pytest
 from sittings import ROOT, tags
@@ -239,6 +240,53 @@ def test_sitting_invites_to_a_widget_that_is_there(stem):
     chapter, solutions = sitting()
     first, second, *_ = tool.staged_chapter(chapter, solutions, stem).cells
     assert "hide-input" in tags(first) and words in second.source
+
+
+@pytest.mark.skipif(
+    chromium.find() is None, reason="no Chromium on this machine"
+)
+def test_errata_are_filtered_by_article_and_category(tmp_path):
+    text = (ROOT / "docs" / "errata.md").read_text("utf-8")
+    sections = []
+    for section in re.split(r"^## ", text, flags=re.M)[1:]:
+        heads = re.findall(r"^- \*\*(E\d+)\*\* · (.+)$", section, re.M)
+        items = "".join(
+            f"<li><p>{number} · {rest}</p>\n<ul><li>Fault: of 004</li></ul>"
+            for number, rest in heads
+        )
+        sections.append(f"<section><ul>{items}</ul></section>")
+    script = (ROOT / "site" / "_static" / "course.js").as_uri()
+    page = tmp_path / "errata.html"
+    body = "".join(sections)
+    page.write_text(
+        f'<!doctype html><meta charset="utf-8"><script src="{script}"></script>'
+        f'<article class="bd-article"><section>{body}</section></article>',
+        "utf-8",
+    )
+    heads = re.findall(r"^- \*\*E\d+\*\* · (.+)$", text, re.M)
+    of_003 = [h for h in heads if "003" in h]
+    silent = [h for h in of_003 if h.endswith("silent")]
+    assert 0 < len(silent) < len(of_003) < len(heads)
+    choose = (
+        "((i, value) => { const s = document.querySelectorAll('select')[i];"
+        "s.value = value; s.onchange(); return "
+        "document.querySelector('[role=status]').textContent; })"
+    )
+    shown = "[...document.querySelectorAll('li > p')].filter("
+    shown += "(p) => p.offsetParent).length"
+    with chromium.Page() as opened:
+        opened.open(page.as_uri())
+        total = len(heads)
+        assert opened.ask(f"{choose}(0, '003')") == (
+            f"{len(of_003)} of {total} entries"
+        )
+        assert opened.ask(shown) == len(of_003)
+        assert opened.ask(f"{choose}(1, 'silent')") == (
+            f"{len(silent)} of {total} entries"
+        )
+        opened.ask(f"{choose}(0, 'all')")
+        opened.ask(f"{choose}(1, 'all')")
+        assert opened.ask(shown) == total
 
 
 NOTE = """# A page

@@ -602,11 +602,11 @@
             const ink = images.map((im) => im.reduce((s, v) => s + v, 0) / 64);
             const mean = ink.reduce((s, v) => s + v, 0) / 10;
             return (
-              `Noise ${pair(state.z)}, label ${state.label}. With this noise ` +
-              `${leaning} of the ten digits lean to the right, and ink covers ` +
-              `${fixed(100 * mean, 0)} % of the picture: the noise says how, ` +
-              `the label what. A judge recognises ${recognised} % of such ` +
-              "digits as what was asked for."
+              `Noise ${pair(state.z)}, label ${state.label}. Of the ten digits ` +
+              `with this noise ${leaning} lean${leaning === 1 ? "s" : ""} to ` +
+              `the right, and ink covers ${fixed(100 * mean, 0)} % of the ` +
+              "picture: the noise says how, the label what. A judge recognises " +
+              `${recognised} % of a thousand such digits as what was asked for.`
             );
           },
         };
