@@ -22,7 +22,7 @@
 # **We will show**
 #
 # - what eight bits, sixteen bits, a teacher and another shape do to a detector, and
-#   that PCA reconstructs as well in a twentieth of the bytes;
+#   that PCA needs a twentieth of the bytes for the same error;
 # - a file that any program can score with, equal to Keras within $10^{-5}$, and the
 #   one kind of row for which it stays silent;
 # - that rows read from disk give the same weights as rows in memory, and that their
@@ -95,7 +95,7 @@ def errors(model, x):
 
 
 # %% [markdown]
-# ## 1. How small? By bytes and error PCA wins, by ranking the network does
+# ## 1. How small? A byte of PCA goes farther than a byte of the network
 #
 # The detector of chapter 6a: trained on nine digits, it gives a row the error of
 # its reconstruction, and an unknown digit should have a large one. Three numbers
@@ -248,14 +248,17 @@ assert size["wide, int8"] < 0.3 * size["wide"]
 for kind in ("mixed_float16", "float16", "int8"):
     assert abs(error[f"wide, {kind}"] / error["wide"] - 1) < 0.03
     assert abs(area[f"wide, {kind}"] - area["wide"]) < 0.003
-assert abs(error["narrow, distilled"] / error["narrow"] - 1) < 0.15
-assert error["PCA, 16, int8"] < error["wide"]
-assert size["PCA, 16, int8"] < size["wide, int8"] / 15
+assert error["narrow, distilled"] > 0.85 * error["narrow"], "no gain"
+if not profile.full:  # there the network trains four times as long
+    assert error["PCA, 16, int8"] < error["wide"]
+    assert area["nearest row"] > area["wide"] + 0.005
+assert error["PCA, 24, int8"] < 0.6 * error["wide"]
+assert size["PCA, 24, int8"] < size["wide, int8"] / 10
 assert area["PCA, 16, int8"] > area["wide"] - 0.02
 assert abs(error["PCA, 16, int8"] / error["PCA, 16"] - 1) < 0.02
 assert error["wide"] < error["PCA, 12"] and area["wide"] > area["PCA, 12"]
 assert error["deep"] > error["wide"] and error["narrow"] > error["deep"]
-assert area["nearest row"] > max(area["wide"], area["PCA, 16"]) + 0.005
+assert area["nearest row"] > area["PCA, 16"] + 0.005
 
 # %% tags=["nbval-ignore-output"]
 figure, axes = plt.subplots(1, 2, figsize=(8.8, 3.6))
@@ -288,9 +291,12 @@ plt.show()
 # reaches it: 16 components in eight bits, 1 344 bytes, reconstruct *better* than
 # the wide network's 25 000 and rank as well.
 #
-# What the network has is a shorter code. With 12 numbers a row it is ahead of PCA
-# with 12 in both columns; if codes are what you store, count those (chapter 6b).
-# And by ranking alone the nearest row is first, in a byte a pixel.
+# What the network has is a shorter code, and patience. With 12 numbers a row it is
+# ahead of PCA with 12 in both columns; if codes are what you store, count those
+# (chapter 6b). And it is not done: after four times as many updates (the full
+# profile) its error was 0.65 and its AUROC 0.992 ± 0.002, above any PCA's, in
+# eighteen times the bytes. By ranking alone the nearest row is first, in a byte a
+# pixel, after no training at all.
 #
 # The rest is sobering, too. *Deep* has as many weights as *wide* and a larger error
 # after as many updates. *Narrow* is what costs: error, not bits. *Distilled* is no
@@ -339,7 +345,7 @@ outside = {
 }
 
 # %%
-for name, (detector, run, path) in outside.items():
+for name, (detector, run, _) in outside.items():
     here, there = detector.predict(x_test, verbose=0), run(x_test)
     gap = np.max(np.abs(here - there) / here)
     print(f"{name}: equal within 1e-5: {gap < 1e-5}, rows {there.shape}")
@@ -452,7 +458,7 @@ for function in (whole_pca, streamed_pca, incremental_pca):
     peak = tracemalloc.get_traced_memory()[1] / 2**20
     tracemalloc.stop()
     passes[function.__name__] = error_of(mean, parts), peak, parts.T @ parts
-for name, (value, peak, _) in passes.items():
+for name, (value, _, _) in passes.items():
     print(f"{name:16} error {value:.4f}")
 
 # %% tags=["nbval-ignore-output"]
@@ -460,32 +466,26 @@ for name, (_, peak, _) in passes.items():
     print(f"{name:16} peak {peak:6.1f} MB")
 
 # %%
-whole = KMeans(10, n_init=1, random_state=0).fit(disk)
-kmeans = MiniBatchKMeans(10, n_init=1, random_state=0)
-for piece in pieces():
-    kmeans.partial_fit(piece)
-mixed = MiniBatchKMeans(10, n_init=1, random_state=0)
-for rows in rng.permutation(ON_DISK).reshape(-1, 4000):
-    mixed.partial_fit(disk[np.sort(rows)])
-inertia = {
-    name: -model.score(np.array(disk)) / -whole.score(np.array(disk))
-    for name, model in (("in file order", kmeans), ("in random order", mixed))
-}
+inertia = {"in file order": [], "in random order": []}
+for seed in SEEDS:
+    best = KMeans(10, n_init=1, random_state=seed).fit(disk).inertia_
+    mixed = np.random.default_rng(seed).permutation(ON_DISK)
+    for name, order in zip(inertia, (np.arange(ON_DISK), mixed), strict=True):
+        centres = MiniBatchKMeans(10, n_init=1, random_state=seed)
+        for rows in order.reshape(-1, 4000):
+            centres.partial_fit(disk[np.sort(rows)])
+        inertia[name].append(-centres.score(disk) / best)
 
 # %% tags=["nbval-ignore-output"]
-print(
-    {
-        name: f"{value:.2f} of KMeans's inertia"
-        for name, value in inertia.items()
-    }
-)
+for name, values in inertia.items():
+    print(f"{name:15} {with_spread(values, 2)} of KMeans's sum of squares")
 
 # %% tags=["hide-input"]
-full, streamed, parts = (passes[f] for f in passes)
+full, streamed, parts = passes.values()
 assert np.allclose(full[2], streamed[2], atol=1e-6), "exact"
 assert full[0] <= parts[0] * 1.0001 and parts[0] / full[0] < 1.1
 assert streamed[1] < full[1] / 3
-assert inertia["in file order"] > inertia["in random order"] * 1.02
+assert np.mean(inertia["in file order"]) > np.mean(inertia["in random order"])
 
 # %% [markdown]
 # For the network a `PyDataset` does it: a class that says how many batches there
@@ -591,14 +591,6 @@ def slopes(sizes, losses):
 
 
 # %%
-def interval(sizes, losses, draws=2000):
-    """Bootstrap over seeds: 2.5 % and 97.5 % quantile of the mean exponent."""
-    found = slopes(sizes, losses)
-    rng = np.random.default_rng(0)
-    means = rng.choice(found, (draws, len(found))).mean(axis=1)
-    return found, *np.quantile(means, [0.025, 0.975])
-
-
 lines = {
     "network, rows": (counts, by_rows),
     "PCA, rows": (counts, by_pca),
@@ -606,7 +598,9 @@ lines = {
 }
 table = []
 for name, (sizes, losses) in lines.items():
-    found, low, high = interval(sizes, losses)
+    found = slopes(sizes, losses)  # and the bootstrap of their mean
+    means = np.random.default_rng(0).choice(found, (2000, len(found))).mean(1)
+    low, high = np.quantile(means, [0.025, 0.975])
     logs = np.log(sizes[:-1]), np.log(losses[:, :-1]).mean(axis=0)
     guess = np.exp(np.polyval(np.polyfit(*logs, 1), np.log(sizes[-1])))
     local = np.diff(np.log(losses.mean(axis=0))) / np.diff(np.log(sizes))
@@ -658,7 +652,9 @@ for axis, names, label in (
         line = np.polyfit(np.log(sizes[:-1]), np.log(mean[:-1]), 1)
         fitted = np.exp(np.polyval(line, np.log(sizes)))
         axis.loglog(sizes, fitted, "--", color=color, lw=1)
-    axis.set(xlabel=label)
+    axis.set_xticks(sizes, sizes)
+    axis.minorticks_off()
+    axis.set(xlabel=label, yticks=(0.5, 1, 2, 3), yticklabels=(0.5, 1, 2, 3))
     axis.legend()
 axes[0].set_ylabel("test error")
 plt.show()
@@ -820,7 +816,8 @@ assert root > small, "a larger rate gives back a part"
 #
 # - Eight bits cost nothing that three seeds could see, for the network and for PCA;
 #   PCA in 1 344 bytes reconstructs better than the network in 25 000 and ranks as
-#   well. At 12 numbers a row the network is ahead; the nearest row ranks best.
+#   well, until the network trains four times as long. At 12 numbers a row the
+#   network is ahead; the nearest row ranks best.
 # - Distillation did not help an autoencoder; depth at equal bytes cost error.
 # - ONNX: equal scores within $10^{-5}$, and no alarm for a NaN.
 # - From disk and from memory: equal weights. PCA's sums are exact in one pass;
@@ -984,10 +981,8 @@ def all_reduce(gradients, counts):
     ### BEGIN SOLUTION
     used = [i for i, count in enumerate(counts) if count]
     weights = [counts[i] / sum(counts) for i in used]
-    return [
-        sum(weight * np.asarray(part) for weight, part in zip(weights, parts))
-        for parts in zip(*(gradients[i] for i in used))
-    ]
+    by_weight = zip(*(gradients[i] for i in used), strict=True)
+    return [np.average(parts, axis=0, weights=weights) for parts in by_weight]
     ### END SOLUTION
 
 

@@ -43,6 +43,21 @@ def read_options(given=None):
     return parser.parse_args(given)
 
 
+def check_options(options):
+    """Stop with a sentence if options do not fit together."""
+    devices = options.split if options.devices is None else options.devices
+    if min(devices, options.split, options.batch, options.width) < 1:
+        raise SystemExit("train_on_many.py: a number of things is at least 1")
+    if options.epochs < 2:
+        raise SystemExit("train_on_many.py: --epochs < 2: the first compiles")
+    if bool(options.address) != bool(options.processes):
+        raise SystemExit("train_on_many.py: --address and --processes go both")
+    if devices % options.split:
+        raise SystemExit("train_on_many.py: --devices not divided by --split")
+    if options.batch % (devices // options.split * (options.processes or 1)):
+        raise SystemExit("train_on_many.py: --batch not divided by devices")
+
+
 def cut_processor(parts):
     """Let one processor look like several devices, before Keras starts."""
     flag = f"--xla_force_host_platform_device_count={parts}"
@@ -60,12 +75,14 @@ def placement(options):
     """How rows and weights lie on the devices.
 
     Returns:
-        ``(scope to build and train in, number of processes, own number)``.
+        ``(scope to build and train in, number of devices, of processes, own
+        number among these)``.
     """
     import keras
 
     if keras.backend.backend() == "tensorflow":
-        return tensorflow_placement(options), 1, 0
+        strategy = tensorflow_placement(options)
+        return strategy.scope(), strategy.num_replicas_in_sync, 1, 0
     if options.cluster or options.address:
         # without arguments Slurm, Open MPI or a TPU is asked
         keras.distribution.initialize(
@@ -82,7 +99,7 @@ def placement(options):
     many = keras.distribution.ModelParallel(
         layout_map=layout, batch_dim_name="batch", auto_shard_dataset=False
     )
-    return many.scope(), many.num_processes, many.data_shard_id
+    return many.scope(), len(names), many.num_processes, many.data_shard_id
 
 
 def tensorflow_placement(options):
@@ -92,7 +109,7 @@ def tensorflow_placement(options):
     found = tf.config.list_logical_devices("GPU")
     found = found or tf.config.list_logical_devices("CPU")
     names = [device.name for device in found[: options.devices]]
-    return tf.distribute.MirroredStrategy(names).scope()
+    return tf.distribute.MirroredStrategy(names)
 
 
 def shares(x, batch, processes, number):
@@ -126,7 +143,7 @@ def train(options):
     from utils.models import Autoencoder
     from utils.training import recipes
 
-    scope, processes, number = placement(options)
+    scope, devices, processes, number = placement(options)
     rows = shares(
         data.load("digits").flat().x_train, options.batch, processes, number
     )
@@ -151,6 +168,7 @@ def train(options):
     return {
         "backend": keras.backend.backend(),
         "processes": processes,
+        "devices": devices,
         "losses": history.history["loss"],
         # the first epoch compiles
         "rows_per_second": round(timed / max(ends[-1] - ends[0], 1e-9)),
@@ -171,6 +189,7 @@ def bytes_on_one_device(model):
 
 if __name__ == "__main__":
     OPTIONS = read_options()
+    check_options(OPTIONS)
     if OPTIONS.virtual:
         cut_processor(OPTIONS.virtual)
     print(json.dumps(train(OPTIONS)))

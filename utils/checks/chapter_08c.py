@@ -161,7 +161,7 @@ def check_8c_3(answer):
             [
                 (
                     np.mean(means, axis=0),
-                    "You averaged the batches' means: weigh them by their rows.",
+                    "You averaged the batches' means: weigh by their rows.",
                 ),
                 (means[-1], "That is the mean of the last batch."),
             ],
