@@ -15,7 +15,7 @@
 #
 # "Needs much computing" is a challenge at the end of most articles on deep
 # learning, and there it stays a sentence. Here it becomes numbers: bytes, error and
-# seconds of one detector in a dozen forms; the same scores from a program that has
+# seconds of one detector in sixteen forms; the same scores from a program that has
 # never heard of Keras; more rows than the memory holds; and one training spread
 # over several devices that ends with the same weights.
 #
@@ -881,10 +881,10 @@ checks.check_8c_1(answer_8c_1)
 # ### Exercise 8c.2 · Eight bits
 #
 # *You will learn to round without regret.* Write a function that takes a kernel
-# `(inputs, units)` and returns `(whole, scale)`: `whole` of type int8 with values
-# from −127 to 127, `scale` of shape `(units,)`, such that `whole * scale` is off by
-# at most half a scale everywhere, and no scale is larger than needed. A column of
-# zeros must not become NaN.
+# `(inputs, units)` and returns `(whole, scale)`: whole numbers from −127 to 127,
+# which int8 holds, and `scale` of shape `(units,)`, such that `whole * scale` is off
+# by at most half a scale everywhere, and no scale is larger than needed. A column
+# of zeros must not become NaN.
 
 
 # %% tags=["exercise"]

@@ -38,6 +38,7 @@ PAGES = (
     "mnist_bound",
     "mutation",
     "results",
+    "scaling",
     "teaching",
 )
 ROOMS = {
