@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.nn.backend import values_kept
+from utils.nn.backend import replicas, values_kept
 from utils.support import validation as check
 from utils.support.batches import (
     CheckedBatches,
@@ -89,7 +89,8 @@ class CourseModel(keras.Model):
         """Loss plus ``self.losses``, which Keras leaves to ``compute_loss``."""
         for extra in self.losses:
             loss = loss + ops.cast(extra, loss.dtype)
-        return loss
+        copies = replicas()
+        return loss if copies == 1 else loss / copies
 
     # ------------------------------------------------- the one way to train
 

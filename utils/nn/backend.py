@@ -12,6 +12,7 @@ from keras import ops
 __all__ = [
     "BATCHES_AT_ONCE",
     "input_gradient",
+    "replicas",
     "traced",
     "values_kept",
     "weight_gradients",
@@ -214,3 +215,16 @@ def traced(function):
     import tensorflow as tf
 
     return tf.function(function)
+
+
+def replicas():
+    """Copies of a model that train in step under ``tf.distribute``; else 1.
+
+    TensorFlow adds up the copies' gradients. Keras divides the losses that it
+    computes itself by their number, and leaves a loss of one's own as it is.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return 1  # on JAX the mean runs over all devices by itself
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync
