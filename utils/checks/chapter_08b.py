@@ -1,5 +1,7 @@
 """Checks of chapter 8b, rare, attacked, unlabelled."""
 
+import itertools
+
 import numpy as np
 from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits
@@ -45,33 +47,57 @@ def check_8b_1(answer):
         [0.4, 0.4, 0.05],
         [
             [
-                (1.9, "(a) A move to the training row ends the alarm, but the "
-                      "threshold is reached long before."),
-                (1.5, "(a) 1.5 is where the score must get to; how far is it "
-                      "from 1.9?"),
-                (3.4, "(a) Scores of this kind fall as the row moves: subtract."),
-                (1.36, "(a) 1.36 is the difference of the squares; the length "
-                       "of a move is no square."),
+                (
+                    1.9,
+                    "(a) A move to the training row ends the alarm, but the "
+                    "threshold is reached long before.",
+                ),
+                (
+                    1.5,
+                    "(a) 1.5 is where the score must get to; how far is it "
+                    "from 1.9?",
+                ),
+                (3.4, "(a) The score has to *fall*: subtract."),
+                (
+                    1.36,
+                    "(a) 1.36 is the difference of the squares; the length "
+                    "of a move is no square.",
+                ),
             ],
             [
-                (1.36, "(b) 1.36 is the difference of the *squares*: it is not "
-                       "a length. Take the roots first."),
-                (1.36**0.5, "(b) You took the root of the difference: take "
-                            "the difference of the roots."),
+                (
+                    1.36,
+                    "(b) 1.36 is the difference of the *squares*: it is not "
+                    "a length. Take the roots first.",
+                ),
+                (
+                    1.36**0.5,
+                    "(b) You took the root of the difference: take "
+                    "the difference of the roots.",
+                ),
                 (0.16, "(b) 0.16 is the square of the length."),
             ],
             [
-                (0.4, "(c) A change of δ in all 64 pixels is a longer move "
-                      "than δ: how long?"),
-                (0.4 / 64, "(c) You divided by 64. The length of 64 equal "
-                           "changes is a root of a sum of squares."),
-                (3.2, "(c) You multiplied by the root of 64: then each pixel "
-                      "would move farther than the whole row."),
+                (
+                    0.4,
+                    "(c) A change of δ in all 64 pixels is a longer move "
+                    "than δ: how long?",
+                ),
+                (
+                    0.4 / 64,
+                    "(c) You divided by 64. The length of 64 equal "
+                    "changes is a root of a sum of squares.",
+                ),
+                (
+                    3.2,
+                    "(c) You multiplied by the root of 64: then each pixel "
+                    "would move farther than the whole row.",
+                ),
             ],
         ],
         within=0.0021,
-        hint="Each training row comes nearer by at most the length of the move.",
-    )  # fmt: skip
+        hint="A training row comes nearer by the length of the move at most.",
+    )
     correct("8b.1", "Which δ would be safe for images of 28 × 28 pixels?")
 
 
@@ -96,14 +122,16 @@ def check_8b_2(answer):
         best = np.maximum(far - size, 0)
         length = np.linalg.norm(moved - x, axis=1)
         after = cdist(moved, train).min(axis=1)
+        if np.all(length <= size + 1e-3) and np.all(after <= best + 2e-3):
+            continue
         name_value(
             moved,
             [
                 (x, "Your rows have not moved."),
                 (
                     x + size * (goal - x) / away,
-                    "A row nearer to its training row than the length goes past "
-                    "it: stop *at* it.",
+                    "Where the training row is nearer than the length, yours "
+                    "go past it: stop *at* it.",
                 ),
                 (
                     x + size * (goal - x),
@@ -114,10 +142,13 @@ def check_8b_2(answer):
                     x - size * (goal - x) / away,
                     "Your rows move *away* from the nearest training row.",
                 ),
-                (goal, "You return the training rows themselves: the length "
-                       "of a move is limited."),
+                (
+                    goal,
+                    "You return the training rows themselves: the length "
+                    "of a move is limited.",
+                ),
             ],
-        )  # fmt: skip
+        )
         row = int(np.argmax(length))
         if length[row] > size + 1e-3:
             wrong(
@@ -125,12 +156,11 @@ def check_8b_2(answer):
                 "allowed, as the length √Σδ² of the whole row."
             )
         row = int(np.argmax(after - best))
-        if after[row] > best[row] + 2e-3:
-            wrong(
-                f"Row {row} is at {after[row]:.3f} from its nearest training "
-                f"row; {best[row]:.3f} is possible with a move of {size:g}. "
-                "In which direction does that distance fall fastest?"
-            )
+        wrong(
+            f"Row {row} is at {after[row]:.3f} from its nearest training "
+            f"row; {best[row]:.3f} is possible with a move of {size:g}. "
+            "In which direction does that distance fall fastest?"
+        )
     correct("8b.2", "What is the best move *away* from all training rows?")
 
 
@@ -163,17 +193,30 @@ def check_8b_3(answer):
             continue
         for other, feedback in (
             (log_p, "That is the class where the classifier was trained."),
-            (log_p - np.log(trained), "That is right for *equal* shares: "
-             "multiply by those of `now` as well."),
-            (log_p + np.log(now), "The shares of training are still in the "
-             "probabilities: divide them out."),
-            (log_p + np.log(trained) - np.log(now), "Old and new shares are "
-             "exchanged."),
-            (log_p - trained + now, "To log-probabilities one adds "
-             "*logarithms* of shares."),
-            (np.exp(log_p) - trained + now, "Shares divide and multiply "
-             "probabilities; you subtracted and added them."),
-        ):  # fmt: skip
+            (
+                log_p - np.log(trained),
+                "That is right for *equal* shares: "
+                "multiply by those of `now` as well.",
+            ),
+            (
+                log_p + np.log(now),
+                "The shares of training are still in the "
+                "probabilities: divide them out.",
+            ),
+            (
+                log_p + np.log(trained) - np.log(now),
+                "Old and new shares are exchanged.",
+            ),
+            (
+                log_p - trained + now,
+                "To log-probabilities one adds *logarithms* of shares.",
+            ),
+            (
+                np.exp(log_p) - trained + now,
+                "Shares divide and multiply "
+                "probabilities; you subtracted and added them.",
+            ),
+        ):
             if np.array_equal(found[clear], other.argmax(axis=1)[clear]):
                 wrong(feedback)
         share = np.mean(found == score.argmax(axis=1))
@@ -192,8 +235,6 @@ _TIMES = 400
 
 def _exact_p(scores, second):
     """Share of all choices of a second set whose mean is as large."""
-    import itertools
-
     n, m = len(scores), int(second.sum())
     sums = np.array(
         [sum(c) for c in itertools.combinations(scores.tolist(), m)]
@@ -323,8 +364,10 @@ def check_8b_5(answer):
             (2, "both mirrored and fainter: undo both at once"),
         ):
             if by_kind[kind] < 0.5:
-                wrong(f"{by_kind[kind]:.0%} of the copies are found that are "
-                      f"{hint}.")  # fmt: skip
+                wrong(
+                    f"{by_kind[kind]:.0%} of the copies are found that are "
+                    f"{hint}."
+                )
         wrong(
             f"{hit.mean():.0%} of the copies are found, {precision:.0%} of "
             "your rows are copies; nine in ten are needed of both."
