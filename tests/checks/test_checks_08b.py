@@ -1,15 +1,14 @@
 """Checks of chapter 8b: wrong answers are named, unusual right ones pass."""
 
-import itertools
-
 import keras
 import numpy as np
 import pytest
-import scipy.stats
+import scipy.optimize
 from answers import Watched, rejects, stub, tells_wrong_from_right
 from keras import ops
 from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
+from sklearn.utils.class_weight import compute_sample_weight
 
 from utils.checks import chapter_08b
 
@@ -177,198 +176,115 @@ def test_check_8b_3_wrong_classes_are_named(answer, match):
 # ---------------------------------------------------------------- 8b.4
 
 
-def _difference(scores, second):
-    return scores[second].mean() - scores[~second].mean()
+def _by_library(y):
+    return compute_sample_weight("balanced", y).astype("float32")
 
 
-def _by_indices(scores, second, times, rng):
-    m, count = second.sum(), 0
-    for _ in range(times):
-        order = rng.permutation(len(scores))
-        shuffled = np.isin(np.arange(len(scores)), order[:m])
-        found = _difference(scores, second) - 1e-9
-        count += _difference(scores, shuffled) >= found
-    return np.float32((1 + count) / (1 + times))
+def _by_counting(y):
+    y = y.tolist()
+    kinds = len(set(y))
+    return [len(y) / (kinds * y.count(label)) for label in y]
 
 
-def _by_scipy(scores, second, times, rng):
-    result = scipy.stats.permutation_test(
-        (scores[second], scores[~second]),
-        lambda a, b: np.mean(a) - np.mean(b),
-        n_resamples=times,
-        alternative="greater",
-        rng=rng,
-    )
-    p = result.pvalue  # exact if there are few orders
-    return max(p, 1 / (1 + times))
+def _by_normalising(y):
+    _, place, counts = np.unique(y, return_inverse=True, return_counts=True)
+    weight = 1 / counts[place]
+    return ops.convert_to_tensor(weight / weight.mean())
 
 
-def _by_sums(scores, second, times, rng):
-    many = rng.permuted(np.tile(scores, (times, 1)), axis=1)
-    sums = many[:, second].sum(axis=1)
-    count = np.sum(sums >= scores[second].sum() - 1e-9)
-    return [(count + 1) / (times + 1)]
-
-
-@pytest.mark.parametrize("answer", [_by_indices, _by_scipy, _by_sums])
-def test_check_8b_4_right_p_value_passes(answer):
+@pytest.mark.parametrize("answer", [_by_library, _by_counting, _by_normalising])
+def test_check_8b_4_right_weights_pass(answer):
     checks.check_8b_4(answer)
 
 
-def _shuffled(scores, second, times, rng, found=None, measure=_difference):
-    found = measure(scores, second) - 1e-9 if found is None else found
-    draws = [rng.permutation(second) for _ in range(times)]
-    return np.array([measure(scores, d) for d in draws]), found
+def _counts(y):
+    _, place, counts = np.unique(y, return_inverse=True, return_counts=True)
+    return counts[place], counts
 
 
-def _p(scores, second, times, rng, *, add=(1, 1), measure=_difference):
-    values, found = _shuffled(scores, second, times, rng, measure=measure)
-    return (add[0] + np.sum(values >= found)) / (add[1] + times)
+def _root(y):
+    weight = 1 / np.sqrt(_counts(y)[0])
+    return weight / weight.mean()
 
 
-def _strict(scores, second, times, rng):
-    values, found = _shuffled(scores, second, times, rng)
-    return (1 + np.sum(values > found + 2e-9)) / (1 + times)
+def _unequal(y):
+    weight = len(y) / (len(_counts(y)[1]) * _counts(y)[0])
+    first = np.flatnonzero(y == y[0])
+    weight[first[:2]] += [0.1, -0.1]
+    return weight
 
 
-def _smaller(scores, second, times, rng):
-    values, found = _shuffled(scores, second, times, rng)
-    return (1 + np.sum(values <= found + 2e-9)) / (1 + times)
-
-
-def _absolute(scores, second):
-    return abs(_difference(scores, second))
-
-
-def _once(scores, second, times, rng):
-    """One shuffle, used again and again."""
-    other = rng.permutation(second)
-    count = times * (
-        _difference(scores, other) >= _difference(scores, second) - 1e-9
-    )
-    return (1 + count) / (1 + times)
-
-
-def _doubled(scores, second, times, rng):
-    p = _p(scores, second, times, rng)
-    return min(1, 2 * p) if times > 50 else p
+def _negative(y):
+    return -_by_library(y)
 
 
 @pytest.mark.parametrize(
     "answer, match",
     [
-        (_strict, "Count ties"),
-        (lambda *a: _p(*a, add=(0, 0)), "p is 0"),
-        (lambda *a: _p(*a, add=(1, 0)) if a[2] > 20 else 1.0, "below as well"),
-        (_smaller, "at least as \\*large\\*"),
-        (lambda *a: _p(*a, measure=_absolute), "both sides"),
-        (_once, "anew each time"),
-        (_doubled, "both sides"),
-        (lambda *a: 2.0, "between 0 and 1"),
-        (lambda *a: 0.5, "Count ties"),
-        (lambda *a: 1.0, "at least as \\*large\\*"),
+        (lambda y: np.ones(len(y)), "All weights are 1"),
+        (lambda y: 1 / _counts(y)[0], "size of the loss"),
+        (lambda y: len(y) / _counts(y)[0], "number of classes"),
+        (lambda y: max(_counts(y)[1]) / _counts(y)[0], "largest class alone"),
+        (lambda y: _counts(y)[0] * len(_counts(y)[1]) / len(y), "multiply"),
+        (_root, "total weight"),
+        (_unequal, "weigh differently"),
+        (_negative, "positive"),
+        (lambda y: 3 * _by_library(y) / 2, "mean weight is 1.5"),
+        (lambda y: _counts(y)[1], "shape"),
         (stub, "waits for your answer"),
     ],
 )
-def test_check_8b_4_wrong_p_value_is_named(answer, match):
+def test_check_8b_4_wrong_weights_are_named(answer, match):
     rejects(checks.check_8b_4, answer, match=match)
-
-
-def test_exact_p_counts_every_order_once():
-    scores = np.array([0.0, 1.0, 2.0, 4.0])
-    second = np.array([False, False, True, True])
-    pairs = list(itertools.combinations(scores, 2))
-    by_hand = sum(sum(pair) >= 6 for pair in pairs) / len(pairs)
-    assert chapter_08b._exact_p(scores, second) == by_hand == 1 / 6
 
 
 # ---------------------------------------------------------------- 8b.5
 
 
-def _views(train):
-    return np.concatenate([train, train[:, :, ::-1]]).reshape(-1, 64)
+def _by_choice(x, slope, delta):
+    down, up = np.maximum(x - delta, 0), np.minimum(x + delta, 1)
+    return np.where(slope > 0, down, up).astype("float32")
 
 
-def _by_correlation(train, test):
-    wide = _views(train)
-    c = np.corrcoef(np.r_[test.reshape(-1, 64), wide])[: len(test), len(test) :]
-    return [int(i) for i in np.flatnonzero(c.max(axis=1) > 0.985)]
+def _by_program(x, slope, delta):
+    """A linear program, row by row."""
+    rows = []
+    for row, costs in zip(x, slope, strict=True):
+        bounds = [(max(v - delta, 0), min(v + delta, 1)) for v in row]
+        rows.append(scipy.optimize.linprog(costs, bounds=bounds).x)
+    return rows
 
 
-def _by_projection(train, test):
-    """What is left of a test image after the best multiple of one row."""
-    wide, rows = _views(train), test.reshape(-1, 64)
-    wide = wide / np.linalg.norm(wide, axis=1, keepdims=True)
-    left = np.sum(rows**2, 1) - np.max(rows @ wide.T, axis=1) ** 2
-    return np.flatnonzero(left / np.sum(rows**2, 1) < 0.02)[::-1]
+def _by_tensor(x, slope, delta):
+    return ops.clip(ops.convert_to_tensor(x - delta * np.sign(slope)), 0, 1)
 
 
-def _by_ranks(train, test):
-    """By which pixels are bright: no length needed."""
-    wide, rows = (
-        np.argsort(np.argsort(a, axis=1), axis=1).astype(float)
-        for a in (np.round(_views(train), 2), np.round(test.reshape(-1, 64), 2))
-    )
-    wide, rows = (
-        a / np.maximum(a.max(axis=1, keepdims=True), 1e-9)
-        for a in (_views(train), np.maximum(test.reshape(-1, 64), 0))
-    )
-    first, second = np.sort(cdist(rows, wide), axis=1)[:, :2].T
-    return ops.convert_to_tensor(np.flatnonzero(first < 0.6 * second))
-
-
-@pytest.mark.parametrize("answer", [_by_correlation, _by_projection, _by_ranks])
-def test_check_8b_5_right_search_passes(answer):
+@pytest.mark.parametrize("answer", [_by_choice, _by_program, _by_tensor])
+def test_check_8b_5_right_move_passes(answer):
     checks.check_8b_5(answer)
 
 
-def _directions(train, test, limit=0.5):
-    train, test = train.reshape(-1, 64), test.reshape(-1, 64)
-    train = train / np.linalg.norm(train, axis=1, keepdims=True)
-    test = test / np.linalg.norm(test, axis=1, keepdims=True)
-    first, second = np.sort(cdist(test, train), axis=1)[:, :2].T
-    return np.flatnonzero(first < limit * second)
-
-
-def _mirrors_only(train, test):
-    first, second = np.sort(cdist(test.reshape(-1, 64), _views(train)), 1)[
-        :, :2
-    ].T
-    return np.flatnonzero(first < 0.5 * second)
-
-
-def _either(train, test):
-    return np.union1d(_directions(train, test), _mirrors_only(train, test))
-
-
-def _equal(train, test):
-    return np.flatnonzero(
-        (cdist(test.reshape(-1, 64), _views(train)) == 0).any(1)
-    )
-
-
-def _of_train(train, test):
-    return (
-        np.argsort(cdist(test.reshape(-1, 64), _views(train)).min(0))[:60] % 700
-    )
+def _length(x, slope, delta):
+    size = np.linalg.norm(slope, axis=1, keepdims=True)
+    return np.clip(x - delta * slope / size, 0, 1)
 
 
 @pytest.mark.parametrize(
     "answer, match",
     [
-        (_equal, "You found none"),
-        (_directions, "mirrored: look"),
-        (_mirrors_only, "fainter: compare"),
-        (_either, "undo both at once"),
-        (lambda a, b: np.arange(len(b)), "are copies. Honest"),
-        (lambda a, b: np.arange(len(a)), "not of `train`"),
-        (lambda a, b: np.arange(len(b)) % 2 == 0, "not one boolean"),
-        (lambda a, b: np.eye(3), "a vector"),
-        (lambda a, b: [-1, 2], "Indices are whole"),
+        (lambda x, s, d: x.copy(), "not moved"),
+        (lambda x, s, d: x - d * np.sign(s), "clip them"),
+        (lambda x, s, d: np.clip(x + d * np.sign(s), 0, 1), "rises"),
+        (lambda x, s, d: np.clip(x - d * s, 0, 1), "scale by the slope"),
+        (_length, "of \\*length\\* delta"),
+        (lambda x, s, d: np.clip(x - 2 * d * np.sign(s), 0, 1), "is allowed"),
+        (lambda x, s, d: np.clip(x - d / 2 * np.sign(s), 0, 1), "is possible"),
+        (lambda x, s, d: x - 3, "leave"),
+        (lambda x, s, d: x[0], "shape"),
         (stub, "waits for your answer"),
     ],
 )
-def test_check_8b_5_wrong_search_is_named(answer, match):
+def test_check_8b_5_wrong_move_is_named(answer, match):
     rejects(checks.check_8b_5, answer, match=match)
 
 

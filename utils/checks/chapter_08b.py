@@ -1,14 +1,10 @@
 """Checks of chapter 8b, rare, attacked, unlabelled."""
 
-import itertools
-
 import numpy as np
 from scipy.spatial.distance import cdist
-from sklearn.datasets import load_digits
 
 from utils.checks._feedback import (
     as_array,
-    as_number,
     call,
     correct,
     lettered_numbers,
@@ -230,143 +226,122 @@ def check_8b_3(answer):
 
 # ------------------------------------------------------------------- 8b.4
 
-_TIMES = 400
-
-
-def _exact_p(scores, second):
-    """Share of all choices of a second set whose mean is as large."""
-    m = int(second.sum())
-    sums = np.array(
-        [sum(c) for c in itertools.combinations(scores.tolist(), m)]
-    )
-    return np.mean(sums >= scores[second].sum() - 1e-9)
-
 
 @one_sentence
 def check_8b_4(answer):
-    """Close to the exact value, with the 1 above and below."""
-    flat = np.full(12, 0.5)
-    half = np.arange(12) % 2 == 0
-    p = _asked(answer, flat, half, 20)
-    if p < 1 - 1e-3:
-        wrong(
-            f"All scores are equal, so chance always does as well: p is 1, "
-            f"not {p:g}. Count ties, ≥ and not >."
-        )
-    apart = np.r_[np.zeros(40), np.ones(40)]
-    late = np.arange(80) >= 40
-    p = _asked(answer, apart, late, 49)
-    if p == 0:
-        wrong(
-            "No order of yours does as well, and p is 0. The order that was "
-            "found is one of those possible: (1 + …) / (1 + times)."
-        )
-    if abs(p - 1 / 49) < 2e-4:
-        wrong("Add 1 below as well: (1 + …) / (1 + times).")
-    if p > 0.9:
-        wrong(
-            f"The second set is far larger and p is {p:g}: count the orders "
-            "whose difference is at least as *large*."
-        )
-    if abs(p - 0.02) > 2e-4:
-        wrong(f"With 49 shuffles, none as large, p is 1/50; yours is {p:g}.")
+    """N / (classes · count) for each row."""
     rng = np.random.default_rng(6)
-    for shift in (-1.5, 0.0, 0.7, 1.2):
-        scores = np.round(8 * rng.standard_normal(11)) / 8
-        second = rng.permutation(11) < 4
-        scores[second] += shift
-        p = _asked(answer, scores, second, _TIMES)
-        exact = _exact_p(scores, second)
-        noise = np.sqrt(exact * (1 - exact) / _TIMES)
-        if abs(p - exact) <= 5 * noise + 0.01:
-            continue
-        other = _exact_p(-scores, second)
-        if abs(p - min(1, 2 * min(exact, other))) <= 10 * noise + 0.02:
-            wrong(
-                "That p counts both sides, or absolute values: asked is one side."
-            )
-        wrong(
-            f"p is {p:.3f}, counted over all orders it is {exact:.3f}. Shuffle "
-            "`second` anew each time, and compare differences of means."
+    for names, shares in (
+        ([0, 1, 2], [0.7, 0.25, 0.05]),
+        ([3, 7, 12, 40], [0.4, 0.3, 0.2, 0.1]),
+        ([5], [1.0]),
+    ):
+        y = np.r_[names, rng.choice(names, 200, p=shares)]
+        kept = y.copy()
+        weight = as_array(call(answer, y), "The weights", shape=(len(y),))
+        _unchanged((y,), (kept,))
+        found, place, counts = np.unique(
+            y, return_inverse=True, return_counts=True
         )
-    correct("8b.4", "How many shuffles does a p-value below 0.001 need?")
-
-
-def _asked(answer, scores, second, times):
-    """A p-value from an answer: a number in [0, 1]."""
-    given = scores.copy(), second.copy()
-    rng = np.random.default_rng(7)
-    p = call(answer, scores, second, times, rng)
-    _unchanged((scores, second), given)
-    p = as_number(p, "The p-value")
-    if not 0 <= p <= 1 + 1e-3:
-        wrong(f"A p-value lies between 0 and 1; yours is {p:g}.")
-    return p
+        right = len(y) / (len(found) * counts[place])
+        if np.allclose(weight, right, rtol=2e-3):
+            continue
+        total = np.bincount(place, weight)
+        name_value(
+            weight,
+            [
+                (
+                    np.ones(len(y)),
+                    "All weights are 1: the common classes have "
+                    "the larger totals.",
+                ),
+                (
+                    1 / counts[place],
+                    "Classes weigh alike, but the mean weight "
+                    "is not 1: that changes the size of the loss.",
+                ),
+                (
+                    len(y) / counts[place],
+                    "Classes weigh alike, but the mean "
+                    "weight is the number of classes: divide by it.",
+                ),
+                (
+                    counts.max() / counts[place],
+                    "Classes weigh alike, but the "
+                    "mean weight is not 1: the largest class alone has weight 1.",
+                ),
+                (
+                    counts[place] * len(found) / len(y),
+                    "You multiply by the "
+                    "count of a class: common rows weigh more.",
+                ),
+            ],
+        )
+        if np.any(weight <= 0):
+            wrong("Weights are positive: every class that occurs counts.")
+        if total.max() > 1.01 * total.min():
+            wrong(
+                f"One class has the total weight {total.max():.1f}, another "
+                f"{total.min():.1f}: rare rows weigh more, by 1 / count."
+            )
+        if abs(weight.mean() - 1) > 5e-3:
+            wrong(f"The mean weight is {weight.mean():.3f}; 1 is asked for.")
+        wrong("Rows of one class weigh differently.")
+    correct("8b.4", "Whose errors become more, if you train with them?")
 
 
 # ------------------------------------------------------------------- 8b.5
 
 
-def _forged(rng):
-    """Training images, test images with 40 copies, indices and kinds."""
-    images = rng.permutation(load_digits().images / 16)
-    train, test = images[:700], images[700:1000].copy()
-    places = rng.permutation(300)[:40]
-    copies = train[rng.choice(700, 40, replace=False)].copy()
-    kinds = np.arange(40) % 3  # mirrored, fainter, both
-    mirrored = kinds != 1
-    copies[mirrored] = copies[mirrored][:, :, ::-1]
-    copies[kinds > 0] *= 0.6
-    test[places] = copies + 0.01 * rng.standard_normal(copies.shape)
-    return train, test, places, kinds
-
-
 @one_sentence
 def check_8b_5(answer):
-    """Nine in ten copies found, nine in ten findings copies."""
-    for seed in (0, 1):
-        train, test, places, kinds = _forged(np.random.default_rng(seed))
-        given = train.copy(), test.copy()
-        found = call(answer, train, test)
-        _unchanged((train, test), given)
-        found = as_array(found, "The indices")
-        if found.size == 0:
-            wrong(
-                "You found none. Copies have a trace of noise: no two images "
-                "are equal, so look for very near ones."
-            )
-        if found.ndim != 1:
-            wrong(f"Return a vector of indices, not an array {found.shape}.")
-        if found.shape == (300,) and np.isin(found, (0, 1)).all():
-            wrong("Return indices, not one boolean a row: np.flatnonzero.")
-        if np.any(found != np.round(found)) or found.min() < 0:
-            wrong("Indices are whole numbers, 0 and above.")
-        if found.max() >= 300:
-            wrong("Return indices of `test`, not of `train`.")
-        found = np.unique(found.astype(int))
-        hit = np.isin(places, found)
-        precision = np.mean(np.isin(found, places))
-        if hit.mean() >= 0.9 and precision >= 0.9:
+    """Against the sign of the slope, and back into [0, 1]."""
+    rng = np.random.default_rng(7)
+    for n, d, delta in ((6, 10, 0.1), (4, 64, 0.03), (3, 5, 0.6)):
+        x, slope = rng.random((n, d)), 0.2 * rng.standard_normal((n, d))
+        slope[0, :2] = 0  # there any value is as good
+        kept = x.copy(), slope.copy()
+        moved = call(answer, x, slope, delta)
+        _unchanged((x, slope), kept)
+        moved = as_array(moved, "The moved rows", shape=(n, d))
+        signs = np.sign(slope)
+        best = np.clip(x - delta * signs, 0, 1)
+        reach = np.abs(moved - x).max()
+        inside = moved.min() >= -2e-3 and moved.max() <= 1 + 2e-3
+        fall = np.sum(slope * (x - moved), axis=1)
+        most = np.sum(slope * (x - best), axis=1)
+        allowed = reach <= delta + 2e-3 and inside
+        if allowed and np.all(fall >= most - 2e-3 * np.abs(slope).sum(axis=1)):
             continue
-        by_kind = [hit[kinds == kind].mean() for kind in range(3)]
-        if precision < 0.9 and hit.mean() >= 0.9:
-            wrong(
-                f"{precision:.0%} of your {len(found)} rows are copies. Honest "
-                "rows have near neighbours, too: compare the first with the "
-                "second."
-            )
-        for kind, hint in (
-            (0, "mirrored: look at `train[:, :, ::-1]` as well"),
-            (1, "fainter: compare directions, rows of length one"),
-            (2, "both mirrored and fainter: undo both at once"),
-        ):
-            if by_kind[kind] < 0.5:
-                wrong(
-                    f"{by_kind[kind]:.0%} of the copies are found that are "
-                    f"{hint}."
-                )
-        wrong(
-            f"{hit.mean():.0%} of the copies are found, {precision:.0%} of "
-            "your rows are copies; nine in ten are needed of both."
+        length = np.linalg.norm(slope, axis=1, keepdims=True)
+        name_value(
+            moved,
+            [
+                (x, "Your rows have not moved."),
+                (x - delta * signs, "Some pixels leave [0, 1]: clip them."),
+                (
+                    np.clip(x + delta * signs, 0, 1),
+                    "The score *rises*: move against the slope.",
+                ),
+                (
+                    np.clip(x - delta * slope, 0, 1),
+                    "You scale by the slope, so "
+                    "most pixels move by less than they may.",
+                ),
+                (
+                    np.clip(x - delta * slope / length, 0, 1),
+                    "That is the best "
+                    "move of *length* delta; here each pixel has its own limit.",
+                ),
+            ],
         )
-    correct("8b.5", "Would yours find a copy that was turned by ten degrees?")
+        if not inside:
+            wrong("Some pixels leave [0, 1].")
+        if reach > delta + 2e-3:
+            wrong(f"A pixel moves by {reach:.3f}; {delta:g} is allowed.")
+        row = int(np.argmax(most - fall))
+        wrong(
+            f"The score of row {row} falls by {fall[row]:.3f}; {most[row]:.3f} "
+            "is possible. Each pixel is a decision of its own: up or down?"
+        )
+    correct("8b.5", "Which move of delta each raises the score most?")
