@@ -224,7 +224,10 @@ def _negative(y):
         (lambda y: np.ones(len(y)), "All weights are 1"),
         (lambda y: 1 / _counts(y)[0], "size of the loss"),
         (lambda y: len(y) / _counts(y)[0], "number of classes"),
-        (lambda y: max(_counts(y)[1]) / _counts(y)[0], "largest class alone"),
+        (
+            lambda y: max(_counts(y)[1]) / _counts(y)[0],
+            "only the largest class",
+        ),
         (lambda y: _counts(y)[0] * len(_counts(y)[1]) / len(y), "multiply"),
         (_root, "total weight"),
         (_unequal, "weigh differently"),

@@ -275,14 +275,12 @@ def _by_best(groups, share, rng):
 
 
 def _by_library(groups, share, rng):
+    largest = np.unique(groups, return_counts=True)[1].max()
     for _ in range(100):
-        split = GroupShuffleSplit(
-            1, test_size=share, random_state=int(rng.integers(1000))
-        )
-        ((_, test),) = split.split(groups, groups=groups)
-        if abs(len(test) - share * len(groups)) <= max(
-            np.unique(groups, return_counts=True)[1]
-        ):
+        seed = int(rng.integers(1000))
+        split = GroupShuffleSplit(1, test_size=share, random_state=seed)
+        _, test = next(split.split(groups, groups=groups))
+        if abs(len(test) - share * len(groups)) <= largest:
             break
     mask = np.zeros(len(groups), dtype=bool)
     mask[test] = True

@@ -268,7 +268,7 @@ def check_8b_4(answer):
                 (
                     counts.max() / counts[place],
                     "Classes weigh alike, but the "
-                    "mean weight is not 1: the largest class alone has weight 1.",
+                    "mean weight is not 1: only the largest class has weight 1.",
                 ),
                 (
                     counts[place] * len(found) / len(y),
@@ -331,7 +331,7 @@ def check_8b_5(answer):
                 (
                     np.clip(x - delta * slope / length, 0, 1),
                     "That is the best "
-                    "move of *length* delta; here each pixel has its own limit.",
+                    "move of *length* delta; each pixel has a limit of its own.",
                 ),
             ],
         )

@@ -145,7 +145,8 @@ def check_8d_2(answer):
         other = _exact_p(-scores, second)
         if abs(p - min(1, 2 * min(exact, other))) <= 10 * noise + 0.02:
             wrong(
-                "That p counts both sides, or absolute values: asked is one side."
+                "That p counts both sides, or absolute values: one side is "
+                "asked for."
             )
         wrong(
             f"p is {p:.3f}, counted over all orders it is {exact:.3f}. Shuffle "
@@ -304,10 +305,8 @@ def _table(rng):
 @one_sentence
 def check_8d_5(answer):
     """Constant columns, and lines in an earlier column."""
-    for seed, order in (
-        (1, np.arange(12)),
-        (2, [8, 1, 9, 0, 2, 3, 10, 4, 5, 11, 6, 7]),
-    ):
+    mixed = [8, 1, 9, 0, 2, 3, 10, 4, 5, 11, 6, 7]
+    for seed, order in ((1, np.arange(12)), (2, mixed)):
         x, kinds = _table(np.random.default_rng(seed))
         x = x[:, order]
         kinds = {list(order).index(c): kind for c, kind in kinds.items()}
