@@ -267,8 +267,8 @@ def check_8b_4(answer):
                 ),
                 (
                     counts.max() / counts[place],
-                    "Classes weigh alike, but the "
-                    "mean weight is not 1: only the largest class has weight 1.",
+                    "Classes weigh alike, but the mean weight is not 1: "
+                    "only the largest class has weight 1.",
                 ),
                 (
                     counts[place] * len(found) / len(y),
@@ -330,8 +330,8 @@ def check_8b_5(answer):
                 ),
                 (
                     np.clip(x - delta * slope / length, 0, 1),
-                    "That is the best "
-                    "move of *length* delta; each pixel has a limit of its own.",
+                    "That is the best move of *length* delta; each pixel "
+                    "has a limit of its own.",
                 ),
             ],
         )
