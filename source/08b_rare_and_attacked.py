@@ -314,7 +314,8 @@ for seed in range(DRAWS):
         "support vectors, RBF": machine.fit(x, y),
         "… rows weighted ": fair.fit(x, y),
     }
-    assert np.abs(fair.dual_coef_).max() < 0.9 * 10 * fair.class_weight_.min()
+    most = 10 * fair.class_weight_[y[fair.support_]]  # may each row pull
+    assert np.sum(np.abs(fair.dual_coef_) > 0.99 * most) < 20, "hardly any"
     for name, guess in guesses.items():
         if hasattr(guess, "predict"):
             guess = guess.predict(flat.x_test)
@@ -370,9 +371,8 @@ assert np.allclose(by_class[machine], by_class["… rows weighted "], atol=0.03)
 # And compare the machine: without any remedy it has logistic regression's head and most
 # of the remedied tail, so that by classes alike it stands level with them and keeps the
 # head. Weights
-# change nothing there: they raise or lower how hard a row may pull at the boundary, and no row
-# pulls as hard as it may, since all lie on the right side of the margin. Try the better
-# classifier before the remedy.
+# change nothing there: they set how hard a row *may* pull at the boundary, and hardly any
+# row pulls as hard as it may. Try the better classifier before the remedy.
 
 # %% [markdown]
 # ## 3. An unlabelled tail: the error shows it, the classifier hardly
@@ -519,8 +519,7 @@ def worst_case(detector, x, size, sign, steps=10):
     score, slope = detector
     best, extreme, z = x.copy(), score(x), x.copy()
     for _ in range(steps):
-        z = z + sign * 3 * size / steps * unit(slope(z))
-        z = np.clip(z, 0, 1)
+        z = np.clip(z + sign * 3 * size / steps * unit(slope(z)), 0, 1)
         z = x + unit(z - x) * np.minimum(
             size, np.linalg.norm(z - x, axis=1, keepdims=True)
         )
@@ -659,8 +658,8 @@ plt.show()
 # nearly zero, and PCA's as well. The nearest neighbour starts higher and keeps
 # about a third, exactly as many as guaranteed: the best move against it *is* a move
 # straight to it. The network gives no guarantee, and its score falls by more than the
-# length of the move. (Twenty times as many steps, tried apart from this page, find
-# nothing lower.)
+# length of the move. (Twenty times as many steps, or four other starts, tried apart from
+# this page, find nothing lower.)
 #
 # Secrecy helps little. The moves made for the network hide the anomalies from PCA, too,
 # which nobody attacked: both have learned nearly the same plane. They cost the neighbours less.

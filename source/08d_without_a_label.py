@@ -80,14 +80,14 @@ flat = data.load("digits").flat()
 # %% [markdown]
 # ## 1. Unknowable? Copies need the right distance, not a network
 #
-# First: does a row occur twice? Within a
-# collection a copy is counted double; across a split it is a **leak**, and the test score
-# a memory test.
+# First: does a row occur twice? Within a collection a copy is counted double; across a
+# split it is a **leak**, and the test score a memory test.
 #
 # We plant forty copies of training digits among the test digits: ten equal, ten with a
 # little noise, ten fainter, ten moved by one pixel. A test row is suspicious if its
-# nearest training row is much nearer than its second nearest; we inspect the forty most suspicious, so precision is also the
-# share found. What changes from line to line is only the distance.
+# nearest training row is much nearer than its second nearest. We inspect the forty most
+# suspicious, so that precision is also the share found. From line to line only the
+# distance changes.
 
 
 # %%
@@ -196,18 +196,19 @@ plt.show()
 # %% [markdown]
 # **Figure 8d.1.** Distances of test digits to their nearest and second nearest training
 # row, in directions and over nine moves. Honest digits lie along the diagonal, since
-# they have many neighbours about as near; look at the bottom for the copies. (A copy of a row that
-# has a near double by nature would be missed: that is the price of the ratio.)
+# they have many neighbours about as near; look at the bottom for the copies. (A copy of
+# a row that has a double by nature would be missed: that is the price of the ratio.)
 #
 # Comparing for equality, which is what `drop_duplicates` and every hash do, finds a
-# quarter. The pixel distance adds noise, the *direction* of the row adds brightness, and only
-# the smallest over nine moves adds those. The autoencoder's codes find fewer than the
-# pixels: they were trained to keep what is large, and a copy is known by what is small. **A
-# near copy is near in a distance that ignores what the copying changed**; say what
-# that may be, and the rest is a search for neighbours. (A network trained to ignore such changes,
-# chapter 5b's SimCLR, is the other way; it was not tried here.)
+# quarter. The pixel distance adds the noisy ones, the *direction* of the row the fainter,
+# and only the smallest distance over nine moves the moved. The autoencoder's codes find no
+# more than pixels do. **A near copy is near in a distance that ignores what the copying
+# changed**: say what that may be, and the rest is a search for neighbours. We planted the
+# changes and knew them; a list of those that your source can make is the real work. (A
+# network trained to ignore such changes, chapter 5b's SimCLR, is the other way; it was
+# not tried here.)
 #
-# And the course's own data? The digits have no equal rows, breast cancer has none. Iris has:
+# And the course's own data? Digits and breast cancer have no equal rows. Iris has:
 
 # %%
 iris = data.load("iris").all_rows()[0]
@@ -230,9 +231,10 @@ assert np.sum(counts == 2) == 1 and across == 1
 # Were these two sets of rows drawn from the same source? Training and today's, one
 # hospital and the next. The usual answer goes *column by column*: Kolmogorov–Smirnov,
 # the smallest p-value times the number of columns. The other answer trains a classifier
-# to tell the sets apart (Lopez-Paz and Oquab 2017). On rows that it was not trained on, its AUROC
-# is ½ if there is no difference, and the p-value needs no formula: shuffle the
-# held-out labels, and count how often chance does as well. With $B$ shuffles,
+# to tell the sets apart (Lopez-Paz and Oquab 2017). On rows that it was not trained on
+# its AUROC is ½, up to chance, if there is no difference, and the p-value needs no
+# formula: shuffle the held-out labels, and count how often chance does as well. With $B$
+# shuffles,
 #
 # $$p=\frac{1+\#\{b:\mathrm{AUROC}_b\ge\mathrm{AUROC}\}}{1+B}.\tag{1}$$
 #
@@ -321,11 +323,11 @@ assert power["sixty more nines"][2] < 1
 
 # %% [markdown]
 # Gross drift is seen by all. When the upper halves of the digits are dealt to other lower
-# halves, each column keeps its values, and neither columns nor a line can
-# see it; trees do each time. Sixty nines too many are at the limit of all three with 400
-# rows. (The first line should be one in twenty.) A p-value says that sets differ, not that it
-# matters: with enough rows everything differs. Which rows or columns give the difference
-# away is the next question, and the classifier answers that as well.
+# halves, each column keeps its values, and neither columns nor a linear classifier can
+# see it; trees do each time. Sixty nines too many are beyond all three, most of the time,
+# with 400 rows. (The first line should be one in twenty.) A p-value says that sets
+# differ, not that it matters: with enough rows everything differs. Which rows or columns
+# give the difference away is the next question, and the classifier answers that as well.
 #
 # Now the course's own split, which shuffled, and the file as it was delivered:
 
@@ -380,13 +382,14 @@ assert right["shuffled"] - right["blocks of the file"] > 0.015
 # at the left end: more than half of the neighbours are within 130 rows, against one in
 # seven by chance.
 #
-# A classifier tells the halves of the file apart at once. No label was needed to learn why one
-# should ask: the data were written by several people, each in one stretch (the file's
-# description says thirteen). Every split of this course shuffles, so the same hands are in
-# training and test. With blocks of the file left out, the nearest neighbour loses more than two
-# points of accuracy: that is the honest number for a *new* writer, and **every digits
-# result of this course is for known writers**. After shuffling, no test can find this
-# any more. Keep the order of your rows, and whatever else says where they come from.
+# A classifier tells the halves of the file apart at once, and no label was needed to find
+# out that one should ask. The file's description answers: these rows come from thirteen
+# people, and the picture suggests that each wrote in one stretch. Every split of this
+# course shuffles, so the same hands are in training and test. With blocks of the file left
+# out, the nearest neighbour loses more than two points of accuracy. That is nearer to the
+# truth for a *new* writer, and **the digits results of this course are for known
+# writers**. After shuffling, the test finds nothing any more. Keep the order of your rows,
+# and whatever else says where they come from.
 
 # %% [markdown]
 # ## 3. Impossible values: two rules beat five detectors
@@ -469,12 +472,12 @@ others = np.array([v for n, v in caught_mean.items() if n != "rules"])
 assert ranked[0] > others[:, 0].max() and ranked[4] > others[:, 4].max() + 0.2
 
 # %% [markdown]
-# Rules make no false alarm and miss only what breaks none: two patients in one row. For those
-# one needs to know how columns go together, and of the detectors only the Mahalanobis
-# distance of the *ranks* finds most of them. It is the old trick against faults in one's own
-# training rows: a rank cannot be large. The same distance of the values is misled by the
-# units, the isolation forest by honest extreme patients. Which is why audits begin with a
-# list of what cannot be, and go on with statistics. And the table as it is?
+# Rules make no false alarm and miss only what breaks none: two patients in one row. For
+# those one needs to know how columns go together, and only the Mahalanobis distance of the
+# *ranks* finds most of them: a rank cannot be large, so that faults in the fitted rows do
+# little harm. The same distance of the values spends its alarms on units, and the isolation
+# forest hardly beats chance (24 of 569 is .04). Audits begin with a list of what
+# cannot be, and go on with statistics. And the table as it is?
 
 # %%
 zeros = np.sum(cells == 0, axis=1)
@@ -492,9 +495,9 @@ assert by_rules(np.float64(cells)).max() == 0, "no rule is broken"
 # ## 4. What no audit finds
 #
 # Four things cannot be seen in the rows, with any method: a *kind that was never
-# collected* (nothing in nine digits says that there is a tenth); a *wrong label*, as long as
-# there are none; *who* is in the data and did not agree; and drift that happens *after*
-# the audit. "Unknowable" would be the word for these.
+# collected* (nothing in nine digits says that there is a tenth); what a row *should have
+# been called*; *who* is in the data and did not agree; and drift that comes *after* the
+# audit. "Unknowable" would be the word for these.
 
 # %% [markdown]
 # ## What we showed
@@ -505,13 +508,14 @@ assert by_rules(np.float64(cells)).max() == 0, "no rule is broken"
 # - A classifier of trees and a permutation test saw drift that columns and a linear
 #   classifier cannot see, and with 400 rows none of them saw sixty extra nines for sure.
 # - Two rules found every impossible value without a false alarm; of the detectors only
-#   the Mahalanobis distance of ranks came near.
-# - Iris has a twin that leaks in some splits. The digits have writers, and accuracy on a
-#   new one is two points lower than this course's splits say. Breast cancer has thirteen
-#   rows to ask about.
+#   the Mahalanobis distance of ranks found more than half.
+# - Iris has a twin that leaks in some splits. The digits have writers, and a nearest
+#   neighbour loses two points when whole blocks of the file are left out. Breast cancer
+#   has thirteen rows to ask about.
 #
 # **Limits.** The planted faults are ours, and real ones are more inventive. "The most
-# suspicious forty" presumes that one knows how many to look at; a budget of inspections is the honest form of it.
+# suspicious forty" presumes that one knows how many to look at; a budget of inspections is
+# the honest form of it.
 #
 # **References.** Lopez-Paz and Oquab (2017), Revisiting classifier two-sample tests,
 # *ICLR* · Phipson and Smyth (2010), Permutation p-values should never be zero, *SAGMB* 9 ·
