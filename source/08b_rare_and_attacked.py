@@ -123,8 +123,7 @@ vae = VAE.dense(SHAPE, CODE, widths=(128,), seed=0)
 diffusion = Diffusion.dense((64,), widths=(128, 128), seed=0, **WAY)
 game = recipes.compile(game, 3e-3, STEPS, beta_1=0.0, beta_2=0.9)
 vae = recipes.compile(vae, 3e-3, STEPS)
-EMA = {"use_ema": True, "ema_momentum": 0.99}
-diffusion = recipes.compile(diffusion, 4e-3, STEPS, **EMA)
+diffusion = recipes.compile(diffusion, 4e-3, STEPS, use_ema=True)
 
 # %% [markdown]
 # Four generators as the course built them: the relativistic game of 3b, a variational
