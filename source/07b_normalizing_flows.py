@@ -656,7 +656,7 @@ rank = spearmanr(nats["test digits"], inked["test digits"])[0]
 print(f"rank correlation of nats and inked pixels, test digits: {rank:.2f}")
 
 # %% tags=["hide-input"]
-assert seen["pixels shuffled"][0] > 0.95
+assert seen["pixels shuffled"][0] > 0.9
 if not profile.full:
     assert seen["blank sheet"][1] < 0.1, "likelier than nearly every digit"
     assert 0.3 < seen["faded by a quarter"][0] < 0.75, "hardly told"
