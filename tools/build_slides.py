@@ -338,7 +338,8 @@ MathJax = {{
 <script src="reveal/plugin/notes/notes.js"></script>
 <script>
 Reveal.initialize({{width: {width}, height: {height}, margin: 0.02,
-  hash: true, slideNumber: "c/t", transition: "none", plugins: [RevealNotes]}});
+  hash: true, slideNumber: "c/t", transition: "none", pdfMaxPagesPerSlide: 1,
+  plugins: [RevealNotes]}});
 </script></body></html>
 """
 
