@@ -197,6 +197,15 @@ def test_pages_say_of_an_element_what_is_written_on_it():
     )
 
 
+def test_head_of_a_table_has_words():
+    maths = r'<span class="math notranslate">\(L_D\)</span></p></th>'
+    page = f'<th class="head"><p></p></th><th class="head"><p>{maths}'
+    assert tool.mended(page) == (
+        '<td class="head"><p></p></td>'
+        f'<th class="head" aria-label="L_D"><p>{maths}'
+    )
+
+
 def test_icons_that_no_page_names_go():
     script = (
         'x={sun:[512,512,[9680,"day"],"f185","M1 2z"],'
