@@ -197,6 +197,13 @@ def test_pages_say_of_an_element_what_is_written_on_it():
     )
 
 
+def test_empty_head_of_a_table_is_no_head():
+    page = '<th class="head"><p></p></th><th class="head"><p>k</p></th>'
+    assert tool.mended(page) == (
+        '<td class="head"><p></p></td><th class="head"><p>k</p></th>'
+    )
+
+
 def test_icons_that_no_page_names_go():
     script = (
         'x={sun:[512,512,[9680,"day"],"f185","M1 2z"],'
