@@ -66,6 +66,11 @@ TOPICS = {
         "noise_walks.png",
         "Exact odds; data from noise.",
     ),
+    "08": (
+        "What the articles leave open",
+        "width_against_error.png",
+        "Each challenge, as a number.",
+    ),
 }
 LINK = re.compile(r"(\]\()([^)\s]+)(\))")
 DISPLAY = re.compile(r"\$\$(.+?)\$\$", re.S)
