@@ -71,6 +71,11 @@ TOPICS = {
         "noise_walks.png",
         "Exact odds; data from noise.",
     ),
+    "08": (
+        "What the articles leave open",
+        "width_against_error.png",
+        "Each challenge, as a number.",
+    ),
 }
 # what the playground shows of a sitting: its state in the address, in words
 PLAYS = {
