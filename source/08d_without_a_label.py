@@ -503,8 +503,8 @@ assert by_rules(np.float64(cells)).max() == 0, "no rule is broken"
 # ## What we showed
 #
 # - The forty copies were found by a distance that ignores what copying changed: 98 % with
-#   nine moves and directions, 60 % with pixels, fewer with an autoencoder's codes, a
-#   quarter by equality.
+#   nine moves and directions, 60 % with pixels, no more with an autoencoder's codes,
+#   a quarter by equality.
 # - A classifier of trees and a permutation test saw drift that columns and a linear
 #   classifier cannot see, and with 400 rows none of them saw sixty extra nines for sure.
 # - Two rules found every impossible value without a false alarm; of the detectors only
