@@ -55,22 +55,20 @@ import numpy as np
 import optuna
 from keras import ops
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import rankdata, spearmanr
+from scipy.stats import spearmanr
 from sklearn.cluster import KMeans
-from sklearn.decomposition import (
-    PCA,
-    FastICA,
-    MiniBatchDictionaryLearning,
-    sparse_encode,
-)
+from sklearn.decomposition import PCA, FastICA, sparse_encode
+from sklearn.decomposition import MiniBatchDictionaryLearning as Dictionary
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.exceptions import ConvergenceWarning
 
 from utils import data, plotting
 from utils.checks import chapter_08a as checks
+from utils.evaluation.attribution import attribute, deletion_curve
+from utils.evaluation.factors import matched_correlation, single_unit_auroc
 from utils.models import VAE, Autoencoder
-from utils.nn.backend import input_gradient
 from utils.training import recipes
+from utils.training.designs import train_vaes
 from utils.training.repeats import restart, with_spread
 
 plotting.use_style()
@@ -112,137 +110,44 @@ SPACE = {
 }
 DEFAULT = (0, 1, 1, 2)  # indices into the four lists
 sizes = [len(choices) for choices in SPACE.values()]
-print("designs", int(np.prod(sizes)), "| budget", BUDGET, "epochs a search")
-assert [SPACE[k][i] for k, i in zip(SPACE, DEFAULT, strict=True)][2:] == [
-    0.005,
-    1.0,
-]
+print("designs", np.prod(sizes), "| budget", BUDGET, "epochs a search")
 
 # %% [markdown]
 # A search is a random experiment: one run of it proves nothing. But to repeat it
 # thirty times we would train hundreds of models. So we train each design *once* for
 # each of three seeds, write down its loss after 2, 6 and 15 epochs, and let the
 # searches look up what they would have measured (Ying et al. 2019 made such tables
-# for networks). Designs that differ in rate and β have arrays of the same shapes; they fit
-# into one model with one more axis. Adam works entry by entry, so a rate with that axis gives each
-# design its own:
-
-
-# %%
-class Rates(keras.optimizers.schedules.LearningRateSchedule):
-    """A rate for each design, all falling along one cosine."""
-
-    def __init__(self, rates, updates):
-        self.rates = np.float32(rates)[:, None, None]
-        self.updates = updates
-
-    def __call__(self, step):
-        done = ops.minimum(ops.cast(step, "float32") / self.updates, 1.0)
-        return self.rates * 0.5 * (1 + ops.cos(np.pi * done))
-
-
-def dense_stack(h, layers):
-    """Dense layers of all designs at once: h (designs, batch, width)."""
-    for number, (kernel, bias) in enumerate(layers, 1):
-        h = ops.matmul(h, kernel) + bias
-        h = ops.relu(h) if number < len(layers) else h
-    return h
-
-
-# %%
-class Population(keras.Model):
-    """VAEs of one shape side by side, each with its β."""
-
-    def __init__(self, depth, width, betas, seed=0):
-        super().__init__()
-        self.betas = np.float32(betas)
-        self.noise = keras.random.SeedGenerator(seed)
-        rng = np.random.default_rng(seed)
-        hidden = [width] * depth
-        self.encoder = self.layers_of([PIXELS, *hidden, 2 * CODE], rng)
-        self.decoder = self.layers_of([CODE, *hidden, PIXELS], rng)
-        self.built = True
-
-    def layers_of(self, widths, rng):
-        layers, n = [], len(self.betas)
-        for i, o in itertools.pairwise(widths):  # Glorot's limit
-            limit, seed = np.sqrt(6 / (i + o)), int(rng.integers(2**31))
-            draw = keras.initializers.RandomUniform(-limit, limit, seed)
-            kernel = self.add_weight(shape=(n, i, o), initializer=draw)
-            bias = self.add_weight(shape=(n, 1, o), initializer="zeros")
-            layers.append((kernel, bias))
-        return layers
-
-    def call(self, x):
-        every = ops.broadcast_to(x, (len(self.betas), *ops.shape(x)))
-        heads = dense_stack(every, self.encoder)
-        mean, log_var = ops.split(heads, 2, axis=-1)
-        noise = keras.random.normal(ops.shape(mean), seed=self.noise)
-        z = mean + ops.exp(0.5 * log_var) * noise
-        logits = dense_stack(z, self.decoder)
-        nll = ops.sum(ops.softplus(logits) - x * logits, axis=-1)
-        square = ops.square(mean) + ops.exp(log_var) - log_var - 1
-        kl = 0.5 * ops.sum(square, axis=-1)  # (designs, batch), as is nll
-        swapped = {"nll": nll, "kl": kl, "mean": mean}
-        return {k: ops.swapaxes(v, 0, 1) for k, v in swapped.items()}
-
-    def compute_loss(
-        self, x, y=None, y_pred=None, sample_weight=None, training=True
-    ):
-        loss = y_pred["nll"] + self.betas * y_pred["kl"]
-        return ops.sum(ops.mean(loss, axis=0))  # nobody shares a weight
-
-
-# %% [markdown]
+# for networks). Designs that differ in rate and β have arrays of the same shapes and fit
+# into one model with one more axis: $h\mapsto\max(hW_j+b_j,0)$ for all designs $j$ in one product. They see the same batches and share
+# nothing; and since Adam works entry by entry, the rate may have that axis, too. `train_vaes` does it.
+#
 # What we write down is the **negative ELBO with β = 1** of rows that nobody was trained
 # on, whatever the β of the training: a loss that is itself searched could be made small by its
 # own weight. And, for later, whether a linear classifier on the codes gets each row right.
 
 
 # %%
-def negative_elbo(model, draws=4):
-    """−ELBO of the held-out rows, (designs, rows), in nats."""
-    made = [model(x_held) for _ in range(draws)]
-    total = np.mean([ops.convert_to_numpy(m["nll"] + m["kl"]) for m in made], 0)
-    return total.T
-
-
 def trained(depth, width, pairs, rungs=RUNGS, seed=0):
     """Losses (designs, rungs, rows) and right answers (designs, rows)."""
-    rates, betas = zip(*pairs, strict=True)
-    model = Population(depth, width, betas, seed)
-    updates = rungs[-1] * -(-len(x_train) // BATCH)
-    adam = keras.optimizers.Adam(Rates(rates, updates))
-    model.compile(adam, steps_per_execution=recipes.steps_at_once())
-    adam.build(model.trainable_variables)
-    losses = []
-    for past, rung in itertools.pairwise((0, *rungs)):
-        model.fit(x_train, batch_size=BATCH, epochs=rung - past, verbose=0)
-        losses.append(negative_elbo(model))
-    codes, held = (
-        ops.convert_to_numpy(ops.swapaxes(model(x)["mean"], 0, 1))
-        for x in (x_train, x_held)
-    )
+    rates, betas = np.transpose(pairs)
+    shape = {"latent_dim": CODE, "widths": (width,) * depth}
+    plan = {"rates": rates, "betas": betas, "rungs": rungs, "seed": seed}
+    done = train_vaes(x_train, x_held, **shape, **plan, batch_size=BATCH)
     right = [
-        LinearDiscriminantAnalysis().fit(z, y_train).predict(h) == y_held
-        for z, h in zip(codes, held, strict=True)
+        LinearDiscriminantAnalysis().fit(z, y_train).predict(held) == y_held
+        for z, held in zip(done.codes, done.held_codes, strict=True)
     ]
-    return np.stack(losses, axis=1), np.array(right)
+    return done.losses, np.array(right)
 
 
 # %%
 pairs = list(itertools.product(SPACE["rate"], SPACE["beta"]))
 shapes = list(itertools.product(SPACE["depth"], SPACE["width"]))
 found = [trained(*shape, pairs * len(SEEDS)) for shape in shapes]
-# axes: seed, depth, width, rate, β, then rungs and rows
-axes = (2, 2, len(SEEDS), 3, 3)
+axes = (2, 2, len(SEEDS), 3, 3)  # depth, width, seed, rate, β
 loss, right = (
-    np.moveaxis(np.array(part).reshape(*axes, *tail), 2, 0)
-    for part, tail in zip(
-        zip(*found, strict=True),
-        ((len(RUNGS), len(x_held)), (len(x_held),)),
-        strict=True,
-    )
+    np.moveaxis(np.reshape(part, (*axes, *part[0].shape[1:])), 2, 0)
+    for part in zip(*found, strict=True)
 )
 print("seeds, depth, width, rate, β, rungs:", loss.shape[:-1])
 
@@ -263,7 +168,6 @@ print(f"default: {by_library:.1f} nats alone, {with_spread(in_crowd, 1)} here")
 print(
     f"alone it takes {seconds:.1f} s: {36 * 3 * seconds / 60:.0f} min for all"
 )
-print(f"36 designs: {final.mean(0).min():.1f} to {final.mean(0).max():.1f}")
 
 # %% tags=["hide-input"]
 assert abs(by_library - in_crowd.mean()) < 1.0
@@ -303,23 +207,16 @@ def search(sampler, pruner, losses, budget=BUDGET):
     return tuple(best[k] for k in SPACE), len(paid)
 
 
-def random(seed):
-    return optuna.samplers.RandomSampler(seed)
-
-
-def tpe(seed):
-    return optuna.samplers.TPESampler(n_startup_trials=4, seed=seed)
-
-
-halving = optuna.pruners.SuccessiveHalvingPruner(RUNGS[0], reduction_factor=3)
-median = optuna.pruners.MedianPruner(n_startup_trials=3)
-whole = optuna.pruners.NopPruner()
-KINDS = {
-    "random": (random, whole),
-    "TPE": (tpe, whole),
-    "random, halving": (random, halving),
-    "TPE, median": (tpe, median),
-    "TPE, halving": (tpe, halving),
+# %%
+TPE = {"n_startup_trials": 4}  # random ones, before it models anything
+SAMPLERS = {
+    "random": optuna.samplers.RandomSampler,
+    "TPE": lambda seed: optuna.samplers.TPESampler(**TPE, seed=seed),
+}
+PRUNERS = {
+    "halving": optuna.pruners.SuccessiveHalvingPruner(2, reduction_factor=3),
+    "median": optuna.pruners.MedianPruner(n_startup_trials=3),
+    "whole": optuna.pruners.NopPruner(),
 }
 
 
@@ -332,27 +229,24 @@ def split(repeat, n=None):
 
 
 def searched(sampler, pruner, budget=BUDGET):
-    """For each repeat: the design, designs seen, test loss, accuracy."""
+    """For each repeat: design; designs seen, test loss, accuracy."""
     for repeat in range(REPEATS):
         seed = repeat % len(SEEDS)
         val, test = split(repeat)
         losses = loss[seed][..., val].mean(axis=-1)
-        design, seen = search(sampler(repeat), pruner, losses, budget)
-        place = (seed, *design)
-        yield (
-            design,
-            seen,
-            loss[place][-1, test].mean(),
-            right[place][test].mean(),
-        )
+        sample, prune = SAMPLERS[sampler](repeat), PRUNERS[pruner]
+        design, seen = search(sample, prune, losses, budget)
+        nats, hits = loss[(seed, *design, -1)], right[(seed, *design)]
+        yield design, (seen, nats[test].mean(), hits[test].mean())
 
 
+KINDS = "random, whole|TPE, whole|random, halving|TPE, median|TPE, halving"
 begin = time.process_time()
 outcome = {
-    name: list(zip(*searched(*kind), strict=True))
-    for name, kind in KINDS.items()
+    name: np.array([row for _, row in searched(*name.split(", "))])
+    for name in KINDS.split("|")
 }
-seconds = (time.process_time() - begin) / len(KINDS) / REPEATS
+seconds = (time.process_time() - begin) / len(outcome) / REPEATS
 
 # %% [markdown]
 # The opponents are the default, trained as long as one design, and the default trained for the *whole*
@@ -363,38 +257,35 @@ seconds = (time.process_time() - begin) / len(KINDS) / REPEATS
 place = (slice(None), *DEFAULT)
 tests = [split(repeat)[1] for repeat in range(REPEATS)]
 long, long_right = trained(1, WIDTHS[-1], [(5e-3, 1.0)] * 3, (BUDGET,), seed=1)
-half = [d for d, *_ in searched(tpe, halving, BUDGET // 2)]
+half = [d for d, _ in searched("TPE", "halving", BUDGET // 2)]
 often = max(half, key=half.count)  # the design that is chosen most often
 depth, width, *pair = (SPACE[k][i] for k, i in zip(SPACE, often, strict=True))
-rest = trained(depth, width, [pair] * 3, (BUDGET // 2,), seed=2)
-by_rows = {  # losses and right answers of each seed's model, (seeds, rows)
-    "default, 15 epochs": (loss[place][:, -1], right[place]),
-    "half a search, then 37 epochs": (rest[0][:, -1], rest[1]),
-    "default, 75 epochs": (long[:, -1], long_right),
-}
-for name, (nats, hits) in by_rows.items():
-    outcome[name] = [
-        [None] * REPEATS,
-        [1] * REPEATS,
-        [nats[r % 3][rows].mean() for r, rows in enumerate(tests)],
-        [hits[r % 3][rows].mean() for r, rows in enumerate(tests)],
-    ]
+rest, rest_right = trained(depth, width, [pair] * 3, (BUDGET // 2,), seed=2)
+for name, (nats, hits) in {
+    "default, 15 epochs": (loss[place], right[place]),
+    "half a search, then 37 epochs": (rest, rest_right),
+    "default, 75 epochs": (long, long_right),
+}.items():
+    outcome[name] = np.array(
+        [
+            (1, nats[r % 3, -1, rows].mean(), hits[r % 3, rows].mean())
+            for r, rows in enumerate(tests)
+        ]
+    )
 
 # %% tags=["nbval-ignore-output"]
-lost = {}  # nats behind the default of 15 epochs, same seed and rows
-base = np.array(outcome["default, 15 epochs"][2])
-for name, (_, _, nats, _) in outcome.items():
-    lost[name] = np.array(nats) - base
+base = outcome["default, 15 epochs"][:, 1]  # same seeds, same rows
+lost = {name: part[:, 1] - base for name, part in outcome.items()}
 runtime.record(
     f"{DATA}: {BUDGET} epochs spent by a search, {REPEATS} repeats, test rows",
-    ("who", "designs seen", "−ELBO, nats", "beside the default", "accuracy"),
+    ("who", "designs", "−ELBO, nats", "beside the default", "accuracy"),
     [
         (
             name,
-            f"{np.mean(part[1]):.0f}",
-            with_spread(part[2], 2),
+            f"{part[:, 0].mean():.0f}",
+            with_spread(part[:, 1], 2),
             with_spread(lost[name], 2),
-            with_spread(part[3], 3),
+            with_spread(part[:, 2], 3),
         )
         for name, part in outcome.items()
     ],
@@ -402,14 +293,11 @@ runtime.record(
 print(f"Optuna's own thinking: {1000 * seconds:.0f} ms a search")
 
 # %% tags=["hide-input"]
-mean_lost = {name: values.mean() for name, values in lost.items()}
-assert mean_lost["TPE, halving"] < mean_lost["TPE"]
-assert mean_lost["random, halving"] < mean_lost["random"]
-patient = mean_lost["default, 75 epochs"]
-assert patient < min(mean_lost[name] for name in KINDS) - 0.3
-assert mean_lost["half a search, then 37 epochs"] < mean_lost["TPE, halving"]
-assert patient < mean_lost["half a search, then 37 epochs"] + 0.2
-assert abs(mean_lost["TPE"]) < 0.6 and abs(mean_lost["random"]) < 0.6
+gain = {name: values.mean() for name, values in lost.items()}
+assert gain["TPE, halving"] < min(gain["TPE, whole"], 0)
+half_way = gain["half a search, then 37 epochs"]
+assert half_way < gain["TPE, halving"] - 0.2
+assert gain["default, 75 epochs"] < min(gain["TPE, halving"] - 0.3, -0.7)
 
 # %% tags=["nbval-ignore-output"]
 plotting.bars(
@@ -474,35 +362,22 @@ luck_nats = np.array([[optimism(s, n) for n in COUNTS] for s in nats])
 luck_error = np.array([[optimism(s, n) for n in COUNTS] for s in errors])
 
 # %% tags=["nbval-ignore-output"]
-figure, (left, other) = plt.subplots(1, 2, figsize=(8.6, 3.2))
-for axis, values, label in (
-    (left, luck_nats, "nats"),
-    (other, 100 * luck_error, "per cent of the rows"),
-):
-    axis.plot(COUNTS, values.T, color=plotting.COLORS[0], alpha=0.4)
-    axis.plot(COUNTS, values.mean(axis=0), "o-", color=plotting.COLORS[0])
-    axis.axhline(0, color="black", lw=0.8)
-    axis.set(xlabel="validation rows", ylabel=label, xscale="log")
-left.set_title("Optimism of a chosen −ELBO")
-other.set_title("Optimism of a chosen error rate")
-plt.show()
-runtime.record(
-    f"{DATA}: optimism of the best of 36 designs, three seeds",
-    ("validation rows", "−ELBO, nats", "error, per cent"),
-    [
-        (n, with_spread(a, 2), with_spread(100 * b, 1))
-        for n, a, b in zip(COUNTS, luck_nats.T, luck_error.T, strict=True)
-    ],
+plotting.curves(
+    {"labels: error, per cent": 100 * luck_error, "−ELBO, nats": luck_nats},
+    "What the best of 36 promises too much",
+    x=COUNTS,
+    xlabel="validation rows",
+    ylabel="selection optimism",
 )
-
+plt.show()
 # %% tags=["hide-input"]
-for values in (luck_nats.mean(axis=0), luck_error.mean(axis=0)):
-    assert values[0] > 3 * max(values[-1], 0) and values[0] > 0
-assert luck_error.mean(axis=0)[0] > 0.015
+few, most = luck_error.mean(axis=0)[[0, -1]]
+assert few > 0.04 and most < 0.3 * few
+assert 0 < luck_nats.mean(axis=0)[0] < 0.5
 
 # %% [markdown]
-# **Figure 8a.2.** Thin lines are training seeds. Right: with 20 labelled validation rows the best of 36
-# error rates is eight per cent too good, with 100 two or three; it is almost gone at 400. Left:
+# **Figure 8a.2.** Bands are training seeds. Upper line: with 20 labelled validation rows the best of 36
+# error rates is eight per cent too good, with 100 two or three; it is almost gone at 400. Lower line:
 # for the ELBO it is a tenth of a nat at most. The losses of two designs differ by nearly the same amount on each row, while right and
 # wrong are coins. A chosen score is reported on rows that did not choose; this is the price
 # of not doing so, in numbers.
@@ -520,24 +395,19 @@ figure, axis = plt.subplots()
 for i, beta in enumerate(SPACE["beta"]):
     axis.scatter(shown_loss[..., i], shown[..., i], label=f"β = {beta:g}")
 axis.scatter(shown_loss[DEFAULT], shown[DEFAULT], 140, "none", edgecolors="k")
-axis.set(xlabel="−ELBO, nats, held-out rows", ylabel="linear accuracy of codes")
-axis.set_title("Loss and features part ways with β")
+axis.set(xlabel="−ELBO, nats, held-out rows", ylabel="accuracy of codes")
 axis.legend()
 plt.show()
 
 # %% tags=["nbval-ignore-output"]
 flat_loss, flat_hits = (a.reshape(len(SEEDS), -1) for a in (final, accuracy))
-pick = flat_loss.argmin(axis=1)
-every = np.arange(len(SEEDS))
-rank = [spearmanr(-a, b)[0] for a, b in zip(flat_loss, flat_hits, strict=True)]
-best_half = []
-for a, b in zip(flat_loss, flat_hits, strict=True):
-    rows = a.argsort()[: len(a) // 2]
-    best_half.append(spearmanr(-a[rows], b[rows])[0])
-by_beta = {  # β as the only guide: smaller is better
+picked, rank = [], []  # a number for each seed
+for a, hits in zip(flat_loss, flat_hits, strict=True):
+    picked.append(hits[a.argmin()])
+    rank.append(spearmanr(-a, hits)[0])
+by_beta = {
     "rank correlation with −ELBO": rank,
-    "the same, better half by −ELBO": best_half,
-    "accuracy of the smallest −ELBO": flat_hits[every, pick],
+    "accuracy of the smallest −ELBO": picked,
     "accuracy of the default": accuracy[(slice(None), *DEFAULT)],
     "best accuracy of all": flat_hits.max(axis=1),
     "mean accuracy with β = 0.25": accuracy[..., 0].mean(axis=(1, 2, 3)),
@@ -551,12 +421,12 @@ runtime.record(
 
 # %% tags=["hide-input"]
 assert abs(np.mean(rank)) < 0.4
-assert np.mean(flat_hits.max(axis=1) - flat_hits[every, pick]) > 0.02
+assert np.mean(flat_hits.max(axis=1) - picked) > 0.02
 assert np.mean(accuracy[..., 0] - accuracy[..., 2]) > 0.15
 
 # %% [markdown]
 # **Figure 8a.3.** The circle is the default. Over all designs the rank correlation of −ELBO and accuracy
-# is 0.1 to 0.2; among the better half it is larger, since designs that did not learn at all fail in both. Yet the
+# is 0.1 to 0.2: next to nothing. The
 # design with the smallest −ELBO is no better than the default, and well behind the best. Look at
 # the colours: β = 0.25 is the worst of all by the loss and among the best by its codes. The ELBO prices
 # each nat in the code as much as a nat in the pixels, and a classifier
@@ -616,7 +486,8 @@ class TopKAutoencoder(keras.Model):
 # units, the rate and the penalties were chosen on a world that does not occur here.
 
 # %%
-SIZE, UNITS, TOP = 16, 64, 3
+SIZE, UNITS = 16, 64
+as_numpy = ops.convert_to_numpy
 
 
 def world(count, seed):
@@ -627,85 +498,60 @@ def world(count, seed):
     there = rng.random((ROWS + 1024, count)) < 2 / count
     factors = there * rng.uniform(0.5, 1.5, there.shape)
     x = factors @ directions + 0.02 * rng.standard_normal((len(there), SIZE))
-    return x[:ROWS], x[ROWS:], factors[ROWS:], directions
-
-
-def matched(features, factors):
-    """Mean |correlation| of factors with one feature each, none twice."""
-    k = features.shape[1]
-    with np.errstate(invalid="ignore"):  # a silent unit has no deviation
-        table = np.corrcoef(features.T, factors.T)[:k, k:]
-    table = np.abs(np.nan_to_num(table))
-    rows, columns = linear_sum_assignment(table, maximize=True)
-    return table[rows, columns].sum() / factors.shape[1]
+    return x[:ROWS], x[ROWS:], factors[ROWS:]
 
 
 # %%
-sparse = TopKAutoencoder(SIZE, UNITS, TOP)
-STEPS = 480
-recipes.compile(sparse, 1e-2, STEPS)
-
-
-def fit_sparse(model, x, seed, steps=STEPS):
-    """Start a TopK autoencoder again and train it; return it."""
-    size, units = model.up.shape
-    fresh = TopKAutoencoder(size, units, model.k, seed)
+def fit_sparse(model, x, seed, steps=480):
+    """Start a TopK autoencoder again, by a seed, and train it."""
+    fresh = TopKAutoencoder(*model.up.shape, model.k, seed)
     model.set_weights(fresh.get_weights())
+    if not model.compiled:
+        recipes.compile(model, 1e-2, steps)
     recipes.forget(model.optimizer)
     rows = np.resize(np.arange(len(x)), steps * 256)
     model.fit(np.float32(x[rows]), batch_size=256, verbose=0)
-    return model
-
-
-def dictionary(units, alpha, seed):
-    """scikit-learn's dictionary learning, codes not negative."""
-    return MiniBatchDictionaryLearning(
-        units,
-        alpha=alpha,
-        fit_algorithm="cd",
-        transform_algorithm="lasso_cd",
-        transform_alpha=0.1,
-        positive_code=True,
-        batch_size=64,
-        max_iter=3,
-        tol=0.0,  # all passes: it would stop while codes still improve
-        max_no_improvement=None,
-        random_state=seed,
-    )
 
 
 # %%
-def contenders(x, x_test, true, seed):
-    """Features of the test rows by each method."""
-    rng = np.random.default_rng(seed)
-    yield "single dimensions", x_test
-    yield "64 random directions", x_test @ rng.standard_normal((SIZE, UNITS))
-    yield "PCA", PCA().fit(x).transform(x_test)
-    ica = FastICA(whiten="unit-variance", max_iter=500, random_state=seed)
-    yield "ICA", ica.fit(x).transform(x_test)
-    model = fit_sparse(sparse, x, seed)
-    yield (
-        "sparse autoencoder",
-        ops.convert_to_numpy(model.encode(np.float32(x_test))),
-    )
-    d = ops.convert_to_numpy(model.down).astype("float64")
-    d /= np.linalg.norm(d, axis=1, keepdims=True)
-    centred = x_test - ops.convert_to_numpy(model.middle)
+FIT = {"fit_algorithm": "cd", "positive_code": True, "batch_size": 64}
+PASSES = {"max_iter": 3, "tol": 0.0, "max_no_improvement": None}  # all three
+CODES = {"transform_algorithm": "lasso_cd", "transform_alpha": 0.1}
+
+
+def readers(x, model, alpha, seed):
+    """Names and functions from rows to features, fitted to x."""
+    rng, size = np.random.default_rng(seed), x.shape[1]
+    turn = rng.standard_normal((size, UNITS))
+    yield "single units", lambda z: z
+    yield "64 random directions", lambda z: z @ turn
+    same = {"random_state": seed}
+    yield "PCA", PCA(min(size, UNITS), **same).fit(x).transform
+    yield "ICA", FastICA(min(size, 16), max_iter=500, **same).fit(x).transform
+    yield "k-means", KMeans(UNITS, n_init=1, **same).fit(x).transform
+    learned = Dictionary(UNITS, alpha=alpha, **FIT, **PASSES, **CODES, **same)
+    yield "dictionary learning", learned.fit(x).transform
+    if model is None:
+        return
+    fit_sparse(model, x, seed)
+    yield "sparse autoencoder", lambda z: as_numpy(model.encode(np.float32(z)))
+    yield "before its choice", lambda z: as_numpy(model.pushed(np.float32(z)))
+    d, middle = as_numpy(model.down), as_numpy(model.middle)
+    d = np.float64(d / np.linalg.norm(d, axis=1, keepdims=True))
     lasso = {"algorithm": "lasso_cd", "alpha": 0.1, "positive": True}
-    yield "its dictionary, lasso codes", sparse_encode(centred, d, **lasso)
-    learned = dictionary(UNITS, 0.3, seed).fit(x)
-    yield "dictionary learning", learned.transform(x_test)
-    yield "true dictionary, lasso codes", sparse_encode(x_test, true, **lasso)
+    by_lasso = "its directions, by lasso"
+    yield by_lasso, lambda z: sparse_encode(z - middle, d, **lasso)
 
 
+# %%
+sparse = TopKAutoencoder(SIZE, UNITS, 3)
 score = {}
 for count in (SIZE, UNITS):
     for seed in SEEDS:
-        x, x_test, factors, true = world(count, seed)
-        for name, features in contenders(x, x_test, true, seed):
-            score.setdefault((name, count), []).append(
-                matched(features, factors)
-            )
+        x, x_test, factors = world(count, seed)
+        for name, reader in readers(x, sparse, 0.3, seed):
+            found = matched_correlation(reader(x_test), factors)
+            score.setdefault((name, count), []).append(found)
 
 # %% tags=["nbval-ignore-output"]
 names = list(dict.fromkeys(name for name, _ in score))
@@ -724,8 +570,7 @@ equal, many = ({n: mean[n, m] for n in names} for m in (SIZE, UNITS))
 assert equal["ICA"] > max(equal["dictionary learning"], equal["PCA"]) + 0.05
 assert many["dictionary learning"] > many["sparse autoencoder"] + 0.03
 assert many["sparse autoencoder"] > many["64 random directions"] + 0.2
-assert many["its dictionary, lasso codes"] > many["sparse autoencoder"] + 0.03
-assert many["ICA"] < many["64 random directions"]
+assert many["its directions, by lasso"] > many["sparse autoencoder"] + 0.03
 
 # %% [markdown]
 # Left column: as many factors as dimensions, and ICA finds all of them in a hundredth of the
@@ -747,59 +592,16 @@ assert many["ICA"] < many["64 random directions"]
 # report that feature's AUROC on held-out rows. Every method may offer 64 features; two controls: the
 # same layer *before* training, and the pixels themselves.
 
-
 # %%
-def auroc(features, labels):
-    """AUROC of each feature for each digit, (features, 10)."""
-    truth = np.eye(10)[labels]
-    rank = rankdata(features, axis=0)  # ties share their ranks
-    n = truth.sum(axis=0)
-    return (rank.T @ truth - n * (n + 1) / 2) / (n * (len(labels) - n))
-
-
-def best_single(train, held):
-    """Held-out AUROC of the best single feature, mean over digits."""
-    fitted = auroc(train, y_train)
-    best = np.abs(fitted - 0.5).argmax(axis=0)
-    digit = np.arange(10)
-    sign = np.sign(fitted[best, digit] - 0.5)
-    found = auroc(held, y_held)[best, digit]
-    return np.mean(0.5 + sign * (found - 0.5))
-
-
 autoencoder = Autoencoder.dense((PIXELS,), CODE, widths=(128,), seed=0)
 recipes.compile(autoencoder, 5e-3, 10 * -(-len(x_train) // 64))
 hidden = keras.Model(
     autoencoder.encoder.inputs[0], autoencoder.encoder.layers[-2].output
 )
-reader = TopKAutoencoder(128, 64, 8)
-recipes.compile(reader, 5e-3, 200)
-
+wide = TopKAutoencoder(128, UNITS, 8)
+print("hidden units", hidden.output_shape[1])
 
 # %%
-def readings(a, b, seed):
-    """Features of training and held-out activations by each method."""
-    both = a, b
-    yield "single units", both
-    rng = np.random.default_rng(seed)
-    turn = rng.standard_normal((a.shape[1], 64))
-    yield "64 random directions", [z @ turn for z in both]
-    pca = PCA(min(64, a.shape[1]), random_state=seed).fit(a)
-    yield "PCA", [pca.transform(z) for z in both]
-    k_means = KMeans(64, n_init=1, random_state=seed).fit(a)
-    yield "k-means, distances", [k_means.transform(z) for z in both]
-    if a.shape[1] == 128:  # not for the pixels
-        learned = dictionary(64, 0.1, seed).fit(np.float64(a))
-        codes = [learned.transform(np.float64(z)) for z in both]
-        yield "dictionary learning", codes
-        fit_sparse(reader, a, seed, 200)
-        for name, verb in {
-            "sparse autoencoder": reader.encode,
-            "the same, before the choice of 8": reader.pushed,
-        }.items():
-            yield name, [ops.convert_to_numpy(verb(z)) for z in both]
-
-
 layers = {"trained": {}, "untrained": {}, "pixels": {}}
 learned_weights = {}
 for seed in SEEDS:
@@ -812,12 +614,15 @@ for seed in SEEDS:
             restart(autoencoder, seed)
         rows = [x_train, x_held]
         if state != "pixels":
-            rows = [ops.convert_to_numpy(hidden(r)) for r in rows]
+            rows = [as_numpy(hidden(r)) for r in rows]
         middle = rows[0].mean(axis=0)
         size = np.linalg.norm(rows[0] - middle, axis=1).mean()
-        rows = [np.float32((r - middle) / size) for r in rows]
-        for name, pair in readings(*rows, seed):
-            layers[state].setdefault(name, []).append(best_single(*pair))
+        rows = [np.float64((r - middle) / size) for r in rows]
+        model = None if state == "pixels" else wide
+        for name, reader in readers(rows[0], model, 0.1, seed):
+            made = map(reader, rows)
+            value = single_unit_auroc(next(made), y_train, next(made), y_held)
+            layers[state].setdefault(name, []).append(value)
 
 # %% tags=["nbval-ignore-output"]
 runtime.record(
@@ -826,10 +631,7 @@ runtime.record(
     [
         (
             name,
-            *(
-                with_spread(part[name], 3) if name in part else "–"
-                for part in layers.values()
-            ),
+            *(with_spread(p.get(name, [np.nan]), 3) for p in layers.values()),
         )
         for name in layers["trained"]
     ],
@@ -837,7 +639,7 @@ runtime.record(
 
 # %% tags=["hide-input"]
 of = {name: np.mean(values) for name, values in layers["trained"].items()}
-assert of["k-means, distances"] > max(of["single units"], of["PCA"]) + 0.01
+assert of["k-means"] > max(of["single units"], of["PCA"]) + 0.01
 assert of["sparse autoencoder"] < of["64 random directions"] - 0.01
 before = np.mean(layers["untrained"]["sparse autoencoder"])
 assert abs(of["sparse autoencoder"] - before) < 0.04
@@ -865,40 +667,6 @@ assert abs(of["sparse autoencoder"] - before) < 0.04
 # (Sundararajan et al. 2017). The judge: **delete** pixels, the most important first, and watch the
 # probability of that digit fall (Petsiuk et al. 2018). The smaller the area below the curve, the better the order.
 
-
-# %%
-def attributions(score, x, base, seed):
-    """Importance of each pixel, (rows, pixels), by each method."""
-    gap = x - base
-    slope = ops.convert_to_numpy(input_gradient(score, x))
-    path = [
-        ops.convert_to_numpy(input_gradient(score, base + t * gap))
-        for t in (np.arange(16, dtype="float32") + 0.5) / 16
-    ]
-    without = np.repeat(x[None], PIXELS, axis=0)  # (pixels, rows, pixels)
-    pixel = np.arange(PIXELS)
-    without[pixel, :, pixel] = base[:, None]
-    left = ops.convert_to_numpy(score(without.reshape(-1, PIXELS)))
-    full = ops.convert_to_numpy(score(x))
-    fall = (full - left.reshape(PIXELS, -1)).T
-    return {
-        "random order": np.random.default_rng(seed).random(x.shape),
-        "brightest first": x,
-        "farthest from the baseline": np.abs(gap),
-        "gradient × input": slope * gap,
-        "integrated gradients": np.mean(path, axis=0) * gap,
-        "occlusion": fall,
-    }
-
-
-def deletion(probability, x, base, importance):
-    """Mean probability after 0, 1, … pixels are deleted."""
-    place = np.argsort(np.argsort(-importance, axis=1), axis=1)
-    gone = place < np.arange(PIXELS + 1)[:, None, None]
-    rows = np.where(gone, base, x).reshape(-1, PIXELS)
-    return probability(rows).reshape(PIXELS + 1, -1).mean(axis=1)
-
-
 # %%
 EXPLAINED = profile.pick(quick=200, full=40)
 BASES = {"black": np.zeros(PIXELS, "float32"), "mean": x_train.mean(axis=0)}
@@ -915,12 +683,12 @@ def named_by(seed):
     def logits(x):
         return ops.matmul(autoencoder.encoder(x), kernel) + bias
 
-    names = ops.convert_to_numpy(logits(x_some)).argmax(axis=1)
+    names = as_numpy(logits(x_some)).argmax(axis=1)
     names = np.eye(10, dtype="float32")[names]
 
     def probability(x):
         share = ops.softmax(logits(x))
-        return ops.convert_to_numpy(ops.sum(share * named(x), axis=1))
+        return as_numpy(ops.sum(share * named(x), axis=1))
 
     def named(x):  # the rows may come several times over
         return np.tile(names, (len(x) // EXPLAINED, 1))
@@ -928,51 +696,42 @@ def named_by(seed):
     return lambda x: ops.sum(logits(x) * named(x), axis=1), probability
 
 
-def row_correlation(a, b):
-    """Mean over rows of the rank correlation of two maps."""
-    return np.mean([spearmanr(*pair)[0] for pair in zip(a, b, strict=True)])
-
-
 # %%
-curves = {name: {} for name in BASES}
-alike, gaps = {}, []
+def all_orders(score, base, seed):
+    """Importance of each pixel by attributions and by simple rules."""
+    rng = np.random.default_rng(seed)
+    return {
+        "random order": rng.random(x_some.shape),
+        "brightest first": x_some,
+        "farthest from the baseline": np.abs(x_some - base),
+        **attribute(score, x_some, base),
+    }
+
+
+curves, alike = {}, {}
 for seed in SEEDS:
     of_name, probability = named_by(seed)
     for name, base in BASES.items():
-        maps = attributions(of_name, x_some, base, seed)
+        maps = all_orders(of_name, base, seed)
         for method, importance in maps.items():
-            curve = deletion(probability, x_some, base, importance)
-            curves[name].setdefault(method, []).append(curve)
-    nothing = np.tile(base, (EXPLAINED, 1))
-    fall = ops.convert_to_numpy(of_name(x_some) - of_name(nothing))
-    shares = maps["integrated gradients"].sum(axis=1)
-    gaps.append(np.abs(shares - fall).max())  # of logits
+            curve = deletion_curve(probability, x_some, importance, base)
+            curves.setdefault((name, method), []).append(curve)
     restart(autoencoder, seed + 10)  # same head, an encoder that knows nothing
-    other = attributions(of_name, x_some, base, seed)
-    for method in list(maps)[1:]:
-        value = row_correlation(maps[method], other[method])
+    for method, other in all_orders(of_name, base, seed).items():
+        pairs = zip(maps[method], other, strict=True)
+        value = np.mean([spearmanr(*pair)[0] for pair in pairs])
         alike.setdefault(method, []).append(value)
 
 # %% tags=["nbval-ignore-output"]
-area = {
-    (name, method): np.mean(values, axis=1)
-    for name, part in curves.items()
-    for method, values in part.items()
-}
+area = {key: np.mean(values, axis=1) for key, values in curves.items()}
 runtime.record(
     f"{DATA}: area below the deletion curve, {EXPLAINED} rows, three seeds",
-    (
-        "order",
-        "to black",
-        "to the mean image",
-        "same map from an untrained net",
-    ),
+    ("order", "to black", "to the mean", "rank correlation, untrained"),
     [
         (
             method,
-            with_spread(area["black", method], 3),
-            with_spread(area["mean", method], 3),
-            with_spread(alike[method], 2) if method in alike else "–",
+            *(with_spread(area[name, method], 3) for name in BASES),
+            with_spread(alike[method], 2),
         )
         for method in maps
     ],
@@ -983,22 +742,18 @@ small = {key: values.mean() for key, values in area.items()}
 for name in BASES:
     best = small[name, "integrated gradients"]
     assert best < small[name, "farthest from the baseline"] - 0.05
-    assert best < small[name, "random order"] - 0.2
     assert abs(best - small[name, "occlusion"]) < 0.04
 assert small["black", "brightest first"] < small["black", "random order"] - 0.1
-assert max(gaps) < 1.0
-assert abs(np.mean(alike["integrated gradients"])) < 0.6
 
 # %% tags=["nbval-ignore-output"]
 figure, axes = plt.subplots(1, 2, figsize=(9.2, 3.5), sharey=True)
-for axis, (name, part) in zip(axes, curves.items(), strict=True):
-    for (method, values), style in zip(
-        part.items(), ("-", "--", "-.", ":", "-", "--"), strict=True
-    ):
-        axis.plot(np.mean(values, axis=0), style, label=method)
+for axis, name in zip(axes, BASES, strict=True):
+    for method, style in zip(maps, ("-", "--", "-.", ":") * 2, strict=False):
+        curve = np.mean(curves[name, method], axis=0)
+        axis.plot(curve, style, label=method)
     axis.set(xlabel=f"pixels set to the {name} baseline", xlim=(0, PIXELS / 2))
 axes[0].set(ylabel="probability of the named digit")
-axes[1].legend()
+axes[0].legend()
 plt.show()
 
 # %% [markdown]
@@ -1006,7 +761,7 @@ plt.show()
 # three attributions fall much faster, and one cannot tell them apart. Right: deleted to the mean image, "brightest first" is hardly better than random,
 # because a bright pixel that is always bright says nothing; "farthest from the baseline" takes its place, and stays behind. The last column of the table is
 # the sanity check of Adebayo et al. (2018): a map that an untrained encoder would also give
-# explains the picture, not the model. The two rules give exactly the same map, the attributions
+# explains the picture, not the model. The two rules give exactly the same order, the attributions
 # one without any relation.
 #
 # What deletion cannot say: whether a person understands more. And since all three agree, take the
@@ -1112,7 +867,7 @@ checks.check_8a_2(successive_halving)
 
 
 # %% tags=["exercise"]
-def matched_correlation(features, factors):
+def one_feature_a_factor(features, factors):
     """Return the mean matched absolute correlation, a float."""
     ### BEGIN SOLUTION
     a = features - features.mean(axis=0)
@@ -1125,7 +880,7 @@ def matched_correlation(features, factors):
 
 
 # %% tags=["check"]
-checks.check_8a_3(matched_correlation)
+checks.check_8a_3(one_feature_a_factor)
 
 # %% [markdown] tags=["discussion"]
 # The largest entry of each column is easier to write, and flatters: one feature that mixes all factors would be counted for each of
@@ -1191,7 +946,7 @@ checks.check_8a_5(integrated_gradients)
 
 
 # %% tags=["exercise"]
-def deletion_curve(probability, x, importance, baseline):
+def delete_and_watch(probability, x, importance, baseline):
     """Return the mean probability after 0, 1, … deletions."""
     ### BEGIN SOLUTION
     x = np.array(x)
@@ -1206,7 +961,7 @@ def deletion_curve(probability, x, importance, baseline):
 
 
 # %% tags=["check"]
-checks.check_8a_6(deletion_curve)
+checks.check_8a_6(delete_and_watch)
 
 # %% [markdown] tags=["discussion"]
 # All orders meet at the last point, where every row is the baseline. A row with half of its pixels missing is like no row of
