@@ -779,7 +779,7 @@ for name, nats in lost.items():
 
 # %% tags=["hide-input"]
 assert -0.02 < lost["EM, 8 Gaussians"] < 0.03
-assert lost["EM, 8 Gaussians"] < lost["flow matching"] < 0.3
+assert lost["EM, 8 Gaussians"] - 0.02 < lost["flow matching"] < 0.3
 
 # %% [markdown]
 # ## 8. Energies, scores and Langevin's walk

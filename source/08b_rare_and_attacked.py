@@ -627,7 +627,7 @@ assert all(rows[HALF, 2] > rows[HALF, 0] - 0.12 for rows in worst.values())
 lent = {name: np.mean([f[2] for f in v]) for name, v in attacks.items()}
 assert lent["PCA, 8 components"] < 0.3 < lent["nearest neighbour"]
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "gallery-attacks"]
 lines = {name: np.r_[v[0, 0], v[:, 1]] for name, v in worst.items()}
 sure = worst["5th neighbour"]
 lines["5th neighbour, guaranteed"] = np.r_[sure[0, 0], sure[:, 3]]
@@ -650,11 +650,13 @@ plotting.image_rows(
 plt.show()
 
 # %% [markdown]
+# **Figure 8b.2.** Recall against length. **Figure 8b.3.** Ten anomalies, and the same
+# after moves of length ½ against three detectors.
+#
 # In the table of moves of length ½: recall without a move, after a *random* one, after the
 # *worst*; the share that is *sure*, by (2); recall after the moves made for the network
 # (*lent*); the share of honest rows that can be *raised* to an alarm; and the largest *drop* of a
-# score, in units of the move. **Figure 8b.2.** Recall against length. **Figure 8b.3.** Ten
-# anomalies, and after moves of length ½ against three detectors.
+# score, in units of the move.
 #
 # A *random* move of length one half does nothing: in 64 dimensions it points away from
 # the data, whatever they are. The worst move of the same length takes the network's recall to

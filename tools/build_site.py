@@ -73,7 +73,7 @@ TOPICS = {
     ),
     "08": (
         "What the articles leave open",
-        "width_against_error.png",
+        "attacks.png",
         "Each challenge, as a number.",
     ),
 }
