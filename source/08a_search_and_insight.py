@@ -502,8 +502,9 @@ def world(count, seed):
 
 
 # %%
-def fit_sparse(model, x, seed, steps=480):
-    """Start a TopK autoencoder again, by a seed, and train it."""
+def fit_sparse(model, x, seed):
+    """Start a TopK autoencoder again; thirty passes over the rows."""
+    steps = 30 * len(x) // 256
     fresh = TopKAutoencoder(*model.up.shape, model.k, seed)
     model.set_weights(fresh.get_weights())
     if not model.compiled:
@@ -527,7 +528,7 @@ def readers(x, model, alpha, seed):
     yield "64 random directions", lambda z: z @ turn
     same = {"random_state": seed}
     yield "PCA", PCA(min(size, UNITS), **same).fit(x).transform
-    yield "ICA", FastICA(min(size, 16), max_iter=500, **same).fit(x).transform
+    yield "ICA", FastICA(min(size, 16), max_iter=200, **same).fit(x).transform
     yield "k-means", KMeans(UNITS, n_init=1, **same).fit(x).transform
     learned = Dictionary(UNITS, alpha=alpha, **FIT, **PASSES, **CODES, **same)
     yield "dictionary learning", learned.fit(x).transform
@@ -573,15 +574,15 @@ assert many["sparse autoencoder"] > many["64 random directions"] + 0.2
 assert many["its directions, by lasso"] > many["sparse autoencoder"] + 0.03
 
 # %% [markdown]
-# Left column: as many factors as dimensions, and ICA finds all of them in a hundredth of the
+# Left column: as many factors as dimensions, and ICA finds them all in a hundredth of the
 # time; the sparse autoencoder is level, with 64 units for 16 factors. Right column: 64 factors in 16
 # dimensions. PCA and ICA have 16 components and cannot; random directions score 0.3,
 # which is what matching gives for nothing. Dictionary learning is ahead of the sparse autoencoder.
 #
-# Why? One control: take the autoencoder's *dictionary* and find the codes by lasso, an optimisation for
-# each row. That gives 0.96, more than dictionary learning's own. So the directions are excellent and the
+# Why? One control: keep the autoencoder's *directions* and find the codes by lasso, an optimisation for
+# each row. That gives more than dictionary learning's own. So the directions are excellent and the
 # *encoder* is at fault: one matrix product and a ReLU cannot tell 64 overlapping
-# directions apart, even with the right ones. Learn directions with the network, if you like; read with lasso.
+# directions apart. Learn directions with the network, if you like; read them with lasso.
 
 # %% [markdown]
 # ## 6. On a hidden layer: k-means wins, and random directions are ahead of sparse features
@@ -589,7 +590,7 @@ assert many["its directions, by lasso"] > many["sparse autoencoder"] + 0.03
 # Now the 128 hidden units of an autoencoder of this course, trained on digits. Nobody knows its
 # true features; but if a feature "means" a digit, then its value alone should tell that digit
 # from the rest. For each digit we choose, on training rows, the one feature with the best AUROC, and
-# report that feature's AUROC on held-out rows. Every method may offer 64 features; two controls: the
+# report that feature's AUROC on held-out rows. Methods and features are those of section 5; two controls: the
 # same layer *before* training, and the pixels themselves.
 
 # %%
@@ -631,7 +632,10 @@ runtime.record(
     [
         (
             name,
-            *(with_spread(p.get(name, [np.nan]), 3) for p in layers.values()),
+            *(
+                with_spread(p[name], 3) if name in p else "–"
+                for p in layers.values()
+            ),
         )
         for name in layers["trained"]
     ],
@@ -646,10 +650,10 @@ assert abs(of["sparse autoencoder"] - before) < 0.04
 
 # %% [markdown]
 # Read the table in both directions. Down: **a distance to one of 64 centres says more about a digit than any single unit,
-# any sparse feature or any random direction**, and sparse features are the last but one. Part of that is their silence: on most
-# rows a feature is exactly 0, and AUROC counts ties as half; the same units *before* the choice of eight are at best level with
-# random directions. Across: before training, after it, and on bare pixels the numbers are the same. What these features show is in
-# the data, and a trained layer is not needed for it. A picture of "a unit that likes sevens" therefore proves nothing about a
+# any sparse feature or any random direction**. Sparse features are behind random directions. Part of that is their silence: on most
+# rows a feature is exactly 0, and AUROC counts ties as half; yet before the choice of eight the same units are at best level with
+# random directions, and lasso does not save them here. Across: before training, after it, and on bare pixels the numbers are nearly the same. What these features show is in
+# the data, and no trained layer is needed for it. A picture of "a unit that likes sevens" therefore proves nothing about a
 # network until the same search has been made in an untrained one.
 
 # %% [markdown]
