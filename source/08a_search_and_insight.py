@@ -626,18 +626,13 @@ for seed in SEEDS:
             layers[state].setdefault(name, []).append(value)
 
 # %% tags=["nbval-ignore-output"]
+rows_of = {n: [p.get(n) for p in layers.values()] for n in layers["trained"]}
 runtime.record(
     f"{DATA}: AUROC of the best single feature for a digit, held-out rows",
     ("features", *layers),
     [
-        (
-            name,
-            *(
-                with_spread(p[name], 3) if name in p else "–"
-                for p in layers.values()
-            ),
-        )
-        for name in layers["trained"]
+        (name, *(with_spread(v, 3) if v else "–" for v in row))
+        for name, row in rows_of.items()
     ],
 )
 
@@ -687,8 +682,7 @@ def named_by(seed):
     def logits(x):
         return ops.matmul(autoencoder.encoder(x), kernel) + bias
 
-    names = as_numpy(logits(x_some)).argmax(axis=1)
-    names = np.eye(10, dtype="float32")[names]
+    names = np.eye(10, dtype="float32")[as_numpy(logits(x_some)).argmax(1)]
 
     def probability(x):
         share = ops.softmax(logits(x))
