@@ -230,10 +230,12 @@ def _free_memory():
         free.append(psutil.virtual_memory().available)
     group = pathlib.Path("/sys/fs/cgroup")  # of a container
     with contextlib.suppress(OSError, ValueError):
-        most = int((group / "memory.max").read_text())
-        taken = (group / "memory.current").read_text()
+        most = int((group / "memory.max").read_text("utf-8"))
+        taken = (group / "memory.current").read_text("utf-8")
         cache = re.search(
-            r"^inactive_file (\d+)", (group / "memory.stat").read_text(), re.M
+            r"^inactive_file (\d+)",
+            (group / "memory.stat").read_text("utf-8"),
+            re.M,
         )
         free.append(most - int(taken) + int(cache[1] if cache else 0))
     return min(free, default=None)
