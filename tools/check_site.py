@@ -35,7 +35,7 @@ def faults(page, file, width, axe=None):
     """What is wrong with one page at one width: ``(what, count, example)``."""
     found = []
     page.look(width, touch=width < 500)
-    page.open(file.as_uri())
+    page.visit(file.as_uri())
     page.ask(SETTLED)
     others = [url for url in page.requests if not url.startswith(OWN)]
     if others:

@@ -27,7 +27,7 @@ def find():
 
 
 class Page:
-    """One tab: ``with chromium.Page() as page: page.open(address)``.
+    """One tab: ``with chromium.Page() as page: page.visit(address)``.
 
     Attributes:
         requests: Addresses asked for since the last :meth:`open`.
@@ -57,11 +57,11 @@ class Page:
     def _connect(self):
         port = pathlib.Path(self._folder.name) / "DevToolsActivePort"
         ends = time.monotonic() + self._seconds
-        while not (port.exists() and len(port.read_text().split()) == 2):
+        while not (port.exists() and len(port.read_text("utf-8").split()) == 2):
             if time.monotonic() > ends or self._process.poll() is not None:
                 raise TimeoutError("the browser does not start")
             time.sleep(0.05)
-        number, path = port.read_text().split()
+        number, path = port.read_text("utf-8").split()
         self._socket = websocket.create_connection(
             f"ws://127.0.0.1:{number}{path}", timeout=self._seconds
         )
@@ -116,7 +116,7 @@ class Page:
             self.errors.append(json.dumps(params["exceptionDetails"]))
         return message
 
-    def open(self, address, ready="document.readyState == 'complete'"):
+    def visit(self, address, ready="document.readyState == 'complete'"):
         """Load a page and wait until an expression of it is true."""
         self.requests, self.errors = [], []
         self.send("Page.navigate", url="about:blank")

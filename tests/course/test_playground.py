@@ -108,7 +108,7 @@ def page(tmp_path_factory):
 
 def show(page, state="", width=1280, **look):
     page.look(width, **look)
-    page.open(
+    page.visit(
         page.address + state,
         "document.documentElement.dataset.playground == 'ready'",
     )

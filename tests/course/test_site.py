@@ -282,7 +282,7 @@ def test_errata_are_filtered_by_article_and_category(tmp_path):
     shown = "[...document.querySelectorAll('li > p')].filter("
     shown += "(p) => p.offsetParent).length"
     with chromium.Page() as opened:
-        opened.open(page.as_uri())
+        opened.visit(page.as_uri())
         total = len(heads)
         assert opened.ask(f"{choose}(0, '003')") == (
             f"{len(of_003)} of {total} entries"
