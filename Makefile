@@ -32,8 +32,10 @@ BACKENDS_STAMP := $(BACKENDS_VENV)/.installed
 SITE_STAMP := $(SITE_VENV)/.installed
 # A worker that crashes ends the run and its test is named: with another in its
 # place pytest-xdist waits for ever (seen on TensorFlow and on JAX).
+# Workers' output goes nowhere, so it is not captured: after some tests those of
+# grading found the file of the capture closed, and with them all that came after.
 PYTEST := -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder \
-          --max-worker-restart=0
+          --max-worker-restart=0 --capture=no
 NBVAL := --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
          --nbval-cell-timeout 120
 NBVAL_LAX := --nbval-lax --nbval-cell-timeout 300
