@@ -65,7 +65,7 @@ plotting.use_style()
 
 # %% [markdown]
 # **Parameters.** Both profiles see the same data; the full one has more seeds and draws,
-# and trains three times as long.
+# and trains four times as long.
 
 # %% tags=["setup"]
 SEEDS = profile.pick(quick=(0, 1, 2), full=tuple(range(6)))
