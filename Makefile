@@ -32,10 +32,8 @@ BACKENDS_STAMP := $(BACKENDS_VENV)/.installed
 SITE_STAMP := $(SITE_VENV)/.installed
 # A worker that crashes ends the run and its test is named: with another in its
 # place pytest-xdist waits for ever (seen on TensorFlow and on JAX).
-# Workers' output goes nowhere, so it is not captured: after some tests those of
-# grading found the file of the capture closed, and with them all that came after.
 PYTEST := -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder \
-          --max-worker-restart=0 --capture=no
+          --max-worker-restart=0
 NBVAL := --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
          --nbval-cell-timeout 120
 NBVAL_LAX := --nbval-lax --nbval-cell-timeout 300
@@ -89,9 +87,9 @@ LAB ?=
 lab: $(STAMP)
 	$(BIN)/python tools/lab.py $(LAB)
 
-# Two runs: after notebooks in the same process the tests of grading found
-# pytest's own output closed.
-test: unit test-notebooks
+# One run for both, so that no core waits for the other half.
+test: $(STAMP)
+	$(BIN)/python $(PYTEST) $(NBVAL) chapters solutions tests
 
 unit: $(STAMP)
 	$(BIN)/python $(PYTEST)

@@ -30,7 +30,7 @@ class Page:
     """One tab: ``with chromium.Page() as page: page.visit(address)``.
 
     Attributes:
-        requests: Addresses asked for since the last :meth:`open`.
+        requests: Addresses asked for since the last :meth:`visit`.
         errors: Messages of scripts that failed since then.
     """
 

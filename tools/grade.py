@@ -14,11 +14,10 @@ nbgrader's own table, ``lms.csv`` the one for Canvas or Moodle.
 import argparse
 import ast
 import concurrent.futures
-import contextlib
-import io
 import multiprocessing
 import os
 import shutil
+import subprocess
 import sys
 import time
 import warnings
@@ -26,7 +25,6 @@ import warnings
 import nbformat
 from build_assignments import COURSE, grader, release, write_course
 from nbgrader.api import Gradebook
-from nbgrader.apps import ZipCollectApp
 from nbgrader.plugins import CsvExportPlugin
 from sittings import room, sources
 
@@ -42,20 +40,21 @@ def collect(name, folder=COURSE):
     """Sort what was handed in by student; returns a note on each oddity."""
     notes = []
     submitted = folder / "submitted"
-    app = ZipCollectApp()
-    try:
-        with contextlib.redirect_stderr(io.StringIO()) as log:
-            app.initialize(
-                [
-                    name,
-                    f"--CourseDirectory.root={folder.absolute()}",
-                    "--ZipCollectApp.force=True",
-                    "--Application.log_level=ERROR",
-                ]
-            )
-            app.start()
-    except SystemExit:
-        notes.append(f"{name}: not collected: {log.getvalue().strip()}")
+    # in a process of its own: nbgrader's programs set up logging anew, which
+    # closes the handlers of whoever calls them
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "nbgrader", "zip_collect", name),
+            f"--CourseDirectory.root={folder.absolute()}",
+            "--ZipCollectApp.force=True",
+            "--Application.log_level=ERROR",
+        ],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    if done.returncode:
+        notes.append(f"{name}: not collected: {done.stderr.strip()}")
     for at in sorted(submitted.glob(f"*/{name}")):
         notes += [f"{at.parent.name}: {note}" for note in mend(at, folder)]
     return notes
