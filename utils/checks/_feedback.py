@@ -65,6 +65,17 @@ def correct(exercise, message):
     print(f"Exercise {exercise}: correct. {message}")
 
 
+def unchanged(given, kept):
+    """Refuse an answer that wrote into the arrays it was given.
+
+    Args:
+        given: The arrays as the answer left them.
+        kept: Copies from before, in the same order.
+    """
+    if not all(map(np.array_equal, given, kept)):
+        wrong("Your function changed an array it was given: make a copy.")
+
+
 # ------------------------------------------------- around a whole check
 
 

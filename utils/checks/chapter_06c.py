@@ -14,6 +14,7 @@ from utils.checks._feedback import (
     one_sentence,
     reached,
     slope,
+    unchanged,
     wrong,
 )
 from utils.data import interactions
@@ -163,10 +164,7 @@ def check_6c_3(answer):
     right = ranking.top_k(scores, seen, k=4)
     result = as_array(call(answer, scores, seen, 4), "The lists", (7, 4))
     reached("shape")
-    if not np.array_equal(scores, before[0]) or not np.array_equal(
-        seen, before[1]
-    ):
-        wrong("Your function changed an array it was given: make a copy.")
+    unchanged((scores, seen), before)
     if np.array_equal(result, right):
         reached("values")
         other = as_array(call(answer, scores, 0 * seen, 2), "The lists", (7, 2))

@@ -12,6 +12,7 @@ from utils.checks._feedback import (
     correct,
     name_value,
     one_sentence,
+    unchanged,
     wrong,
 )
 
@@ -160,8 +161,7 @@ def check_8a_3(answer):
             features[:, 4] = 2.0
         given = features.copy(), factors.copy()
         value = call(answer, features, factors)
-        if not all(map(np.array_equal, given, (features, factors))):
-            wrong("Your function changed an array it was given.")
+        unchanged((features, factors), given)
         value = as_values(value, "Your result", finite=False)
         if value.size != 1:
             wrong(f"Return one number, not an array {value.shape}.")

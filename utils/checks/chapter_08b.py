@@ -10,6 +10,7 @@ from utils.checks._feedback import (
     lettered_numbers,
     name_value,
     one_sentence,
+    unchanged,
     wrong,
 )
 
@@ -22,13 +23,6 @@ def _labels(value, what, n, k):
     if value.min() < 0 or value.max() >= k:
         wrong(f"{what} should lie from 0 to {k - 1}.")
     return value.astype(int)
-
-
-def _unchanged(given, kept):
-    """Refuse an answer that wrote into what it was given."""
-    for now, before in zip(given, kept, strict=True):
-        if not np.array_equal(now, before):
-            wrong("Your function changed an array it was given: copy it first.")
 
 
 # ------------------------------------------------------------------- 8b.1
@@ -109,7 +103,7 @@ def check_8b_2(answer):
         x[0] = train[0]  # nothing to gain, nothing to divide by
         given = x.copy(), train.copy()
         moved = call(answer, x, train, size)
-        _unchanged((x, train), given)
+        unchanged((x, train), given)
         moved = as_array(moved, "The moved rows", shape=(n, d))
         gaps = cdist(x, train)
         far = gaps.min(axis=1)
@@ -177,7 +171,7 @@ def check_8b_3(answer):
             now = now / now.sum()
         given = log_p.copy(), trained.copy(), now.copy()
         found = call(answer, log_p, trained, now)
-        _unchanged((log_p, trained, now), given)
+        unchanged((log_p, trained, now), given)
         if np.shape(found) == (400, k):
             wrong("Return the class of each row, (n,), not one number a class.")
         found = _labels(found, "The classes", 400, k)
@@ -239,7 +233,7 @@ def check_8b_4(answer):
         y = np.r_[names, rng.choice(names, 200, p=shares)]
         kept = y.copy()
         weight = as_array(call(answer, y), "The weights", shape=(len(y),))
-        _unchanged((y,), (kept,))
+        unchanged((y,), (kept,))
         found, place, counts = np.unique(
             y, return_inverse=True, return_counts=True
         )
@@ -302,7 +296,7 @@ def check_8b_5(answer):
         slope[0, :2] = 0  # there any value is as good
         kept = x.copy(), slope.copy()
         moved = call(answer, x, slope, delta)
-        _unchanged((x, slope), kept)
+        unchanged((x, slope), kept)
         moved = as_array(moved, "The moved rows", shape=(n, d))
         signs = np.sign(slope)
         best = np.clip(x - delta * signs, 0, 1)

@@ -12,6 +12,7 @@ from utils.checks._feedback import (
     lettered_numbers,
     name_value,
     one_sentence,
+    unchanged,
     wrong,
 )
 
@@ -208,8 +209,7 @@ def check_8c_4(answer):
         losses = c * sizes**-alpha * np.exp(rng.normal(0, 0.2, (3, 4)))
         given = sizes.copy(), losses.copy()
         found = call(answer, sizes, losses, wanted)
-        if np.any(given[0] != sizes) or np.any(given[1] != losses):
-            wrong("Your function changed an array it was given.")
+        unchanged((sizes, losses), given)
         first, second = as_parts(found, "exponent", "size")
         slope = as_number(first, "The exponent")
         size = as_number(second, "The size")

@@ -12,15 +12,20 @@ from utils.checks._feedback import (
     correct,
     lettered_numbers,
     one_sentence,
+    unchanged,
     wrong,
 )
 
 
-def _unchanged(given, kept):
-    """Refuse an answer that wrote into what it was given."""
-    for now, before in zip(given, kept, strict=True):
-        if not np.array_equal(now, before):
-            wrong("Your function changed an array it was given: copy it first.")
+def _indices(found, of, count):
+    """Indices of rows or columns, each once, from an array; or feedback."""
+    if found.shape == (count,) and np.isin(found, (0, 1)).all():
+        wrong(f"Return indices, not one boolean a {of}: np.flatnonzero.")
+    if found.ndim != 1:
+        wrong(f"Return a vector of indices, not an array {found.shape}.")
+    if np.any(found != np.round(found)) or np.any(found < 0):
+        wrong("Indices are whole numbers, 0 and above.")
+    return np.unique(found.astype(int))
 
 
 # ------------------------------------------------------------------- 8d.1
@@ -160,7 +165,7 @@ def _asked(answer, scores, second, times):
     given = scores.copy(), second.copy()
     rng = np.random.default_rng(7)
     p = call(answer, scores, second, times, rng)
-    _unchanged((scores, second), given)
+    unchanged((scores, second), given)
     p = as_number(p, "The p-value")
     if not 0 <= p <= 1 + 1e-3:
         wrong(f"A p-value lies between 0 and 1; yours is {p:g}.")
@@ -191,22 +196,16 @@ def check_8d_3(answer):
         train, test, places, kinds = _forged(np.random.default_rng(seed))
         given = train.copy(), test.copy()
         found = call(answer, train, test)
-        _unchanged((train, test), given)
+        unchanged((train, test), given)
         found = as_array(found, "The indices")
         if found.size == 0:
             wrong(
                 "You found none. Copies have a trace of noise: no two images "
                 "are equal, so look for very near ones."
             )
-        if found.ndim != 1:
-            wrong(f"Return a vector of indices, not an array {found.shape}.")
-        if found.shape == (300,) and np.isin(found, (0, 1)).all():
-            wrong("Return indices, not one boolean a row: np.flatnonzero.")
-        if np.any(found != np.round(found)) or found.min() < 0:
-            wrong("Indices are whole numbers, 0 and above.")
+        found = _indices(found, "row", 300)
         if found.max() >= 300:
             wrong("Return indices of `test`, not of `train`.")
-        found = np.unique(found.astype(int))
         hit = np.isin(places, found)
         precision = np.mean(np.isin(found, places))
         if hit.mean() >= 0.9 and precision >= 0.9:
@@ -251,7 +250,7 @@ def check_8d_4(answer):
             rows = rng.permutation(groups)
             kept = rows.copy()
             mask = call(answer, rows, share, np.random.default_rng(seed))
-            _unchanged((rows,), (kept,))
+            unchanged((rows,), (kept,))
             mask = as_array(mask, "The test rows")
             if mask.shape != (len(rows),):
                 wrong(
@@ -312,15 +311,9 @@ def check_8d_5(answer):
         kinds = {list(order).index(c): kind for c, kind in kinds.items()}
         kept = x.copy()
         found = call(answer, x)
-        _unchanged((x,), (kept,))
+        unchanged((x,), (kept,))
         found = as_array(found, "The indices")
-        if found.shape == (12,) and np.isin(found, (0, 1)).all():
-            wrong("Return indices, not one boolean a column: np.flatnonzero.")
-        if found.ndim != 1:
-            wrong(f"Return a vector of indices, not an array {found.shape}.")
-        if np.any(found != np.round(found)) or np.any(found < 0):
-            wrong("Indices are whole numbers, 0 and above.")
-        found = set(found.astype(int).tolist())
+        found = set(_indices(found, "column", 12).tolist())
         missed = [kinds[c] for c in kinds if c not in found]
         if missed:
             wrong(
