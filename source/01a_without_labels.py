@@ -189,8 +189,7 @@ plt.show()
 # | $\pi_k$, $\gamma_{ik}$ | mixture weight; responsibility of k for row i |
 # | $p(x)$, $q_\phi(z \mid x)$ | a density; an approximate one, from chapter 04 on |
 # | log | natural logarithm; information is in nats |
-
-# %% [markdown]
+#
 # ## 2. PCA: which k directions keep most?
 #
 # Centre the rows and project them on k orthonormal directions, the columns

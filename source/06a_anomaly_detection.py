@@ -412,8 +412,7 @@ plt.show()
 # of its squares is the score (1). Bright spots are strokes that the network
 # did not expect or missed. Such a map is a first answer to "why this alarm?", which section 6
 # takes up.
-
-# %% [markdown]
+#
 # ## 4. Likely is not the same as normal
 #
 # A variational autoencoder gives more than a reconstruction: $-\mathrm{ELBO}$,

@@ -257,8 +257,7 @@ assert mean["SVD"][0] < mean["popularity"][0] + 0.02, "no gain from SVD here"
 # better. SVD gains nothing over popularity. It reconstructs zeros as faithfully as
 # ones, its own items included, and with a few items per user nearly everything is a
 # zero; EASE, linear as well, may use no item to predict itself.
-
-# %% [markdown]
+#
 # ## 4. A multinomial variational autoencoder, level with a matrix inverse
 #
 # How should a network predict a row of zeros and ones? With a sigmoid on every

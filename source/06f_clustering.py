@@ -189,8 +189,7 @@ assert abs(alone[1]) < 1e-9 and abs(alone[3]) < 1e-9, "ARI, AMI do not"
 # little NMI; one row a cluster still gets an NMI above 0.3, while ARI and AMI
 # call it what it is, zero. So the tables below have AMI in NMI's place; we
 # quote the ARI on digits, the accuracy on MNIST, as is customary there.
-
-# %% [markdown]
+#
 # ## 2. The classical way, and a map that is hard to beat
 #
 # k-means on pixels is the floor. Then the same on the first principal

@@ -555,8 +555,7 @@ if COMPARED:
 # Sharing helps both. Order helps MADE by a tenth of a bit and the PixelCNN next to
 # nothing. With weights of its own, a pixel's classes have a thousand examples; shared
 # weights have 64 times as many.
-
-# %% [markdown]
+#
 # ## 5. The network wins
 #
 # The opponents, on the same rows. Mixture and forests are tuned on validation rows. A

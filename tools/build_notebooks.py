@@ -309,17 +309,16 @@ def main():
     parser.add_argument("--jobs", type=int, default=room())
     options = parser.parse_args()
     sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8
+    paths = sources(options.pattern)
     if options.check:
-        messages = [m for p in sources(options.pattern) for m in drifted(p)]
-        messages += orphans()
+        messages = [m for path in paths for m in drifted(path)] + orphans()
         for message in messages:
             print(f"{message}: run `make notebooks`")
         return int(bool(messages))
     if options.text:
-        messages = [
-            m for p in sources(options.pattern) for m in rewrite_text(p)
-        ]
-        print("\n".join(messages))
+        messages = [m for path in paths for m in rewrite_text(path)]
+        for message in messages:
+            print(message)
         return int(bool(messages))
     sittings = [
         Sitting(
@@ -328,7 +327,7 @@ def main():
             ROOT / kind,
             {"COURSE_PROFILE": "quick"},
         )
-        for path in sources(options.pattern)
+        for path in paths
         for kind, notebook in build(path).items()
     ]
     failed = []

@@ -24,16 +24,17 @@ import time
 import urllib.parse
 import urllib.request
 
+MISSING = (  # {} is what
+    "Not installed: {}. Run `make run`, which sets up .venv, or `pip install "
+    "-r requirements.txt` in your own environment."
+)
 try:
     from utils.support import validation as check
     from utils.support.files import write_whole
 except ModuleNotFoundError as missing:
     if __name__ != "__main__":
         raise
-    sys.exit(
-        f"Not installed: {missing.name}. Run `make run`, which sets up .venv, "
-        "or `pip install -r requirements.txt` in your own environment."
-    )
+    sys.exit(MISSING.format(missing.name))
 
 __all__ = ["Profile", "record", "start"]
 
@@ -381,11 +382,7 @@ def _check_packages(problems):
         if found is None:
             missing.append(package)
     if missing:
-        problems.append(
-            f"Not installed: {', '.join(missing)}. Run `make run`, which sets "
-            "up .venv, or `pip install -r requirements.txt` in your own "
-            "environment."
-        )
+        problems.append(MISSING.format(", ".join(missing)))
 
 
 def _devices():

@@ -301,7 +301,7 @@ def length(path):
         for line in cell.source.splitlines()
         if line.strip()
     ]
-    return words, len(read(path).cells) - 1, len(lines)  # Colab's apart
+    return words, len(read(path).cells), len(lines)
 
 
 @each_chapter

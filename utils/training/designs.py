@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from utils.nn.losses import gaussian_kl
 from utils.support import validation as check
 from utils.training import recipes
 
@@ -151,8 +152,7 @@ class _Vaes(keras.Model):
         noise = keras.random.normal(ops.shape(mean), seed=self.noise)
         logits = _through(mean + ops.exp(0.5 * log_var) * noise, self.decoder)
         nll = ops.sum(ops.softplus(logits) - x * logits, axis=-1)
-        square = ops.square(mean) + ops.exp(log_var) - log_var - 1.0
-        kl = 0.5 * ops.sum(square, axis=-1)
+        kl = ops.sum(gaussian_kl(mean, log_var, per_unit=True), axis=-1)
         made = {"nll": nll, "kl": kl, "mean": mean}
         return {name: ops.swapaxes(part, 0, 1) for name, part in made.items()}
 
