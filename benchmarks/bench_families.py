@@ -17,6 +17,7 @@ MAX_ROWS = 32_000  # rows held in memory, of every data set
 ITEMS = 800  # of the recommender's catalogue
 CHARACTERS, LENGTH = 70, 128  # alphabet and row of the language model
 WORDS, TEXT_LENGTH = 6000, 24
+CODES = 32  # numbers a picture is written in before a flow draws it
 DECAY_STEPS = 2000  # over which the learning rate falls along a cosine
 VIEWS = {"shift": 2.0, "affine": 0.2}
 
@@ -80,8 +81,30 @@ def token_ids(rows, length, vocabulary):
     return (3 + draws).astype("int32")
 
 
+def bits():
+    """The images, each pixel 0 or 1."""
+    return (images() > 0.5).astype("float32")
+
+
+def moons():
+    """Two half circles."""
+    from sklearn.datasets import make_moons
+
+    return make_moons(MAX_ROWS, noise=0.1, random_state=0)[0].astype("float32")
+
+
+def codes():
+    """Rows of 32 numbers that hang together."""
+    rng = np.random.default_rng(0)
+    mixed = rng.standard_normal((MAX_ROWS, 8)) @ rng.standard_normal((8, CODES))
+    return np.tanh(mixed).astype("float32")
+
+
 DATA = {
     "images": images,
+    "bits": bits,
+    "moons": moons,
+    "codes": codes,
     "feedback": feedback,
     "characters": lambda: token_ids(MAX_ROWS // 4, LENGTH, CHARACTERS),
     "words": lambda: token_ids(MAX_ROWS, TEXT_LENGTH, WORDS),
@@ -214,6 +237,39 @@ def denoising_text(x):
     return DenoisingText.bag(WORDS, 64, rate=0.3, seed=0)
 
 
+def made(x):
+    """Chapter 7a: masked dense layers on bits."""
+    from utils.models import Autoregressive
+    from utils.nn.likelihoods import Bernoulli
+
+    return Autoregressive.made(
+        SHAPE, likelihood=Bernoulli(), widths=(512,), skip=False, seed=0
+    )
+
+
+def real_nvp(x):
+    """Chapter 7b: eight couplings on two moons, scaled to the data."""
+    from utils.models import Flow
+
+    model = Flow.real_nvp((2,), 8, widths=(64, 64), seed=0)
+    model.before_training(x)
+    return model
+
+
+def flow_matching(x):
+    """Chapter 7d, full profile: from noise to an autoencoder's codes."""
+    from utils.models import Diffusion
+
+    return Diffusion.dense((CODES,), widths=(512, 512, 512), seed=0)
+
+
+def attention(x):
+    """Chapter 6i: one causal block over characters."""
+    from utils.models.text import LanguageModel
+
+    return LanguageModel.attention(CHARACTERS, 64, causal=True, seed=0)
+
+
 CALM = (0.0, 0.9)  # Adam's decay rates in a game, see chapter 3
 
 FAMILIES = (
@@ -233,4 +289,8 @@ FAMILIES = (
     Family("Mult-VAE", "6c", "feedback", mult_vae, 128, 5e-3),
     Family("language model", "6d", "characters", language_model, 16, 4e-3),
     Family("text denoiser", "5", "words", denoising_text, 256, 1e-2),
+    Family("MADE", "7a", "bits", made, 128, 3e-3),
+    Family("RealNVP", "7b", "moons", real_nvp, 250, 1e-2),
+    Family("flow matching", "7d", "codes", flow_matching, 256, 2e-3),
+    Family("attention", "6i", "characters", attention, 16, 5e-3),
 )

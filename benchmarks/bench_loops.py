@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from bench_families import (
     CHARACTERS,
+    CODES,
     DECAY_STEPS,
     ITEMS,
     TEXT_LENGTH,
@@ -129,7 +130,7 @@ class Loop(nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.family = family
-        self.rows = torch.from_numpy(rows)
+        self.rows = torch.from_numpy(rows).to(torch.get_default_device())
         self.build()
         self.start()
 
@@ -198,9 +199,14 @@ def _layout(module, weight):
     """A Keras weight with its axes in PyTorch's order."""
     if weight.ndim == 4:
         return weight.transpose(3, 2, 0, 1)  # also of a transposed one
-    if weight.ndim == 3:
+    if isinstance(module, nn.Linear):  # Keras's attention keeps heads apart
+        if weight.size == module.out_features:
+            weight = weight.ravel()
+        elif weight.ndim == 3:
+            weight = weight.reshape(-1, module.out_features)
+    elif weight.ndim == 3:
         return weight.transpose(2, 1, 0)
-    if not isinstance(module, nn.Linear):
+    else:
         return weight
     weight = weight.T
     for axis, channels in enumerate(getattr(module, "channels", ())):
@@ -416,6 +422,119 @@ class DenoisingText(Loop):  # noqa: D101
         return -log_p.gather(1, x).sum() / (len(x) * TEXT_LENGTH)
 
 
+class MaskedLinear(nn.Linear):
+    """A dense layer with weights only from what comes before."""
+
+    def __init__(self, before, after, strict=False):
+        super().__init__(len(before), len(after))
+        compare = torch.lt if strict else torch.le
+        mask = compare(before[None], after[:, None])
+        self.register_buffer("mask", mask.float())
+
+    def forward(self, x):
+        return F.linear(x, self.weight * self.mask, self.bias)
+
+
+class MADE(Loop):  # noqa: D101
+    def build(self):
+        place = torch.arange(PIXELS)
+        unit = torch.arange(512) % (PIXELS - 1)
+        self.network = nn.Sequential(
+            MaskedLinear(place, unit),
+            nn.ReLU(),
+            MaskedLinear(unit, place, strict=True),
+        )
+
+    def loss(self, x):
+        x = x.flatten(1)
+        return bernoulli(self.network(2.0 * x - 1.0), x)
+
+
+class RealNVP(Loop):  # noqa: D101
+    limit = 3.0  # of a log-scale
+
+    def build(self):
+        self.shift = nn.Parameter(torch.zeros(2))
+        self.log_scale = nn.Parameter(torch.zeros(2))
+        self.networks = nn.ModuleList(mlp(2, 64, 64, 4) for _ in range(8))
+
+    def loss(self, x):
+        z = (x + self.shift) * self.log_scale.exp()
+        log_det = self.log_scale.sum()
+        for number, network in enumerate(self.networks):
+            stays = torch.arange(2) % 2 == (number + 1) % 2
+            raw = network(z * stays).reshape(-1, 2, 2)
+            log_slope = self.limit * torch.tanh(raw[..., 1] / self.limit)
+            moved = z * log_slope.exp() + raw[..., 0]
+            z = torch.where(stays, z, moved)
+            log_det = log_det + (log_slope * ~stays).sum(1)
+        normal = -0.5 * (z.square() + math.log(2.0 * math.pi)).sum(1)
+        return -(normal + log_det).mean()
+
+
+class FlowMatching(Loop):  # noqa: D101
+    def build(self):
+        self.time = nn.Linear(32, 128)
+        self.first = nn.Linear(CODES, 512)
+        self.blocks = nn.ModuleList(
+            nn.ModuleList(
+                [nn.Linear(512, 512), nn.Linear(128, 512), nn.Linear(512, 512)]
+            )
+            for _ in range(3)
+        )
+        self.last = nn.Linear(512, CODES)
+
+    def velocity(self, x, t):
+        """What a row at time t moves by."""
+        rates = torch.from_numpy(np.geomspace(1.0, 100.0, 16, dtype="float32"))
+        angle = t[:, None] * rates.to(t.device)
+        row = F.silu(self.time(torch.cat([angle.sin(), angle.cos()], 1)))
+        h = self.first(x)
+        for inner, told, outer in self.blocks:
+            h = h + outer(F.silu(inner(h) + told(row)))
+        return self.last(F.silu(h))
+
+    def loss(self, x):
+        t, noise = torch.rand(len(x)), torch.randn_like(x)
+        noisy = (1.0 - t[:, None]) * x + t[:, None] * noise
+        return F.mse_loss(self.velocity(noisy, t), noise - x)
+
+
+class AttentionModel(Loop):  # noqa: D101
+    heads, width = 4, 64
+
+    def build(self):
+        k = self.width
+        self.embedding = nn.Embedding(CHARACTERS, k)
+        self.norms = nn.ModuleList(nn.LayerNorm(k, 1e-3) for _ in range(2))
+        self.parts = nn.ModuleList(nn.Linear(k, k) for _ in range(4))
+        self.wide, self.narrow = nn.Linear(k, 2 * k), nn.Linear(2 * k, k)
+        self.norm, self.head = nn.LayerNorm(k, 1e-3), nn.Linear(k, CHARACTERS)
+
+    def waves(self, length):
+        """Sines and cosines of the places."""
+        column = torch.arange(self.width)
+        rate = 10_000.0 ** (-2.0 * (column // 2) / self.width)
+        angle = torch.arange(length)[:, None] * rate
+        return torch.where(column % 2 == 0, angle.sin(), angle.cos())
+
+    def loss(self, x):
+        x = x.long()
+        before = F.pad(x[:, :-1], (1, 0), value=1)  # the start token
+        h = self.embedding(before) * self.width**0.5 + self.waves(x.shape[1])
+        seen = self.norms[0](h)
+        query, key, value, output = self.parts
+        q, k, v = (
+            part(seen).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for part in (query, key, value)
+        )
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        h = h + output(mixed.transpose(1, 2).flatten(2))
+        h = h + self.narrow(F.gelu(self.wide(self.norms[1](h))))
+        logits = self.head(self.norm(h))
+        return F.cross_entropy(logits.flatten(0, 1), x.flatten())
+
+
 LOOPS = {
     "dense autoencoder": DenseAutoencoder,
     "convolutional autoencoder": ConvAutoencoder,
@@ -429,4 +548,8 @@ LOOPS = {
     "Mult-VAE": MultVAE,
     "language model": LanguageModel,
     "text denoiser": DenoisingText,
+    "MADE": MADE,
+    "RealNVP": RealNVP,
+    "flow matching": FlowMatching,
+    "attention": AttentionModel,
 }

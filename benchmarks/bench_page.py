@@ -4,6 +4,8 @@ import datetime
 import importlib.metadata
 import os
 import platform
+import shutil
+import subprocess
 
 import numpy as np
 from bench_families import describe_images
@@ -136,9 +138,18 @@ def provenance():
         versions.append(f"{package} {found}")
     return (
         f"{datetime.date.today()} · {os.cpu_count()} CPU cores, "
-        f"{platform.machine()} · Python {platform.python_version()} · "
-        + ", ".join(versions)
+        f"{platform.machine()}{graphics()} · "
+        f"Python {platform.python_version()} · " + ", ".join(versions)
     )
+
+
+def graphics():
+    """Names of NVIDIA's cards, which are then what trains."""
+    if shutil.which("nvidia-smi") is None:
+        return ""
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return "".join(f" · {name}" for name in found.stdout.splitlines())
 
 
 def settings(results, effort, minutes):

@@ -107,6 +107,10 @@ class LoopContender:
     """The same model as a plain PyTorch loop."""
 
     def __init__(self, backend, family, rows):
+        import torch
+
+        if torch.cuda.is_available():  # where Keras's backends train, too
+            torch.set_default_device("cuda")
         from bench_loops import LOOPS
 
         self.make = lambda: LOOPS[family.name](family, rows)

@@ -133,6 +133,9 @@ def test_loop_is_the_keras_model(family):
         "convolutional autoencoder",
         "VQ-VAE",
         "language model",
+        "MADE",
+        "RealNVP",
+        "attention",
     ):
         model.compile()
         size = family.batch
