@@ -309,7 +309,8 @@ print(f"−ELBO of test rows: {written_loss:.1f} nats an image")
 of_library = VAE(written.encoder, written.decoder)
 of_library.compile()
 some = digits.x_val[:100]
-of_library.sampler.seed_generator.state.assign(written.draws.state)
+same_draws = ops.copy(written.draws.state)
+of_library.sampler.seed_generator.state.assign(same_draws)
 pair = [
     model.evaluate(some, batch_size=100, verbose=0, return_dict=True)["loss"]
     for model in (written, of_library)

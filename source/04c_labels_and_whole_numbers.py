@@ -596,7 +596,7 @@ for seed in SEEDS:
     model = VQVAE(*grid_networks(seed), codebook_size=ROWS_OF_BOOK)
     model.encoder.set_weights(written.encoder.get_weights())
     model.decoder.set_weights(written.decoder.get_weights())
-    model.quantizer.codebook.assign(written.book)
+    model.quantizer.codebook.assign(ops.copy(written.book))
     quantised.append(model)
 
 # %%

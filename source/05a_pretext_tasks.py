@@ -749,7 +749,7 @@ keras.utils.set_random_seed(0)
 nets = three_networks(32, count, PATCH**2)
 library = patchwise.MaskedPatches(*nets, patch=PATCH, seed=0)
 hiding = HiddenPatches(*nets)
-hiding.places.assign(library.places)
+hiding.places.assign(ops.copy(library.places))
 start = [w.copy() for w in library.get_weights()]
 by_us = pretrain(hiding, 1, x=some)["loss"]
 library.set_weights(start)
