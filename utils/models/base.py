@@ -14,12 +14,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.nn.backend import replicas, values_kept
+from utils.nn.backend import replicas, steps_to_tell, values_kept
 from utils.support import validation as check
 from utils.support.batches import (
     CheckedBatches,
     checked_generator,
     feed,
+    first_rows,
 )
 from utils.support.files import replacing
 
@@ -141,6 +142,8 @@ class CourseModel(keras.Model):
                 validation_steps,
             )
         self.before_training(x)
+        if not (steps_per_epoch or validation_split) and first_rows(x) is x:
+            steps_per_epoch = steps_to_tell(_num_rows(x), batch_size)
         x, may_shuffle = feed(x, steps_per_epoch)
         self._build_optimizer()
         with self._values_kept():
