@@ -401,8 +401,10 @@ print("steps counted:", int(optimizer.iterations))
 # Why not `loss="mse"`? It also averages over the d entries: the gradient
 # would be d times smaller, and the same η far too timid.
 #
-# With smaller batches `fit` shuffles the rows anew every epoch. Without the
-# shuffling, three epochs of it are these two loops:
+# With smaller batches `fit` shuffles the rows, every epoch anew. (On TensorFlow, once
+# a seed is set, every epoch gets the *same* order:
+# [what we found](../docs/upstream.md); here it makes no difference that shows.) Without
+# the shuffling, three epochs of it are these two loops:
 
 # %%
 variables = [keras.Variable(value) for value in initial_weights(0)]
