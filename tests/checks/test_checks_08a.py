@@ -182,6 +182,11 @@ def _worst(features, factors):
     return table[linear_sum_assignment(table)].mean()
 
 
+def _by_squares(features, factors):
+    table = np.abs(_correlations(features, factors))
+    return table[linear_sum_assignment(-(table**2))].mean()
+
+
 def _ranks(features, factors):
     table = np.abs(spearmanr(features, factors)[0][:5, 5:])
     return table[linear_sum_assignment(-table)].mean()
@@ -192,6 +197,7 @@ def _ranks(features, factors):
     [
         (lambda z, f: np.abs(_correlations(z, f)).max(0).mean(), "no matching"),
         (_greedily, "greedy"),
+        (_by_squares, "squared"),
         (_signed, "take absolute"),
         (_with_nan, "NaN"),
         (_worst, "minimises"),
@@ -303,6 +309,12 @@ def _point_by_point(gradient, x, baseline, steps):
     return [a * (p - q) for a, p, q in zip(total, x, baseline, strict=True)]
 
 
+def _in_place(gradient, x, baseline, steps):
+    found = _shares(gradient, x, baseline, steps)
+    x -= baseline
+    return found
+
+
 def _as_a_row(gradient, x, baseline, steps):
     return ops.convert_to_tensor(_shares(gradient, x, baseline, steps)[None])
 
@@ -324,6 +336,7 @@ def test_check_8a_5_right_shares_pass(answer):
         (lambda *a: np.abs(_shares(*a)), "may be negative"),
         (lambda *a: _shares(*a, at=0.0), "left ends"),
         (lambda *a: _shares(*a, at=1.0), "right ends"),
+        (_in_place, "changed an array"),
         (lambda g, x, b, s: g(x), "stopped with"),
         (lambda g, x, b, s: x, "your shares sum to"),
         (lambda g, x, b, s: 1.0, "one share an entry"),
@@ -390,6 +403,12 @@ def _overwriting(p, x, importance, baseline):
     return curve
 
 
+def _emptying(p, x, importance, baseline):
+    curve = _curve(p, x, importance, baseline)
+    baseline *= 0
+    return curve
+
+
 def _falls(*given):
     curve = np.array(_curve(*given))
     return curve[0] - curve
@@ -403,6 +422,7 @@ def _falls(*given):
         (_one_order, "its own order"),
         (_by_size, "speaks against"),
         (_overwriting, "changed the rows"),
+        (_emptying, "changed an array"),
         (_falls, "the probability itself"),
         (lambda *a: _curve(*a, keep=False), "stays deleted"),
         (lambda *a: _curve(*a)[1:], "d \\+ 1 points"),

@@ -100,6 +100,11 @@ def _one_scale(kernel):
     return np.round(kernel / scale).astype("int8"), scale
 
 
+def _endless(kernel):
+    whole, scale = _rounded(kernel)
+    return whole, np.where(scale == 0, np.inf, scale)
+
+
 def _in_place(kernel):
     kernel *= 2
     return _rounded(kernel)
@@ -120,6 +125,7 @@ def _in_place(kernel):
         (lambda k: (_rounded(k)[0], np.ones(6)), "half a scale"),
         (lambda k: _rounded(k.T), "has the shape"),
         (_in_place, "changed the kernel"),
+        (_endless, "infinite"),
         (lambda k: _rounded(k)[0], "2 things"),
         (stub, "waits for your answer"),
     ],
@@ -162,7 +168,14 @@ def _shifted(batches):
     )
 
 
-@pytest.mark.parametrize("answer", [_sums, _copies, _shifted])
+def _first_apart(batches):
+    """The first by ``next``, as of any generator, and then the others."""
+    first = next(batches).astype("float64")
+    x = np.concatenate([first, *(batch.copy() for batch in batches)])
+    return x.mean(0), np.cov(x.T, bias=True)
+
+
+@pytest.mark.parametrize("answer", [_sums, _copies, _shifted, _first_apart])
 def test_check_8c_3_right_sums_pass(answer):
     checks.check_8c_3(answer)
 
@@ -347,6 +360,14 @@ def _naive(gradients, counts):
     ]
 
 
+def _in_a_buffer(gradients, counts):
+    found = _average(gradients, counts)
+    for parts in gradients:
+        for part in parts:
+            part *= 0
+    return found
+
+
 def _by_devices(gradients, counts):
     found = _average(gradients, counts, divide=False)
     return [part / len(counts) for part in found]
@@ -359,6 +380,7 @@ def _by_devices(gradients, counts):
         (lambda g, c: _average(g, c, False, False), "the sum of the"),
         (lambda g, c: _average(g, c, divide=False), "number of all rows"),
         (_by_devices, "not of devices"),
+        (_in_a_buffer, "changed the gradients"),
         (_naive, "leave out a device"),
         (lambda g, c: g[0][::-1], "has the shape"),
         (lambda g, c: g[0], "not that of the mean"),

@@ -128,9 +128,32 @@ def _once(scores, second, times, rng):
     return (1 + count) / (1 + times)
 
 
+def _with_replacement(scores, second, times, rng):
+    made = rng.choice(scores, (times, len(scores)))
+    values = made[:, second].mean(axis=1) - made[:, ~second].mean(axis=1)
+    found = _difference(scores, second) - 1e-9
+    return (1 + np.sum(values >= found)) / (1 + times)
+
+
+def _coins(scores, second, times, rng):
+    """Labels drawn anew, so that the second set has another size."""
+    found, count = _difference(scores, second) - 1e-9, 0
+    for _ in range(times):
+        drawn = rng.random(len(scores)) < second.mean()
+        if drawn.any() and not drawn.all():
+            count += _difference(scores, drawn) >= found
+        else:
+            count += found <= 0
+    return (1 + count) / (1 + times)
+
+
+def _of_ranks(scores, second, times, rng):
+    return _p(scipy.stats.rankdata(scores), second, times, rng)
+
+
 def _doubled(scores, second, times, rng):
     p = _p(scores, second, times, rng)
-    return min(1, 2 * p) if times > 50 else p
+    return min(1, 2 * p) if times > 100 else p
 
 
 @pytest.mark.parametrize(
@@ -143,6 +166,10 @@ def _doubled(scores, second, times, rng):
         (lambda *a: _p(*a, measure=_absolute), "both sides"),
         (_once, "anew each time"),
         (_doubled, "both sides"),
+        (_with_replacement, "each row counts once"),
+        (_coins, "as many rows"),
+        (_of_ranks, "differences of means"),
+        (lambda s, y, n, r: _p(s, y, min(n, 49), r), "1/100"),
         (lambda *a: 2.0, "between 0 and 1"),
         (lambda *a: 0.5, "Count ties"),
         (lambda *a: 1.0, "at least as \\*large\\*"),
@@ -300,6 +327,12 @@ def _first(groups, share, rng):
     return _by_filling(groups, share, np.random.default_rng(0))
 
 
+def _share_of_groups(groups, share, rng):
+    names = np.unique(groups)
+    count = max(1, round(share * len(names)))
+    return np.isin(groups, rng.permutation(names)[:count])
+
+
 def _one_group(groups, share, rng):
     sizes = np.unique(groups, return_counts=True)
     return groups == sizes[0][sizes[1].argmin()]
@@ -311,6 +344,7 @@ def _one_group(groups, share, rng):
         (_rows, "on both sides"),
         (_first, "same groups"),
         (_one_group, "about"),
+        (_share_of_groups, "count rows"),
         (lambda g, s, r: np.zeros(len(g), bool), "empty"),
         (lambda g, s, r: np.ones(len(g), bool), "empty"),
         (lambda g, s, r: np.flatnonzero(g == g[0]), "a boolean for each"),
@@ -384,6 +418,29 @@ def _correlated(x, limit=1 - 1e-10, both=False, signed=False):
     return np.flatnonzero((pairs > limit).any(axis=0) | (np.ptp(x, 0) < 1e-9))
 
 
+def _of_all_before(x):
+    """Columns that any of those before make together."""
+    kept, found = [np.ones(len(x))], []
+    for j, column in enumerate(x.T):
+        basis = np.array(kept).T
+        fitted = basis @ np.linalg.lstsq(basis, column, rcond=None)[0]
+        if np.abs(fitted - column).max() < 1e-6 * np.abs(column).max():
+            found.append(j)
+        else:
+            kept.append(column)
+    return found
+
+
+def _in_order(x):
+    found = []
+    for j in range(x.shape[1]):
+        ranks = [scipy.stats.rankdata(c) for c in x[:, : j + 1].T]
+        same = (abs(np.corrcoef(r, ranks[j])[0, 1]) > 0.9999 for r in ranks[:j])
+        if np.ptp(x[:, j]) < 1e-9 or any(same):
+            found.append(j)
+    return found
+
+
 def _equal_columns(x):
     return [
         j
@@ -399,7 +456,10 @@ def _equal_columns(x):
         (lambda x: np.flatnonzero(np.ptp(x, axis=0) < 1e-9), "an equal copy"),
         (_equal_columns, "a multiple"),
         (lambda x: _correlated(x, signed=True), "turned and moved"),
-        (lambda x: _correlated(x, 0.99), "resembles"),
+        (lambda x: _correlated(x, 0.9999), "resembles"),
+        (lambda x: _correlated(x, 0.99999), "resembles"),
+        (_of_all_before, "\\*two\\* columns"),
+        (_in_order, "no straight line"),
         (lambda x: _correlated(x, both=True), "\\*first\\*"),
         (lambda x: np.arange(12) > 7, "not one boolean"),
         (lambda x: [8.5], "whole numbers"),

@@ -127,8 +127,9 @@ def _table(features, factors):
     return a.T @ b / np.maximum(size, 1e-12)
 
 
-def _paired(table):
-    rows, columns = linear_sum_assignment(table, maximize=True)
+def _paired(table, by=None):
+    by = table if by is None else by
+    rows, columns = linear_sum_assignment(by, maximize=True)
     return table[rows, columns].mean()
 
 
@@ -151,14 +152,26 @@ def _crowded(rng):
     return features[:, [3, 0, 1, 2, 4]], factors + 1
 
 
+def _torn(rng):
+    """As many rows, for which squares of correlations match otherwise."""
+    x = rng.standard_normal((200, 8))
+    x = np.linalg.qr(x - x.mean(axis=0))[0]  # orthogonal, of mean 0
+    table = np.zeros((5, 3))
+    table[:3] = [[0.73, 0.07, 0.62], [-0.67, 0.34, 0.35], [0.54, 0.05, 0.3]]
+    left = np.sqrt(1 - np.sum(table**2, axis=1))
+    return x[:, :3] @ table.T + x[:, 3:] * left, x[:, :3]
+
+
 @one_sentence
 def check_8a_3(answer):
     """Mean matched absolute correlation, silent features count as 0."""
     rng = np.random.default_rng(83)
-    for silent in (False, True):
+    for kind in ("plain", "silent", "torn"):
         features, factors = _crowded(rng)
-        if silent:
+        if kind == "silent":
             features[:, 4] = 2.0
+        if kind == "torn":
+            features, factors = _torn(rng)
         given = features.copy(), factors.copy()
         value = call(answer, features, factors)
         unchanged((features, factors), given)
@@ -183,6 +196,9 @@ def check_8a_3(answer):
                  "the largest entry of each column is no matching."),
                 (_greedy(table), "The best pair first, then the next: that is "
                  "greedy. Another matching has a larger sum."),
+                (_paired(table, table**2), "You matched by squared "
+                 "correlations: the sum of the correlations themselves is to "
+                 "be largest."),
                 (_paired(signed), "A feature may be the negative of a factor: "
                  "take absolute correlations."),
                 (table.mean(), "That is the mean of *all* correlations: match "
@@ -281,7 +297,9 @@ def check_8a_5(answer):
     for steps in (50, 4):
         gradient = _Function(rng)
         x, base = rng.standard_normal((2, 4))
-        found = call(answer, gradient, x.copy(), base.copy(), steps)
+        given = x.copy(), base.copy()
+        found = call(answer, gradient, *given, steps)
+        unchanged(given, (x, base))
         found = as_array(found, "The shares")
         if found.size != 4:
             wrong(
@@ -350,12 +368,13 @@ def check_8a_6(answer):
         x, importance = rng.random((2, 7, 5))
         base = -rng.random(5)
         importance[:, 0] -= 0.5
-        given = x.copy(), importance.copy()
-        found = call(answer, probability, x, importance, base.copy())
-        if not all(map(np.array_equal, given, (x, importance))):
+        given = x.copy(), importance.copy(), base.copy()
+        found = call(answer, probability, x, importance, base)
+        if not np.array_equal(given[0], x):
             wrong("Your function changed the rows it was given: copy them.")
+        unchanged((importance, base), given[1:])
         found = as_array(found, "The curve")
-        _judge_curve(found, probability, *given, base)
+        _judge_curve(found, probability, *given)
     correct("8a.6", "What does the curve look like if pixels are *inserted*?")
 
 

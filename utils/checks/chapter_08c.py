@@ -81,6 +81,8 @@ def check_8c_2(answer):
             wrong("Your function changed the kernel it was given.")
         whole = as_values(parts[0], "`whole`", False)
         scale = as_values(parts[1], "`scale`", False)
+        if not np.isfinite(scale).all() and not np.isnan(scale).any():
+            wrong("A scale is infinite: for a column of zeros any finite one.")
         if np.isnan(scale).any() or np.isnan(whole).any():
             wrong("A column of zeros became NaN: do not divide by its 0.")
         if whole.shape != kernel.shape:
@@ -117,13 +119,20 @@ class _Stream:
     """Batches that overwrite each other, and can be had once."""
 
     def __init__(self, x, sizes):
-        self.x, self.sizes, self.begun = x, sizes, False
+        self.x, self.sizes, self.over = x, sizes, False
+        self.batches = self._batches()
 
     def __iter__(self):
-        if self.begun:
+        if self.over:
             wrong("You went through the batches twice: they come once.")
-        self.begun = True
-        return self._batches()
+        return self
+
+    def __next__(self):
+        try:
+            return next(self.batches)
+        except StopIteration:
+            self.over = True
+            raise
 
     def _batches(self):
         buffer = np.empty((max(self.sizes), self.x.shape[1]), "float32")
@@ -270,6 +279,9 @@ def check_8c_5(answer):
         weights = np.array([counts[i] for i in filled], "float64")
         given = [[g.copy() for g in part] for part in parts]
         found = as_parts(call(answer, given, list(counts)), *"ab")
+        for mine, kept in zip(sum(given, []), sum(parts, []), strict=True):
+            if not np.array_equal(mine, kept, equal_nan=True):
+                wrong("Your function changed the gradients it was given.")
         for index, shape in enumerate(shapes):
             what = f"The gradient of weight {index + 1}"
             value = as_values(found[index], what, False)
