@@ -66,12 +66,13 @@ plotting.use_style()
 # profile stands in this one cell.
 
 # %% tags=["setup"]
-STEPS = profile.pick(quick=1280, full=3840)  # training on digits
-RING_STEPS = profile.pick(quick=640, full=2560)
+STEPS = profile.pick(quick=768, full=3840)  # training on digits
+RING_STEPS = profile.pick(quick=480, full=2560)
 LATENT = profile.pick(quick="digits", full="mnist")  # data of section 5
 LATENT_DIM = profile.pick(quick=12, full=32)
 CODER_EPOCHS = profile.pick(quick=60, full=6)
-LATENT_STEPS = profile.pick(quick=1600, full=8000)
+LATENT_STEPS = profile.pick(quick=960, full=8000)
+LATENT_RATE = profile.pick(quick=6e-3, full=2e-3)
 LATENT_WIDTHS = profile.pick(quick=(128, 128), full=(512, 512))
 LATENT_BATCH = profile.pick(quick=128, full=256)
 COMPONENTS = profile.pick(quick=(10, 20, 30), full=(100,))
@@ -102,11 +103,10 @@ def train(model, x, y=None, *, steps, rate=3e-3, batch=128, first=True):
     else:
         recipes.forget(model.optimizer)
     parts = x if isinstance(x, dict) else {"x": x}
-    n = len(parts["x"])
-    order = np.arange(max(n, 32 * batch)) % n  # 32 steps at once
-    order = order[: len(order) // batch * batch]
+    n = max(len(parts["x"]) // (32 * batch), 3) * 32 * batch  # 32 at once
+    order = np.arange(n) % len(parts["x"])
     parts = {name: rows[order] for name, rows in parts.items()}
-    epochs = max(1, round(steps * batch / len(order)))
+    epochs = max(1, round(steps * batch / n))
     y = None if y is None else y[order]
     model.fit(parts, y, batch_size=batch, epochs=epochs, verbose=0)
     return model
@@ -160,7 +160,7 @@ def guided(network, x, t, labels, w):
     """Formula (1) at one time for all rows."""
     times = np.full(len(x), t, "float32")
     told, untold = (
-        network.predict({"x": x, "t": times, "labels": y}, verbose=0)
+        network.predict_on_batch({"x": x, "t": times, "labels": y})
         for y in (labels, np.full(len(x), 10))
     )
     return untold + w * (told - untold)
@@ -168,7 +168,7 @@ def guided(network, x, t, labels, w):
 
 # %%
 options = {
-    "widths": (128, 128, 128),
+    "widths": (128, 128),
     "target": "data",
     "schedule": "variance_preserving",
     "num_classes": 10,
@@ -176,7 +176,7 @@ options = {
 model = Diffusion.dense((64,), seed=0, **options)
 written = OpenGuided(model.network)
 pairs = {"x": x_train, "labels": y_train.astype("int32")}
-train(written, pairs, steps=320)
+train(written, pairs, steps=96)
 print("trained on the page:", len(written.trainable_variables), "arrays")
 
 # %% [markdown]
@@ -216,6 +216,17 @@ JUDGED = len(digits.x_val)
 reference = judge.features(digits.x_test[:JUDGED])
 
 
+def beside(images):
+    """Fréchet distance, density, coverage: means over sets of one size."""
+    count, found = len(images) // len(reference), []
+    images = images[: count * len(reference)]
+    for part in np.split(judge.features(images), count):
+        distance = generation.frechet_distance(reference, part)
+        near = generation.density_coverage(reference, part)
+        found.append((distance, near.density, near.coverage))
+    return np.mean(found, axis=0)
+
+
 def spread_within(x, y):
     """Spread of a pixel within a class, mean over the classes."""
     return np.mean([generation.sample_spread(x[y == c]) for c in range(10)])
@@ -223,16 +234,12 @@ def spread_within(x, y):
 
 def to_order(x, y=asked):
     """Recognised share, variety, Fréchet distance, coverage."""
-    mixed = np.random.default_rng(0).permutation(len(x))[:JUDGED]
-    features = judge.features(x[mixed])
-    return (
-        judge.accuracy(x, y),
-        spread_within(x, y) / spread_within(digits.x_test, digits.y_test),
-        generation.frechet_distance(reference, features),
-        generation.density_coverage(reference, features).coverage,
-    )
+    distance, _, coverage = beside(np.random.default_rng(0).permutation(x))
+    varied = spread_within(x, y) / spread_within(digits.x_test, digits.y_test)
+    return judge.accuracy(x, y), varied, distance, coverage
 
 
+# %%
 pca = PCA(16, random_state=0).fit(flat.x_train)
 
 
@@ -256,10 +263,10 @@ for seed in SEEDS:
     model = Diffusion.dense((64,), seed=seed, **options) if not seed else model
     if seed:
         restart(model, seed)
-    train(model, x_train, y_train, steps=STEPS, first=not seed)
+    train(model, x_train, y_train, steps=STEPS, rate=5e-3, first=not seed)
     line = []
     for w in WEIGHTS:
-        made = model.sample(1000, steps=8, labels=asked, guidance=w, seed=1)
+        made = model.sample(1000, steps=8, labels=asked, guidance=w, seed=seed)
         drawn[w] = to_images(made)
         line.append(to_order(drawn[w]))
     curve.append(line)
@@ -325,8 +332,8 @@ plt.show()
 # %% [markdown]
 # **Figure 7d.1.** From $w=0$, where the label is not heard, to $w=1$, which is what the
 # model was trained to do; at 2 everything is recognised, at the price of variety and of
-# the Fréchet distance. Beyond, guesses leave the range of the pixels: the variety that
-# comes back is error. **Figure 7d.2.** Down a column only $w$ changes; at 4 strokes harden,
+# the Fréchet distance. Beyond, guesses leave the range of the pixels: variety falls no
+# further, coverage does, so what varies is error. **Figure 7d.2.** Down a column only $w$ changes; at 4 strokes harden,
 # at 8 stray pixels light up. A *recognised share above that of
 # real digits is no success*: real ones are sometimes hard to read.
 #
@@ -350,8 +357,8 @@ plt.show()
 known = np.arange(64) < 32  # the upper four rows
 NUM = len(x_test)
 still = {"target": "data", "schedule": "variance_preserving", "seed": 0}
-filler = Diffusion.dense((64,), widths=(256, 128, 128), **still)
-train(filler, x_train, steps=STEPS, rate=4e-3, batch=192)
+filler = Diffusion.dense((64,), widths=(128, 128), **still)
+train(filler, x_train, steps=STEPS, rate=6e-3, batch=192)
 
 
 def complete(rows, seed, steps=20):
@@ -499,9 +506,9 @@ def quality(flow):
 
 # %%
 shares = {"flow": [], "as many more steps": [], "reflow": []}
-flow = Diffusion.dense((2,), widths=(64, 64, 64), seed=0)
+flow = Diffusion.dense((2,), widths=(64, 64), seed=0)
 z = np.random.default_rng(5).standard_normal((8192, 2)).astype("float32")
-times, setting = np.linspace(1, 0, 13), {"rate": 6e-3, "batch": 256}
+times, setting = np.linspace(1, 0, 13), {"rate": 1.2e-2, "batch": 256}
 for seed in SEEDS:
     if seed:
         restart(flow, seed)
@@ -549,7 +556,7 @@ assert again[:, -1].mean() < first[:, -1].mean() + 0.02, "errors are kept"
 # anything: the averages it regresses on are the right ones. New pairs do: after reflow one
 # step is as good as twenty, of its own and of the flow that taught it. What reflow cannot do is
 # repair: its rows are the first flow's samples, bridges between clusters included, and the
-# first flow was trained briefly. (7c trained four times as long, for .955.)
+# first flow was trained briefly. (7c trained more than three times as long, for .942.)
 #
 # ## 5. Flow matching on codes, and a mixture that is as good
 #
@@ -564,7 +571,6 @@ assert again[:, -1].mean() < first[:, -1].mean() + 0.02, "errors are kept"
 # %%
 pictures = data.load(LATENT)
 FORM = pictures.event_shape
-ROWS = min(2000, len(pictures.x_val))  # in each comparison
 if profile.full:
     coder = Autoencoder.conv(
         FORM, LATENT_DIM, widths=(16, 64), seed=0, likelihood=Bernoulli()
@@ -583,7 +589,8 @@ codes, val_codes = (
     (coder.encode(x) - MEAN) / DEVIATION
     for x in (pictures.x_train, pictures.x_val)
 )
-reference = judge.features(pictures.x_test[:ROWS])
+rows = min(2000, len(pictures.x_val))  # of a set
+reference = judge.features(pictures.x_test[:rows])
 
 
 def paint(z):
@@ -603,11 +610,7 @@ unseen = to_nearest(pictures.x_test)
 
 def verdict(images):
     """Fréchet distance, density, coverage, newness."""
-    features = judge.features(images[:ROWS])
-    near = generation.density_coverage(reference, features)
-    distance = generation.frechet_distance(reference, features)
-    new = to_nearest(images) / unseen
-    return distance, near.density, near.coverage, new
+    return *beside(images), to_nearest(images) / unseen
 
 
 def draw(fitted, seed):
@@ -629,12 +632,12 @@ for seed in LATENT_SEEDS:
         latent,
         codes,
         steps=LATENT_STEPS,
-        rate=2e-3,
+        rate=LATENT_RATE,
         batch=LATENT_BATCH,
         first=not seed,
     )
     for n, sets in from_flow.items():
-        sets.append(paint(latent.sample(2000, steps=n, seed=1)))
+        sets.append(paint(latent.sample(2000, steps=n, seed=seed)))
 
 # %% tags=["nbval-ignore-output"]
 sets = {
@@ -676,19 +679,24 @@ real, rebuilt, gaussian, mixed, two, five, ten_steps = (
 )
 assert gaussian[0] > 1.5 * max(mixed[0], ten_steps[0]), "codes are no Gaussian"
 assert two[0] > five[0] > 0 and ten_steps[0] < 1.15 * five[0], "five steps do"
-assert ten_steps[0] < mixed[0] + 0.5, "the flow in Fréchet distance"
-assert mixed[1] > ten_steps[1] and mixed[2] > ten_steps[2], "the mixture here"
+assert abs(ten_steps[0] - mixed[0]) < 2.0, "near each other"
+assert mixed[1] > ten_steps[1], "the mixture deeper among real ones"
+assert abs(mixed[2] - ten_steps[2]) < 0.07, "as many reached"
 assert min(mixed[3], ten_steps[3]) > 0.7, "none copies"
 
 # %% [markdown]
 # **Figure 7d.5.** One Gaussian blends. Between the mixture and the flow there is little: the
-# flow is ahead in Fréchet distance, the mixture in density and coverage, and it took a
+# mixture is ahead, clearly in density alone, and it took a
 # moment where the flow took most of this section's time. That is the honest state of
 # affairs at this size: dozens of full Gaussians cover the codes of ten digits. (On MNIST a
 # trial with more training than the full profile's gave Fréchet 5.4, density .82, coverage .91
-# for the flow and 6.9, .95, .92 for a hundred Gaussians: the same picture, for minutes
+# for the flow and 6.9, .95, .92 for a hundred Gaussians: no winner either, for minutes
 # against half of one.) Codes are worth more than the choice between the two: with a smaller
-# network the flow is ahead of 7c's in pixels (Fréchet 4.0).
+# network the flow is ahead of 7c's in pixels (Fréchet 3.5).
+#
+# Each seed draws noise of its own here, and its numbers are means over sets as large as the
+# first row's. With one noise for all three seeds, and one set, the flow looked better than
+# the mixture (1.9 ± .2): the spread of three trainings says nothing of the draw they share.
 #
 # What the flow has and the mixture has not: labels, guidance, completion and pairs, all
 # sections of this chapter, with one kind of network and no choice of components. And look
@@ -701,8 +709,7 @@ assert min(mixed[3], ten_steps[3]) > 0.7, "none copies"
 # - Half digits were completed by a network never trained for it, and better by neighbours;
 #   squared error praised averages, Fréchet distance praised draws.
 # - Reflow made one Euler step as good as twenty; as much training without pairs did not.
-# - On an autoencoder's codes five Heun steps were enough: ahead of a mixture there in one
-#   number, behind it in two.
+# - On an autoencoder's codes five Heun steps were enough, and came close to a mixture.
 #
 # **Limits.** Small images and small networks: nothing here says what happens at a thousand
 # times the size, where mixtures end and these models begin.

@@ -498,7 +498,7 @@ runtime.record(
 
 # %% tags=["hide-input"]
 caught_mean = {name: np.mean(rows, axis=0) for name, rows in caught.items()}
-assert caught_mean["rules"][0] == 1 and min(caught_mean["rules"][1:4]) == 1
+assert caught_mean["rules"][0] == 1 and min(caught_mean["rules"][1:4]) > 0.95
 assert caught_mean["rules"][4] < 0.7
 _, *others, before, ranked, both = caught_mean.values()
 others = np.array(others)

@@ -7,6 +7,7 @@ al. 2021) and flow matching (Lipman et al. 2023; Liu et al. 2023) are choices
 of path, target and sampler.
 """
 
+import functools
 import itertools
 
 import keras
@@ -815,7 +816,12 @@ class Diffusion(CourseModel):
     def _predicted(self, x, t, labels):
         parts = [x, t] if labels is None else [x, t, labels]
         rows = max(64, AT_ONCE // int(np.prod(self.event_shape)))
-        return in_batches(self._forward, *parts, batch_size=rows)
+        return in_batches(self._recorded, *parts, batch_size=rows)
+
+    @functools.cached_property
+    def _recorded(self):
+        """The network's call as a sampler repeats it: recorded once."""
+        return traced(self._forward, any_shape=True)
 
     def _forward(self, *parts):
         names = ("x", "t", "labels")

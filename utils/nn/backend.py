@@ -214,7 +214,7 @@ _BY_WEIGHTS = {
 }
 
 
-def traced(function):
+def traced(function, *, any_shape=False):
     """The same function, quicker where the backend can record its steps.
 
     TensorFlow runs the function once, records what it does with tensors and
@@ -222,12 +222,18 @@ def traced(function):
     JAX records functions without side effects only, and PyTorch needs no
     recording: there the function comes back as it is. Build optimizers
     first: a recorded function makes no variables.
+
+    Args:
+        function: Maps tensors to tensors. What it does besides, in Python,
+            happens while it is recorded and not again.
+        any_shape: Whether the second shape that is met is recorded as "any
+            shape". Else each new one is recorded anew.
     """
     if keras.backend.backend() != "tensorflow":
         return function
     import tensorflow as tf
 
-    return tf.function(function)
+    return tf.function(function, reduce_retracing=any_shape)
 
 
 def replicas():
