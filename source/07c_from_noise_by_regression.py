@@ -298,7 +298,7 @@ plt.show()
 # %%
 of_library = Diffusion(written.network)
 of_library.compile()
-of_library.draws.state.assign(written.draws.state)
+of_library.draws.state.assign(keras.ops.copy(written.draws.state))
 pair = [
     float(np.ravel(model.evaluate(six, batch_size=6, verbose=0))[0])
     for model in (written, of_library)

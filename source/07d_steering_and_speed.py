@@ -185,7 +185,7 @@ print("trained on the page:", len(written.trainable_variables), "arrays")
 
 # %%
 model.compile()
-model.draws.state.assign(written.draws.state)
+model.draws.state.assign(ops.copy(written.draws.state))
 some = {key: value[:200] for key, value in pairs.items()}
 losses = [
     float(np.ravel(m.evaluate(some, batch_size=200, verbose=0))[0])
