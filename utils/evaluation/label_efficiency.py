@@ -113,7 +113,7 @@ class LabelRace:
             self.y, self.budgets, draws=self.draws, seed=self.seed
         )
         self.accuracy, self.curves, self.chosen = {}, {}, {}
-        self._rising, self._viewed = {}, {}
+        self._rising, self._viewed, self._fitted = {}, {}, {}
         self._coded, self._networks = [], []
 
     # -------------------------------------------------------- contenders
@@ -309,11 +309,14 @@ class LabelRace:
 
     def _heads(self, coders, budget, views):
         """Heads on frozen codes: ``(stops, draws, k + 1, classes)``."""
+        key = (*coders, budget, views)
+        if key in self._fitted:
+            return self._fitted[key]
         rows = [self._rows(budget, d, views) for d in range(self.draws)]
         codes = [
             coder(x) for coder, (x, _, _) in zip(coders, rows, strict=True)
         ]
-        return fit_heads(
+        self._fitted[key] = fit_heads(
             np.stack(codes),
             np.stack([y for _, y, _ in rows]),
             np.stack([order for _, _, order in rows]),
@@ -321,6 +324,7 @@ class LabelRace:
             rate=self.head_rate,
             stops=self.head_updates,
         )
+        return self._fitted[key]
 
     def _best_heads(self, coders, budget, views):
         heads = self._heads(coders, budget, views)
