@@ -235,7 +235,7 @@ BACK = np.tril(np.ones((LENGTH, LENGTH), bool))  # row i sees columns up to i
 
 # %%
 class Reader(keras.Model):
-    """One block of attention that predicts the next word, or hidden ones."""
+    """One block of attention: a state for each word, and a layer of logits."""
 
     def __init__(self, causal):
         super().__init__()
@@ -258,6 +258,11 @@ class Reader(keras.Model):
         h = h + self.attend(g, g, attention_mask=seen)
         return self.norm(h + self.narrow(self.wide(self.norms[1](h))))
 
+
+# %%
+class WordPredictor(Reader):
+    """Predicts the next word, or hidden ones: nats per scored word."""
+
     def call(self, ids):
         mark = ops.ones_like(ids)  # no text contains id 1
         if self.causal:  # a start, then all words but the last
@@ -270,11 +275,6 @@ class Reader(keras.Model):
         states = self.states(shown)  # of those, only the hidden are read
         states = ops.take_along_axis(states, places[..., None], axis=1)
         return self.head(states), ops.take_along_axis(ids, places, axis=1)
-
-
-# %%
-class WordPredictor(Reader):
-    """A reader with its objective: nats per scored word."""
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True

@@ -655,8 +655,8 @@ for name, make, settings in (
 PATCH = 14
 
 
-def region_network(seed):
-    """Two convolutions, a mean over the patch, three groups."""
+def train_regions(seed):
+    """6f's clustering of neighbours, on patches; test score."""
     keras.utils.set_random_seed(seed)
     network = [
         layers.Conv2D(24, 5, activation="relu"),
@@ -664,18 +664,9 @@ def region_network(seed):
         layers.GlobalAveragePooling2D(),
         layers.Dense(3),
     ]
-    return keras.Sequential([keras.Input((PATCH, PATCH, 3)), *network])
-
-
-network = region_network(0)  # traced once, started again from every seed
-model = NeighborClustering(network, balance=2.0)
-recipes.compile(model, 3e-3, updates=REGION_EPOCHS * 150)
-
-
-def train_regions(seed):
-    """6f's clustering of neighbours, on patches; test score."""
-    network.set_weights(region_network(seed).get_weights())
-    recipes.forget(model.optimizer)
+    network = keras.Sequential([keras.Input((PATCH, PATCH, 3)), *network])
+    model = NeighborClustering(network, balance=2.0)
+    recipes.compile(model, 3e-3, updates=REGION_EPOCHS * 150)
     pictures = [picture for picture, _ in mosaics["train"]]
     x, y = regional.pairs_beside(pictures, PATCH, 800, seed=seed)
     model.fit(x, y, epochs=REGION_EPOCHS, batch_size=64, verbose=0)
