@@ -117,8 +117,7 @@ def boxes_of(truth):
 print(inspect.getsource(scenes.compose).split('"""')[2])
 
 # %% tags=["hide-input"]
-# of each kind two scenes with many digits, near each other where they touch
-busy = {
+busy = {  # of each kind two scenes whose many digits are near each other
     name: np.argsort([-iou(b, b).sum() for b in boxes_of(truth)])[:2]
     for name, (_, truth) in test.items()
 }
@@ -482,11 +481,10 @@ grounds = [
     for name in scenes.KINDS
 ]
 grounds = np.concatenate(grounds)
-rng = np.random.default_rng(0)
 near = NeighborPairs(pieces[..., None], num_neighbors=5).neighbors
 who = np.tile(np.arange(len(pieces)), 8)
 pasted = scenes.paste(pieces[who], grounds, seed=0)
-friend = near[who, rng.integers(5, size=len(who))]
+friend = near[who, np.random.default_rng(0).integers(5, size=len(who))]
 partner = scenes.paste(pieces[friend], grounds, seed=1)
 
 # %%
