@@ -116,6 +116,30 @@ def test_race_leaves_the_encoders_alone_and_starts_at_them(blobs, small):
     )
 
 
+def test_race_traces_an_architecture_once_and_tells_functions_apart(
+    blobs, small
+):
+    def encoder(activation, seed):
+        inputs = keras.Input((6,))
+        codes = keras.layers.Dense(
+            8, activation, kernel_initializer=glorot(seed), name="codes"
+        )
+        return keras.Model(inputs, codes(inputs))
+
+    glorot = keras.initializers.GlorotUniform
+    race = LabelRace(blobs, **small)
+    straight = [encoder("linear", seed) for seed in range(3)]
+    race.frozen("straight", straight)
+    race.tuned("straight, tuned", straight[0])
+    assert len(race._networks) == 1
+    bent = encoder("tanh", 0)  # weights of the same names, shapes and values
+    coder = race._coder(bent)
+    assert len(race._networks) == 2
+    codes = keras.ops.convert_to_numpy(bent(blobs[2]))
+    found = coder.val * coder.scale + coder.mean
+    np.testing.assert_allclose(found, codes, atol=1e-5)  # float32
+
+
 def test_race_takes_the_first_stop_within_a_point_of_the_best():
     assert _first_of_the_best([0.5, 0.895, 0.9, 0.9]) == 1
     assert _first_of_the_best([0.5, 0.88, 0.9]) == 2
@@ -351,6 +375,8 @@ def test_race_refuses_strangers_by_name(blobs, small):
         race.frozen("wide", networks.dense_encoder((7,), 8, (7,)))
     with pytest.raises(ValueError, match="encoder: expected 3, one a draw"):
         race.frozen("two", [build(0), build(1)])
+    with pytest.raises(ValueError, match=r"encoder: expected a built keras"):
+        race.tuned("no model", keras.layers.Flatten())
     race.frozen("rows", lambda x: x)
     with pytest.raises(ValueError, match="not in the race yet"):
         race.frozen("rows", lambda x: x)
