@@ -122,3 +122,20 @@ def test_traced_function_gives_the_same_and_moves_weights_each_call():
         slope = quick(ops.convert_to_tensor(np.float32(0.5)))
     assert float(ops.convert_to_numpy(slope)) == 0.5
     assert float(ops.convert_to_numpy(w.value)) == -0.5
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="others record nothing"
+)
+def test_traced_function_of_any_shape_is_recorded_twice_at_most():
+    shapes = []
+
+    def double(x):
+        shapes.append(x.shape)  # in Python: while it is recorded
+        return 2 * x
+
+    quick = backend.traced(double, any_shape=True)
+    for rows in (2, 3, 4, 5):
+        found = quick(ops.ones((rows, 3)))
+        assert found.shape == (rows, 3)
+    assert len(shapes) == 2
