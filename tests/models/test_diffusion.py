@@ -525,3 +525,14 @@ def test_bad_arguments_are_refused_by_name():
     ):
         with pytest.raises(ValueError, match=match):
             call()
+
+
+def test_another_network_is_asked_at_once():
+    rows = np.zeros((3, 2), "float32")
+    model = Diffusion.dense((2,), widths=(8,), seed=0)
+    first = model.velocity(rows, 0.5)
+    model.network = Diffusion.dense((2,), widths=(8,), seed=1).network
+    other = model.velocity(rows, 0.5)
+    assert np.abs(first - other).max() > 1e-3
+    twin = Diffusion.dense((2,), widths=(8,), seed=1)
+    np.testing.assert_allclose(other, twin.velocity(rows, 0.5), atol=1e-6)

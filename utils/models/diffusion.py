@@ -7,7 +7,6 @@ al. 2021) and flow matching (Lipman et al. 2023; Liu et al. 2023) are choices
 of path, target and sampler.
 """
 
-import functools
 import itertools
 
 import keras
@@ -818,10 +817,14 @@ class Diffusion(CourseModel):
         rows = max(64, AT_ONCE // int(np.prod(self.event_shape)))
         return in_batches(self._recorded, *parts, batch_size=rows)
 
-    @functools.cached_property
+    @property
     def _recorded(self):
         """The network's call as a sampler repeats it: recorded once."""
-        return traced(self._forward, any_shape=True)
+        kept = vars(self)  # where Keras does not look for layers
+        if kept.get("_recording", (None,))[0] is not self.network:
+            made = traced(self._forward, any_shape=True)
+            kept["_recording"] = (self.network, made)
+        return kept["_recording"][1]
 
     def _forward(self, *parts):
         names = ("x", "t", "labels")
