@@ -186,13 +186,7 @@ class LabelRace:
                 for at_stop in zip(*runs, strict=True):
                     kept.append([state[:weights] for state in at_stop])
                     curve.append(
-                        [
-                            _accuracy(
-                                self._logits(network, values, self.x_val),
-                                self.y_val,
-                            )
-                            for values in kept[-1]
-                        ]
+                        [self._validated(network, v) for v in kept[-1]]
                     )
                 rising = _first_of_the_best(np.mean(curve, 1)) == len(curve) - 1
                 if rising and 2 * done <= self.limit:
@@ -395,6 +389,10 @@ class LabelRace:
     def _logits(self, network, weights, x):
         network.set_weights(weights)
         return in_batches(network.predict_on_batch, x, batch_size=256)
+
+    def _validated(self, network, weights):
+        logits = self._logits(network, weights, self.x_val)
+        return _accuracy(logits, self.y_val)
 
     def _choose(self, name, curve, ladder):
         """Index of the updates that count, by validation rows alone."""
