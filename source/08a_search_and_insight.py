@@ -717,23 +717,25 @@ def all_orders(score, base, seed, centre):
     }
 
 
-curves, alike, orders = {}, {}, {}
-for seed in (SEEDS[-1], *SEEDS):  # the last one first: it serves as the other
-    of_name, probability, centre = named_by(seed)
+orders, alike, curves = {}, {}, {}
+for seed in SEEDS:
+    of_name, _, centre = named_by(seed)
     for name, base in BASES.items():
-        other = orders.get(name, {}).get("gradient × input")
-        orders[name] = all_orders(of_name, base, seed, centre)
-        if other is None:
-            continue
-        maps = {**orders[name], "another network's gradient": other}
-        for method, importance in maps.items():
-            curve = deletion_curve(probability, x_some, importance, base)
-            curves.setdefault((name, method), []).append(curve)
+        orders[name, seed] = all_orders(of_name, base, seed, centre)
     restart(autoencoder, seed + 10)  # same head, an encoder that knows nothing
     for method, other in all_orders(of_name, base, seed, centre).items():
-        both = zip(orders[name][method], other, strict=True)
-        value = np.mean([spearmanr(*pair)[0] for pair in both])
-        alike.setdefault(method, []).append(value)
+        values = map(spearmanr, orders[name, seed][method], other)
+        alike.setdefault(method, []).append(np.mean([v[0] for v in values]))
+
+# %%
+for seed in SEEDS:
+    _, probability, _ = named_by(seed)
+    for name, base in BASES.items():
+        other = orders[name, SEEDS[seed - 1]]["gradient × input"]
+        maps = {**orders[name, seed], "another network's gradient": other}
+        for method, importance in maps.items():
+            one = deletion_curve(probability, x_some, importance, base)
+            curves.setdefault((name, method), []).append(one)
 
 # %% tags=["nbval-ignore-output"]
 area = {key: np.mean(values, axis=1) for key, values in curves.items()}
@@ -744,7 +746,7 @@ runtime.record(
         (
             method,
             *(with_spread(area[name, method], 3) for name in BASES),
-            with_spread(alike[method][1:], 2) if method in alike else "–",
+            with_spread(alike[method], 2) if method in alike else "–",
         )
         for method in maps
     ],

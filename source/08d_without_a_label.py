@@ -131,7 +131,8 @@ def by_codes(train, test):
 
 def over_moves(a, b, rows):
     """Smallest distance over nine moves, after a function of rows."""
-    return np.min([cdist(rows(b), rows(m)) for m in all_moves(a)], axis=0)
+    of_b = rows(b)
+    return np.min([cdist(of_b, rows(m)) for m in all_moves(a)], axis=0)
 
 
 VIEWS = {
