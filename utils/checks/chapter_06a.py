@@ -16,6 +16,7 @@ from utils.checks._feedback import (
     name_value,
     one_sentence,
     reached,
+    unchanged,
     wrong,
 )
 from utils.evaluation.detection import hold_out
@@ -31,8 +32,7 @@ def check_6a_1(answer):
     keep = scores.copy(), truth.copy()
     right = roc_auc_score(truth, scores)
     value = as_number(call(answer, scores, truth), "The AUROC")
-    if not (np.array_equal(scores, keep[0]) and np.array_equal(truth, keep[1])):
-        wrong("Your function changed the arrays it was given.")
+    unchanged((scores, truth), keep, "the arrays")
     threshold = np.median(scores)
     name_value(
         value,
@@ -111,8 +111,7 @@ def check_6a_2(answer):
     x, truth = _table()
     given = x.copy()
     result = call(answer, x, truth, np.random.default_rng(1))
-    if not np.array_equal(x, given):
-        wrong("Your function changed the table it was given.")
+    unchanged((x,), (given,), "the table")
     names = ("x_train", "x_val", "x_test", "test_truth")
     train, val, test, test_truth = (
         as_array(part, name)

@@ -10,6 +10,7 @@ from utils.checks._feedback import (
     name_value,
     one_sentence,
     reached,
+    unchanged,
     wrong,
 )
 from utils.data import genomes
@@ -88,8 +89,7 @@ def check_6e_3(answer):
     x = genomes.one_hot(texts)
     given = x.copy()
     result = as_values(call(answer, given), "The result")
-    if not np.array_equal(given, x):
-        wrong("Your function changed the array it was given.")
+    unchanged((given,), (x,), "the array")
     if result.shape != x.shape:
         wrong(f"The shape should stay {x.shape}, not {result.shape}.")
     reached("shape")

@@ -12,6 +12,7 @@ from utils.checks._feedback import (
     name_value,
     one_sentence,
     reached,
+    unchanged,
     wrong,
 )
 from utils.data import series, sounds
@@ -77,8 +78,7 @@ def check_6h_2(answer):
         right = _once([unit for unit, _ in kept])
         given = np.array(ids)
         result = call(answer, given, shortest)
-        if not np.array_equal(given, ids):
-            wrong("Your function changed the frames it was given.")
+        unchanged((given,), (ids,), "the frames")
         values = as_values(result, "The row of units")
         if values.ndim != 1:
             wrong(f"Return one row of units, not an array {values.shape}.")
@@ -148,10 +148,7 @@ def check_6h_4(answer):
         right = clean[order[:, :k]].mean(axis=1)
         given = noisy.copy(), clean.copy()
         values = as_values(call(answer, *given, k), "The windows")
-        if not (
-            np.array_equal(given[0], noisy) and np.array_equal(given[1], clean)
-        ):
-            wrong("Your function changed the windows it was given.")
+        unchanged(given, (noisy, clean), "the windows")
         if values.shape == (4, k, 6) or values.shape == (4, k):
             wrong(
                 f"Shape {values.shape}: take the mean over the k windows, and "

@@ -11,6 +11,7 @@ from utils.checks._feedback import (
     name_value,
     one_sentence,
     reached,
+    unchanged,
     wrong,
 )
 
@@ -75,8 +76,7 @@ def check_7b_2(answer):
         given = scale.copy()
         value = call(answer, scale, mask)
         value = as_values(value, "The log-determinant")
-        if not np.array_equal(scale, given):
-            wrong("Your function changed the log-scales: work on a copy.")
+        unchanged((scale,), (given,), "the log-scales")
         moved = (1 - mask) * given
         right = moved.sum(axis=1)
         if value.shape == (rows, 1):
@@ -151,8 +151,7 @@ def check_7b_3(answer):
         given = z.copy()
         value = as_array(call(answer, z, network, mask), "x", shape=z.shape)
         reached("shape")
-        if not np.array_equal(z, given):
-            wrong("Your function changed z: work on a copy.")
+        unchanged((z,), (given,), "z")
         if np.allclose(value, x, atol=1e-3):
             continue
         seen = network(given)
@@ -268,8 +267,7 @@ def check_7b_5(answer):
         v = call(answer, k, levels, np.random.default_rng(6))
         v = as_array(v, "v", shape=k.shape)
         reached("shape")
-        if not np.array_equal(k, given):
-            wrong("Your function changed the levels: work on a copy.")
+        unchanged((k,), (given,), "the levels")
         if v.max() > 1 + 1e-6:
             wrong(
                 f"v reaches {v.max():.2f}: points lie in [0, 1). K levels "
@@ -327,8 +325,7 @@ def check_7b_6(answer):
         log_p = level + 2 * rng.normal(size=(draws, rows))
         given = log_p.copy()
         value = as_values(call(answer, log_p, 3.0), "The bound", finite=False)
-        if not np.array_equal(log_p, given):
-            wrong("Your function changed the array it was given.")
+        unchanged((log_p,), (given,), "the array")
         top = given.max(axis=0)
         right = top + np.log(np.exp(given - top).mean(axis=0)) - 3.0
         if value.shape == (rows,) and not np.isfinite(value).all():
