@@ -772,3 +772,18 @@ def test_standardised_rows_with_bounded_output_have_a_floor(rows):
     nearest = np.clip(x, 0, 1)
     floor = number(ops.mean(losses.squared_error(x, nearest)))
     assert floor > 0.3 * float((x**2).sum(axis=1).mean())
+
+
+def test_fit_of_arrays_is_keras_own_fit():
+    """Telling Keras the number of batches changes neither rows nor order."""
+    rows = np.random.default_rng(0).random((70, 6)).astype("float32")
+    found = []
+    for fit in (Autoencoder.fit, keras.Model.fit):
+        model = Autoencoder.dense((6,), 2, widths=(), seed=0)
+        model.compile("adam", steps_per_execution=1)
+        keras.utils.set_random_seed(3)
+        history = fit(model, rows, batch_size=32, epochs=3, verbose=0).history
+        assert len(history["loss"]) == 3
+        found.append([history["loss"], *model.get_weights()])
+    for mine, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-6)
