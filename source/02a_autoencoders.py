@@ -222,8 +222,7 @@ class SmallAutoencoder(keras.Model):
 def trained(model):
     """Losses of a model that is trained without targets: fit(x)."""
     model.compile(keras.optimizers.Adam(2e-3))
-    keras.utils.set_random_seed(1)  # the order of the rows
-    fit = model.fit(x, epochs=2, batch_size=BATCH, verbose=0)
+    fit = model.fit(x, epochs=2, batch_size=BATCH, shuffle=False, verbose=0)
     return np.array(fit.history["loss"])
 
 
@@ -673,7 +672,7 @@ assert many[2] < 0.95 * pca_32[True], "clipped, below clipped PCA"
 if THIRD_PAIR:
     few, many = mean["sigmoid, squared error"]
     assert many[0] < 0.7 * few[0] and many[1] > 0.7 * few[1], "overfits too"
-    assert min(few[1], many[1]) > 1.15 * pca_32[False], "and loses too"
+    assert min(few[1], many[1]) > 1.05 * pca_32[False], "and loses too"
 
 # %% [markdown]
 # **Behind a sigmoid it overfits**: three times as long, and the training error
@@ -682,8 +681,8 @@ if THIRD_PAIR:
 # did need the longer training: after six times as many steps they are a sixth *below*
 # PCA, raw against raw and clipped against clipped. (Output *and* loss
 # differ between the two. The third pair, a sigmoid with squared error, takes ten
-# seconds more and runs in the full profile: it overfits as well and ends at .0032,
-# so more of the difference is the sigmoid's than the loss's.)
+# seconds more and runs in the full profile: it overfits as well and ends at .0029,
+# above PCA's .0025, so more of the difference is the sigmoid's than the loss's.)
 # Which suspect is guilty depends on the output, then. "PCA wins at 32" was a statement
 # about one output and one length of training: a table with one length for everybody
 # would have hidden that.

@@ -747,18 +747,19 @@ for name, values in middle.items():
 # %% tags=["hide-input"]
 pixels_any, pca_any, codes_any, rebuilt_any = map(np.mean, middle["any two"])
 ends = [np.mean(values) for values in middle["with itself"]]
-assert max(middle["any two"][2]) < pca_any < pixels_any, (
-    "nearer than the others"
-)
+assert pca_any < pixels_any and max(middle["any two"][2]) < pixels_any
+assert profile.full or max(middle["any two"][2]) < pca_any, "nearer than PCA"
+assert abs(codes_any / pca_any - 1) < 0.1 or not profile.full, "MNIST: level"
 assert min(middle["any two"][2]) > 1.03, "but no digits"
 assert abs(codes_any / rebuilt_any - 1) < 0.1, "the decoder's doing"
 assert abs(codes_any / ends[2] / (pixels_any / ends[0]) - 1) < 0.15
-assert ends[2] < 0.95 < ends[1]
+assert ends[2] < 0.97 and (profile.full or ends[1] > 0.95)
 assert max(middle["of one class"][2]) < 0.9 * min(middle["any two"][2])
 
 # %% [markdown]
-# Middles of codes lie nearer to real digits than middles of pixels or of PCA's
-# codes. But look at the ends: the autoencoder's pictures are near to training digits even
+# Middles of codes lie nearer to real digits than middles of pixels or, on the small
+# digits, of PCA's codes (on MNIST, in the full profile, these two are level: 1.10 and
+# 1.09). But look at the ends: the autoencoder's pictures are near to training digits even
 # where nothing was mixed, since this measure forgives blur. From end to middle its
 # distance grows by as large a factor as that of pixels. And the double
 # exposure, sent through the autoencoder, comes out as near as the decoded middle. So the
@@ -780,7 +781,8 @@ assert max(middle["of one class"][2]) < 0.9 * min(middle["any two"][2])
 #   kernel 4 and stride 2 cover their output evenly.
 # - Codes of two numbers separated digits better than two components; for
 #   k-means the wider codes were no better than PCA's. Walks between codes stayed
-#   nearer to real digits than mixed pixels, thanks to the decoder.
+#   nearer to real digits than mixed pixels, thanks to the decoder (PCA's does as much
+#   on MNIST).
 #
 # **References.** Odena, Dumoulin and Olah (2016), *Distill*,
 # [doi:10.23915/distill.00003](https://doi.org/10.23915/distill.00003) ·
