@@ -192,6 +192,10 @@ def check_6d_3(answer):
     if not np.allclose(value, expected, rtol=1e-3, atol=1e-5):
         wrong("The values differ from equation (4). Try X = x_max: weight 1.")
     reached("values")
+    rng = np.random.default_rng(0)
+    counts = rng.uniform(1, 200, 4).astype("float32")
+    fitted = rng.uniform(0, 6, 4).astype("float32")
+    error = fitted - np.log(counts)
     other = as_values(
         call(answer, *map(ops.convert_to_tensor, (fitted, counts)), 100.0),
         "The loss",
@@ -232,6 +236,12 @@ def check_6d_4(answer):
     value = as_values(call(answer, p.copy(), 2.0), "The result", False, p.shape)
     if not np.allclose(value, double, atol=1e-6):
         wrong("At τ = 2 the result should be √p divided by its sum.")
+    drawn = np.random.default_rng(0).dirichlet(np.ones(6))
+    value = as_values(
+        call(answer, drawn.copy(), 0.7), "The result", False, drawn.shape
+    )
+    if not np.allclose(value, drawn ** (1 / 0.7) / np.sum(drawn ** (1 / 0.7))):
+        wrong("At τ = 0.7 the result should be p^(1/0.7) divided by its sum.")
     many = np.r_[np.full(200, 0.004), 0.2]
     reached("values")
     for cold in (0.01, 0.001):
