@@ -2,9 +2,11 @@
 
     python tools/build_assignments.py          all sittings
     python tools/build_assignments.py 02       those whose name has 02
+    python tools/build_assignments.py --seed 7 graded on other numbers
 
 Each sitting is an assignment: its set-up cells, locked, then for each exercise
-the statement, a solution cell and its check, graded and locked. ``source/``
+the statement, a solution cell and its check, graded and locked; after an open
+exercise a question that somebody reads, its rubric our own answer. ``source/``
 holds them with answers, ``release/`` is what students get. ``tools/grade.py``
 collects, grades and exports what they hand in.
 """
@@ -24,18 +26,30 @@ from sittings import ROOT, sources, tags
 COURSE = ROOT / "build" / "course"
 CONFIG = ROOT / "tools" / "nbgrader_config.py"
 MODULE = re.compile(r"from utils\.checks import (\w+) as checks")
+SEED = 1
 # lines of an answer up to which it earns so many points; more earn the last
 POINTS = ((3, 5), (12, 10), (None, 15))
 # in front of a check: it is read anew from the installed package, so that one
-# replaced in the notebook earns nothing, and gives a partly right answer points
+# replaced in the notebook earns nothing, asks a function again on numbers that
+# nobody saw, and gives a partly right answer points
 HIDDEN = """\
 ### BEGIN HIDDEN TESTS
 import importlib
 
 grading = importlib.import_module("utils.checks._grading")
-checks = importlib.reload(grading).graded("{module}", {points})
+checks = importlib.reload(grading).graded("{module}", {points}, {seed})
 ### END HIDDEN TESTS
 {call}"""
+READ = 5  # points of a question in words
+QUESTION = """\
+### Exercise {number}, in words
+
+Why is your answer right, which of your numbers shows it, and what do they not
+show? Two to five sentences in the cell below. Somebody reads them.
+
+<!-- BEGIN MARK SCHEME -->
+**What a reader looks for.** {discussion}
+<!-- END MARK SCHEME -->"""
 
 
 def points_of(answer):
@@ -45,15 +59,15 @@ def points_of(answer):
     return next(p for most, p in POINTS if most is None or lines <= most)
 
 
-def mark(cell, grade_id, *, solution=False, points=None):
+def mark(cell, grade_id, *, solution=False, task=False, points=None):
     """Tell nbgrader what a cell is; what is no solution is locked."""
     about = {
         "schema_version": 3,
         "grade_id": grade_id,
         "solution": solution,
-        "grade": points is not None,
+        "grade": points is not None and not task,
         "locked": not solution,
-        "task": False,
+        "task": task,
         "cell_type": cell.cell_type,
     }
     if points is not None:
@@ -61,14 +75,26 @@ def mark(cell, grade_id, *, solution=False, points=None):
     cell.metadata = nbformat.from_dict({"nbgrader": about})
 
 
-def assignment(path):
+def question(number, discussion):
+    """A question that a reader grades, and an empty cell to answer it in."""
+    text = QUESTION.format(number=number, discussion=discussion)
+    asked = nbformat.v4.new_markdown_cell(text)
+    mark(asked, f"words-{number.replace('.', '-')}", task=True, points=READ)
+    return [asked, nbformat.v4.new_markdown_cell("*Your answer in words.*")]
+
+
+def assignment(path, seed=SEED):
     """The notebook of one sitting as nbgrader's ``source`` wants it.
+
+    Args:
+        path: The sitting's file in ``source/``.
+        seed: Of the numbers on which functions are asked again.
 
     Raises:
         ValueError: an exercise without exactly one solution and one check.
     """
     notebook = make_solutions(jupytext.read(path).cells, path.stem)
-    kept, number, points = [], None, None
+    kept, number, points, title = [], None, None, ""
     module = next(
         found[1]
         for cell in notebook.cells
@@ -78,17 +104,21 @@ def assignment(path):
     for index, cell in enumerate(notebook.cells[1:]):
         kinds = tags(cell)
         if "discussion" in kinds:
+            if "(open)" in title:
+                kept += question(number.replace("-", "."), cell.source)
             continue
         heading = EXERCISE.search(cell.source)
         if heading and cell.cell_type == "markdown":
-            number = heading[1].replace(".", "-")
+            number, title = heading[1].replace(".", "-"), heading[0]
         if BEGIN in cell.source:
             points = points_of(cell.source)
             mark(cell, f"answer-{number}", solution=True)
             marked.setdefault(number, []).append("answer")
         elif "check" in kinds:
             call = cell.source
-            cell.source = HIDDEN.format(call=call, module=module, points=points)
+            cell.source = HIDDEN.format(
+                call=call, module=module, points=points, seed=seed
+            )
             mark(cell, f"check-{number}", points=points)
             marked.setdefault(number, []).append("check")
         else:
@@ -101,13 +131,13 @@ def assignment(path):
     return notebook
 
 
-def write_course(pattern="", folder=COURSE):
+def write_course(pattern="", folder=COURSE, seed=SEED):
     """Write ``source/`` and the settings; returns the assignments' names."""
     names = []
     for path in sources(pattern):
         at = folder / "source" / path.stem
         at.mkdir(parents=True, exist_ok=True)
-        nbformat.write(assignment(path), at / f"{path.stem}.ipynb")
+        nbformat.write(assignment(path, seed), at / f"{path.stem}.ipynb")
         names.append(path.stem)
     shutil.copy(CONFIG, folder / "nbgrader_config.py")
     return names
@@ -145,8 +175,9 @@ def main():
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("pattern", nargs="?", default="")
+    parser.add_argument("--seed", type=int, default=SEED)
     options = parser.parse_args()
-    names = write_course(options.pattern)
+    names = write_course(options.pattern, seed=options.seed)
     failed = release(names)
     for message in failed:
         print(message)

@@ -245,9 +245,8 @@ class Deck:
         if table and lines and not pictures:
             title, *lines = lines if len(lines) > 2 else ["", *lines]
             cut = [*lines[:LINES], "…"] if len(lines) > LINES else lines
-            body = (
-                f"{said(title)}\n\n<pre>{html.escape(chr(10).join(cut))}</pre>"
-            )
+            above = re.sub(r"[:,;]$", ".", title)  # whole: "digits: TPE wins"
+            body = f"{above}\n\n<pre>{html.escape(chr(10).join(cut))}</pre>"
             kind = "marked" if "slide" in kinds else "table"
             self.add(kind, self.heading or "Results", body, [title])
 

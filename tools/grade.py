@@ -1,6 +1,7 @@
 """Collect, grade, give feedback and export, all from what was handed in.
 
     python tools/grade.py 02a          what lies in downloaded/02a_…/archive
+    python tools/grade.py 02a --again  pages and tables anew, after reading
     python tools/grade.py --demo       four made-up submissions, one sitting
     python tools/grade.py --demo all   the same for every sitting
 
@@ -89,7 +90,7 @@ def mend(at, folder=COURSE):
     gone = [
         cell
         for cell in given.cells
-        if cell.metadata["nbgrader"]["solution"] and _id(cell) not in there
+        if _id(cell).startswith("answer-") and _id(cell) not in there
     ]
     if gone:
         notes.append(f"deleted: {', '.join(map(_id, gone))}")
@@ -105,8 +106,8 @@ def _id(cell):
 # --------------------------------------------------------------- grade
 
 
-def grade_one(name, student, folder=COURSE):
-    """Grade one notebook and write its page of feedback.
+def grade_one(name, student, folder=COURSE, again=False):
+    """Grade one notebook, unless again, and write its page of feedback.
 
     Returns:
         ``(student, processor seconds, what failed or None)``.
@@ -115,7 +116,8 @@ def grade_one(name, student, folder=COURSE):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of nbgrader's libraries
         api = grader(folder)
-        for step in (api.autograde, api.generate_feedback):
+        steps = (api.autograde, api.generate_feedback)
+        for step in steps[again:]:
             done = step(name, student, force=True)
             if not done["success"]:
                 failed = f"{student}: {done['error'] or done['log']}"
@@ -123,7 +125,7 @@ def grade_one(name, student, folder=COURSE):
     return student, sum(os.times()[:4]) - start, None
 
 
-def grade(name, folder=COURSE, jobs=None):
+def grade(name, folder=COURSE, jobs=None, again=False):
     """Grade all who handed in an assignment, several at a time.
 
     Yields:
@@ -134,7 +136,10 @@ def grade(name, folder=COURSE, jobs=None):
         max(1, min(jobs or room(), len(students))),
         multiprocessing.get_context("spawn"),
     ) as pool:
-        pending = [pool.submit(grade_one, name, s, folder) for s in students]
+        pending = [
+            pool.submit(grade_one, name, student, folder, again)
+            for student in students
+        ]
         for done in concurrent.futures.as_completed(pending):
             yield done.result()
 
@@ -149,10 +154,13 @@ def export(folder=COURSE):
 
 
 def scores(name, folder=COURSE):
-    """Points of each student, and the most that there are."""
+    """Points of each student, the most there are, and what a reader gives."""
     found = grader(folder).get_submissions(name)
-    most = max((each["max_score"] for each in found), default=0)
-    return {each["student"]: each["score"] for each in found}, most
+    most, read = (
+        max((each[points] for each in found), default=0)
+        for points in ("max_score", "max_task_score")
+    )
+    return {each["student"]: each["score"] for each in found}, most, read
 
 
 # ------------------------------------------------------- demonstration
@@ -185,7 +193,7 @@ def demo_hand_ins(name, folder=COURSE):
     points = {
         _id(cell).removeprefix("check-"): cell.metadata["nbgrader"]["points"]
         for cell in source.cells
-        if "points" in cell.metadata["nbgrader"]
+        if _id(cell).startswith("check-")
     }
     right = {f"answer-{n}": cells[f"answer-{n}"] for n in points}
     two = list(points)[:2]
@@ -219,15 +227,16 @@ def demo_hand_ins(name, folder=COURSE):
 # ------------------------------------------------------------------ all
 
 
-def run(name, folder=COURSE, jobs=None, expected=None):
+def run(name, folder=COURSE, jobs=None, expected=None, again=False):
     """Collect, grade and print one assignment; returns what went wrong."""
-    notes = collect(name, folder)
+    notes = [] if again else collect(name, folder)
     seconds, failed = {}, []
-    for student, spent, failure in grade(name, folder, jobs):
+    for student, spent, failure in grade(name, folder, jobs, again):
         seconds[student] = spent
         failed += [failure] if failure else []
-    earned, most = scores(name, folder)
-    print(f"{name}: {most:g} points; processor seconds in brackets")
+    earned, most, read = scores(name, folder)
+    reader = f", {read:g} of them by a reader" if read else ""
+    print(f"{name}: {most:g} points{reader}; processor seconds in brackets")
     for student in sorted(seconds):
         points = earned.get(student, 0)
         print(f"  {student:<24}{points:>6g}   ({seconds[student]:.0f})")
@@ -245,6 +254,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("pattern", nargs="?", default="")
     parser.add_argument("--demo", action="store_true")
+    parser.add_argument("--again", action="store_true")
     parser.add_argument("--jobs", type=int, default=None)
     options = parser.parse_args()
     folder, pattern = COURSE, options.pattern
@@ -263,7 +273,7 @@ def main():
             parser.error(f"nothing in {folder / 'downloaded'}")
     for name in names:
         expected = demo_hand_ins(name, folder) if options.demo else None
-        failed += run(name, folder, options.jobs, expected)
+        failed += run(name, folder, options.jobs, expected, options.again)
     export(folder)
     print(f"{folder}: grades.csv, lms.csv, feedback/")
     print(f"{time.perf_counter() - start:.0f} s")

@@ -9,7 +9,9 @@ import html
 import os
 import re
 
+import latex2mathml.converter
 import nbformat
+from nbconvert.exporters import HTMLExporter
 from nbgrader.api import MissingEntry
 from nbgrader.plugins.export import ExportPlugin
 from nbgrader.plugins.zipcollect import FileNameCollectorPlugin
@@ -30,6 +32,10 @@ HANDED_IN = (
     r".*/(?P<student_id>[^/]+)/(?P<file_id>[^/]+)$",
 )
 
+# code, which is left alone, and formulas, displayed or in a line
+FORMULA = re.compile(
+    r"```.*?```|`[^`]*`|\$\$(.+?)\$\$|(?<!\\)\$(?!\s)([^$`]+?)(?<!\s)\$", re.S
+)
 # what Markdown would read as a mark, in a table
 LITERAL = {ord(mark): f"&#{ord(mark)};" for mark in "|*_`$[]~\\"}
 
@@ -58,29 +64,73 @@ class ShortOutputs(NbGraderPreprocessor):
 
 
 class SentencesFirst(NbGraderPreprocessor):
-    """Put what the checks say at the top of a student's page."""
+    """Put what checks and readers say at the top of a student's page."""
 
     def preprocess(self, nb, resources):
         """Add a table: exercise, points, the check's own sentence."""
-        rows = ["| exercise | points | the check says |", "|---|---|---|"]
+        rows = ["| exercise&emsp; | points&emsp; | what is said of it |"]
+        rows.append("|---|---|---|")
         for cell in nb.cells:
             about = cell.metadata.get("nbgrader", {})
-            if about.get("grade"):
-                number = about["grade_id"].removeprefix("check-")
-                points = f"{about['score']:g} of {about['points']:g}"
-                name = number.replace("-", ".")
-                rows.append(f"| {name} | {points} | {self._said(cell)} |")
+            task = about.get("task", False)
+            if about.get("grade") or task:
+                number = about["grade_id"].partition("-")[2]
+                name = number.replace("-", ".") + ", in words" * task
+                points = f"{about['score']:g} of {about['points']:g}&emsp;"
+                points = points.replace(" ", "&nbsp;")
+                said = self._told(cell) if task else self._said(cell)
+                rows.append(f"| {name}&emsp; | {points} | {said} |")
         nb.cells.insert(0, nbformat.v4.new_markdown_cell("\n".join(rows)))
         return nb, resources
+
+    def _told(self, cell):
+        comment = cell.metadata["nbgrader"]["comment"]
+        return self._plain(comment or "A reader gives these points.")
 
     def _said(self, cell):
         texts = [
             output.get("evalue") or output.get("ename") or output.get("text")
             for output in cell.outputs
         ]
-        text = " ".join(" ".join(filter(None, texts)).split())
+        return self._plain(" ".join(filter(None, texts)))
+
+    def _plain(self, text):
+        text = " ".join(text.split())
         text = text if len(text) <= 700 else f"{text[:700]}…"
         return html.escape(text).translate(LITERAL)
+
+
+class Formulas(NbGraderPreprocessor):
+    """Formulas in the browser's own language, MathML: no script needed."""
+
+    def preprocess_cell(self, cell, resources, cell_index):
+        """Turn the formulas of a cell of text into MathML."""
+        if cell.cell_type == "markdown":
+            cell.source = FORMULA.sub(self._set, cell.source)
+        return cell, resources
+
+    def _set(self, found):
+        display, line = found.groups()
+        if not display and not line:  # code
+            return found[0]
+        tex = " ".join((display or line).split())
+        kind = "block" if display else "inline"
+        try:
+            formula = latex2mathml.converter.convert(tex, display=kind)
+        except Exception:  # a student's own may be anything
+            return found[0]
+        # no marks for Markdown
+        return formula.replace("*", "&#42;").replace("_", "&#95;")
+
+
+class OfflinePage(HTMLExporter):
+    """A page of feedback that loads nothing."""
+
+    def from_notebook_node(self, nb, resources=None, **kw):
+        """The page without nbconvert's scripts from another host."""
+        page, resources = super().from_notebook_node(nb, resources, **kw)
+        page = re.sub(r'<script src="https?://[^>]*>\s*</script>', "", page)
+        return page, resources
 
 
 class SystemExport(ExportPlugin):
@@ -128,6 +178,8 @@ c.ExecutePreprocessor.timeout_func = timeout  # nbgrader's default is 30 s
 c.ExecutePreprocessor.interrupt_on_timeout = True
 c.Autograde.autograde_preprocessors.insert(2, ShortOutputs)
 c.GenerateFeedback.preprocessors.insert(1, SentencesFirst)
+c.GenerateFeedback.preprocessors.append(Formulas)
+c.GenerateFeedback.exporter_class = OfflinePage
 c.OverwriteCells.add_missing_cells = True  # a check that was deleted
 c.ZipCollectApp.collector_plugin = HandIns
 c.Course.export_plugin = SystemExport  # what tools/grade.py writes beside

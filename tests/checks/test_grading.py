@@ -75,3 +75,62 @@ def test_a_check_that_was_replaced_is_read_anew():
     module = _grading.graded("chapter_06e", 10)
     with pytest.raises(AssertionError):
         module.check_6e_2(lambda text: one_hot(text).T)
+
+
+def mask(size, own):
+    order = np.arange(size * size).reshape(size, size)
+    return order < order[size // 2, size // 2] + own
+
+
+def glue(pieces, pair):
+    glued = []
+    for piece in pieces:
+        if glued and (glued[-1], piece) == tuple(pair):
+            glued[-1] += piece
+        else:
+            glued.append(piece)
+    return glued
+
+
+def squared(x, x_hat):
+    if x.shape != x_hat.shape:
+        raise ValueError("shapes")
+    return ((x - x_hat) ** 2).sum() / len(x)
+
+
+@pytest.mark.parametrize(
+    ("chapter", "check", "right"),
+    [
+        ("chapter_02", "check_2_3", squared),
+        ("chapter_06e", "check_6e_2", refusing),
+        ("chapter_06i", "check_6i_2", glue),
+        ("chapter_07a", "check_7a_3", mask),
+    ],
+)
+def test_a_check_known_by_heart_is_not_passed(chapter, check, right, capsys):
+    """Every answer that the visible check asks for, and no other."""
+    known = {}
+
+    def shown(*given):
+        known[repr(given)] = answer = right(*given)
+        return answer
+
+    def by_heart(*given):
+        if repr(given) not in known:
+            raise ValueError("never seen")
+        return known[repr(given)]
+
+    visible = importlib.import_module(f"utils.checks.{chapter}")
+    importlib.reload(visible)
+    getattr(visible, check)(shown)
+    getattr(visible, check)(by_heart)
+    for seed in (1, 2):
+        graded = getattr(_grading.graded(chapter, 10, seed), check)
+        assert graded(right) is None
+        capsys.readouterr()
+        try:
+            assert graded(by_heart) < 10
+            said = capsys.readouterr().out
+        except AssertionError as refused:
+            said = str(refused)
+        assert said.startswith("Right on the numbers of the check; on others:")

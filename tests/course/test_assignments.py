@@ -1,14 +1,21 @@
 """The nbgrader course: what is handed out, and that grades are honest."""
 
 import csv
+import re
 import shutil
 
 import build_assignments as tool
 import grade
 import jupytext
 import nbformat
+import numpy as np
 import pytest
-from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions
+from nbgrader.api import Gradebook
+from nbgrader.preprocessors import (
+    ClearHiddenTests,
+    ClearMarkScheme,
+    ClearSolutions,
+)
 from sittings import ROOT, sources, tags
 
 each_source = pytest.mark.parametrize(
@@ -24,50 +31,82 @@ def about(cell):
 def test_assignment_grades_every_exercise_and_locks_the_rest(path):
     notebook = tool.assignment(path)
     text = path.read_text("utf-8")
-    graded = [cell for cell in notebook.cells if about(cell)["grade"]]
-    answers = [cell for cell in notebook.cells if about(cell)["solution"]]
+    cells = [cell for cell in notebook.cells if cell.metadata]
+    words = [cell for cell in notebook.cells if not cell.metadata]
+    graded = [cell for cell in cells if about(cell)["grade"]]
+    answers = [cell for cell in cells if about(cell)["solution"]]
+    asked = [cell for cell in cells if about(cell)["task"]]
     assert len(graded) == len(answers) == text.count("\n# ### Exercise ") > 0
-    assert all(about(cell)["points"] > 0 for cell in graded)
-    assert all(about(cell)["locked"] for cell in graded)
-    ids = [about(cell)["grade_id"] for cell in notebook.cells]
+    assert len(asked) == len(words) == text.count("(open)")
+    assert all(about(cell)["points"] > 0 for cell in graded + asked)
+    assert all(about(cell)["locked"] for cell in graded + asked)
+    ids = [about(cell)["grade_id"] for cell in cells]
     assert len(set(ids)) == len(ids)
-    unlocked = [cell for cell in notebook.cells if not about(cell)["locked"]]
+    unlocked = [cell for cell in cells if not about(cell)["locked"]]
     assert unlocked == answers
     assert not any("outputs" in c and c.outputs for c in notebook.cells)
     nbformat.validate(notebook)
 
 
-def lines_of_answers(notebook):
-    """Lines that only an answer has, and what its discussion says."""
-    given, answers = set(), set()
-    for cell in notebook.cells:
-        inside = False
-        for line in map(str.strip, cell.source.splitlines()):
-            if line in (tool.BEGIN, tool.END):
-                inside = line == tool.BEGIN
-            elif len(line) > 12:
-                (answers if inside else given).add(line)
-    return answers - given
+def words(text):
+    return " ".join(text.split())
+
+
+def secrets_of(path):
+    """By exercise what only its answer has, line by line and as a whole."""
+    secrets, given, number = {}, [], None
+    for cell in jupytext.read(path).cells:
+        heading = tool.EXERCISE.search(cell.source)
+        number = heading[1] if heading else number
+        before, begin, rest = cell.source.partition(tool.BEGIN)
+        inside, _, after = rest.partition(tool.END)
+        if "discussion" in tags(cell):
+            before, inside = "", cell.source
+        given += [before, after] if tags(cell) else []  # the chapter's own: no
+        secrets.setdefault(number, []).extend([inside, *inside.splitlines()])
+    given = words("\n".join(given))
+    return {
+        number: [
+            line
+            for line in map(words, lines)
+            if len(line) > 12 and line not in given
+        ]
+        for number, lines in secrets.items()
+        if number
+    }
+
+
+def hand_out(notebook):
+    """What nbgrader leaves of a notebook that it releases."""
+    for clear in (ClearSolutions, ClearHiddenTests, ClearMarkScheme):
+        notebook, _ = clear().preprocess(notebook, {})
+    return notebook
+
+
+def leaked(notebook, secrets):
+    """Exercises of which something stands in a notebook, wherever."""
+    cells = [words(cell.source) for cell in notebook.cells]
+    return {
+        number
+        for number, lines in secrets.items()
+        if any(line in cell for line in lines for cell in cells)
+    }
 
 
 @each_source
-def test_no_line_of_an_answer_is_in_what_is_handed_out(path):
-    notebook = tool.assignment(path)
-    secrets = lines_of_answers(notebook)
-    assert secrets
-    for clear in (ClearSolutions, ClearHiddenTests):
-        notebook, _ = clear().preprocess(notebook, {})
-    text = "\n".join(cell.source for cell in notebook.cells)
-    handed_out = {line.strip() for line in text.splitlines()}
-    assert secrets & handed_out == set()
-    assert "_grading" not in text
-    discussions = [
-        cell.source
-        for cell in jupytext.read(path).cells
-        if "discussion" in tags(cell)
-    ]
-    assert len(discussions) > 0
-    assert not any(told.strip() in text for told in discussions)
+def test_nothing_of_an_answer_is_in_what_is_handed_out(path):
+    source, secrets = tool.assignment(path), secrets_of(path)
+    text = "\n".join(cell.source for cell in source.cells)
+    exercises = {found[1] for found in tool.EXERCISE.finditer(text)}
+    assert set(secrets) == exercises
+    assert all(secrets.values())
+    assert leaked(source, secrets) == exercises  # the search finds answers
+    notebook = hand_out(source)
+    assert leaked(notebook, secrets) == set()
+    assert "_grading" not in nbformat.writes(notebook)
+    for number, lines in secrets.items():  # one line of one is enough
+        notebook.cells[0].source += f"\n{lines[-1]}"
+        assert number in leaked(notebook, secrets)
 
 
 def test_points_grow_with_the_answer():
@@ -105,7 +144,8 @@ checks.check_99_1(answer_99_1)
 # Told afterwards.
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise 99.2 · Double
+# ### Exercise 99.2 · Double (open)
+# Of $x_1$.
 
 # %% tags=["exercise"]
 def double(x):
@@ -119,8 +159,13 @@ def double(x):
 
 # %% tags=["check"]
 checks.check_99_2(double)
+
+# %% [markdown] tags=["discussion"]
+# Twice is a sum.
 '''
 CHECKS = """\
+import numpy as np
+
 from utils.checks._feedback import CheckFailed
 
 
@@ -131,9 +176,10 @@ def check_99_1(answer):
 
 
 def check_99_2(answer):
-    if answer(3) != 6:
+    x = int(np.random.default_rng(0).integers(10**6))
+    if answer(x) != 2 * x:
         failed = CheckFailed("Not twice.")
-        failed.share = 0.2 * isinstance(answer(3), int)
+        failed.share = 0.2 * isinstance(answer(x), int)
         raise failed
     print("correct")
 """
@@ -149,6 +195,8 @@ RIGHT = {
     "answer-99-2": "def double(x):\n    return 2 * x",
 }
 WRONG = "answer_99_1 = 3"
+X = int(np.random.default_rng(0).integers(10**6))  # what check_99_2 asks
+BY_HEART = f"def double(x):\n    return {2 * X} if x == {X} else 0"
 REPLACED = "checks.check_99_1 = lambda answer: None\nanswer_99_1 = 3"
 CLASS = "class checks:\n    check_99_1 = check_99_2 = print"
 LOOP = "import time\nwhile True:\n    time.sleep(1)"
@@ -161,6 +209,7 @@ SUBMISSIONS = {  # student → what cells become, and the points expected
         0,
     ),
     "partly": ({**RIGHT, "answer-99-2": "def double(x):\n    return x"}, 7),
+    "by_heart": ({**RIGHT, "answer-99-2": BY_HEART}, 7),
     "replaced_check": ({**RIGHT, "answer-99-1": REPLACED}, 10),
     "edited_check": ({"check-99-1": "pass", "answer-99-1": WRONG}, 0),
     "edited_set_up": ({**RIGHT, "answer-99-1": WRONG, "text-0": CLASS}, 10),
@@ -225,7 +274,7 @@ def hand_in(folder):
             continue
         notebook = released(folder)
         for cell in notebook.cells:
-            cell.source = changes.get(about(cell)["grade_id"], cell.source)
+            cell.source = changes.get(grade._id(cell), cell.source)
         notebook.cells = [c for c in notebook.cells if c.source is not None]
         nbformat.write(notebook, path)
 
@@ -242,6 +291,8 @@ def test_nothing_of_an_answer_is_handed_out(course):
     text = nbformat.writes(released(course[0]))
     for secret in ("1 + 1", "twice = half", "Told afterwards", "reload"):
         assert secret not in text
+    assert "Twice is a sum" not in text
+    assert text.count("in the cell below. Somebody reads") == 1
     assert text.count("raise NotImplementedError") == 2
     assert "# your answer here" in text
 
@@ -256,7 +307,7 @@ def test_points_are_what_the_answers_earn(course):
     names = ("student_id", "score", "max_score")
     found = [[row[head.index(name)] for name in names] for row in table]
     assert sorted(found) == sorted(
-        [IDS.get(student, student), f"{float(points)}", "15.0"]
+        [IDS.get(student, student), f"{float(points)}", "20.0"]
         for student, (_, points) in SUBMISSIONS.items()
     )
 
@@ -264,7 +315,7 @@ def test_points_are_what_the_answers_earn(course):
 def test_table_for_canvas_and_moodle(course):
     head, most, *table = rows(course[0] / "lms.csv")
     assert head == ["Student", "ID", "SIS Login ID", "Section", "99_sums"]
-    assert most == ["Points Possible", "", "", "", "15.0"]
+    assert most == ["Points Possible", "", "", "", "20.0"]
     assert ["1815", "1815", "1815", "", "15.0"] in table
     assert ["partly", "partly", "partly", "", "7.0"] in table
     assert len(table) == len(SUBMISSIONS)
@@ -287,6 +338,7 @@ def test_feedback_shows_the_check_s_sentence_and_no_traceback(course):
     for student, sentence in (
         ("two_wrong", "Count again."),
         ("partly", "Not twice."),
+        ("by_heart", "Right on the numbers of the check; on others: Not"),
     ):
         text = page(course[0], student)
         assert sentence in text
@@ -294,6 +346,31 @@ def test_feedback_shows_the_check_s_sentence_and_no_traceback(course):
         assert sentence in top
         assert "Traceback (most recent" not in text
         assert "chapter_99.py" not in text
+
+
+def test_feedback_asks_nobody_and_sets_its_formulas(course):
+    text = page(course[0], "partly")
+    assert re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', text) == []
+    assert "<msub><mi>x</mi><mn>1</mn></msub>" in text
+    assert "$x&#95;1$" not in text and "$x_1$" not in text
+
+
+def test_a_reader_s_points_and_words_stay_and_come_back(course):
+    folder, student = course[0], IDS["right"]
+    assert "A reader gives these points." in page(folder, student)
+    assert "Twice is a sum." in page(folder, student)  # what is looked for
+    where = ("words-99-2", "99_sums", "99_sums", student)
+    book = grade.grader(folder).config.CourseDirectory.db_url
+    with Gradebook(book) as gradebook:
+        gradebook.find_grade(*where).manual_score = 4
+        gradebook.find_comment(*where).manual_comment = "Well said."
+        gradebook.db.commit()
+    for again in (True, False):  # pages alone, then all that is executed
+        assert grade.grade_one("99_sums", student, folder, again)[2] is None
+        assert "99.2, in words" in page(folder, student)
+        assert "Well said." in page(folder, student).split("In [")[0]
+    points, most, read = grade.scores("99_sums", folder)
+    assert (points[student], most, read) == (19, 20, 5)
 
 
 def test_megabytes_of_output_are_cut(course):

@@ -89,12 +89,12 @@ def test_exercises_are_one_list_and_checks_are_none():
 def test_marks_overrule_the_rule():
     cells = [
         code("print(1)", text="1\n2\n3\n"),
-        code("print(1)", "slide", text="said\n4\n5\n"),
+        code("print(1)", "slide", text="said: 3 of 5\n4\n5\n"),
         markdown("Told.", "no-slide"),
         markdown("Shown.", "slide"),
     ]
     title, printed, shown = deck(*cells)
-    assert printed.body == "said\n\n<pre>4\n5</pre>"
+    assert printed.body == "said: 3 of 5\n\n<pre>4\n5</pre>"
     assert shown.body == "Shown."
     assert "Told." not in title.notes
 

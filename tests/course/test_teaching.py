@@ -2,9 +2,12 @@
 
 import re
 
+import build_assignments
+import nbformat
 import pytest
 from build_notebooks import EXERCISE
 from sittings import ROOT, sources
+from test_notebooks import length
 
 PAGE = (ROOT / "docs" / "teaching.md").read_text("utf-8")
 SITTINGS = {path.stem.split("_")[0]: path for path in sources()}
@@ -51,3 +54,24 @@ def test_plans_name_exercises_that_exist():
     named = re.findall(r"\b(\d+[a-k]?\.\d+)\b", plans)
     assert len(named) > 20
     assert set(named) <= known
+
+
+@pytest.mark.parametrize("name", SITTINGS)
+def test_times_and_points_of_each_sitting(name):
+    read, count, points, _ = rows("Times and points")[name]
+    chapter = ROOT / "chapters" / f"{SITTINGS[name].stem}.ipynb"
+    words, _, lines = length(chapter)
+    figures = sum(
+        "image/png" in output.get("data", {})
+        for cell in nbformat.read(chapter, 4).cells
+        for output in cell.get("outputs", ())
+    )
+    assert abs(int(read) - (words / 130 + lines / 20 + figures)) <= 4
+    earned = {"check": 0, "words": 0}
+    for cell in build_assignments.assignment(SITTINGS[name]).cells:
+        about = cell.metadata.get("nbgrader", {})
+        if "points" in about:
+            earned[about["grade_id"].split("-")[0]] += about["points"]
+    found = [*map(int, points.split(" + ")), 0][:2]
+    assert found == [*earned.values()]
+    assert int(count) == len(exercises(SITTINGS[name]))

@@ -872,6 +872,13 @@ def check_1_10(answer):
             f"For p = {p.tolist()} and q = {q.tolist()} KL is {right:.4f} "
             f"nats; received {value:.4f}."
         )
+    for p, q in np.random.default_rng(0).dirichlet(np.ones(5), (3, 2)):
+        value, right = divergence(p, q), np.sum(scipy.special.rel_entr(p, q))
+        if not _near(value, right, 1e-4):
+            feedback.wrong(
+                f"For two tables of five entries KL is {right:.4f} nats; "
+                f"received {value:.4f}."
+            )
     feedback.reached("values")
     lacks = np.array([0.5, 0.5, 0.0, 0.0])
     uniform = np.full(4, 0.25)
@@ -1145,6 +1152,8 @@ def check_1_12(answer):
         ([5.0, 4.0, 4.5, 3.9, 4.2, 4.1, 4.0, 3.95], 4),
         ([9.0, 8.0, 8.5, 8.4, 7.0, 7.5, 7.4, 7.3, 6.0], 3),
     )
+    drawn = np.random.default_rng(0).integers(1, 9, (3, 9)).astype(float)
+    cases += tuple(zip(drawn.tolist(), (1, 2, 3), strict=True))
     for losses, patience in cases:
         given = feedback.call(answer, list(losses), patience)
         parts = _parts(given, ("epochs trained", "epoch kept"))

@@ -191,15 +191,20 @@ def check_6d_3(answer):
     reached("shape")
     if not np.allclose(value, expected, rtol=1e-3, atol=1e-5):
         wrong("The values differ from equation (4). Try X = x_max: weight 1.")
-    reached("values")
-    other = as_values(
-        call(answer, *map(ops.convert_to_tensor, (fitted, counts)), 100.0),
-        "The loss",
-        shape=(4,),
-    )
-    weight = np.minimum(1.0, (counts / 100.0) ** 0.75)
-    if not np.allclose(other, weight * error**2, rtol=1e-3, atol=1e-5):
-        wrong("With another x_max the weight does not follow.")
+    rng = np.random.default_rng(0)
+    counts = rng.uniform(1, 200, 4).astype("float32")
+    fitted = rng.uniform(0, 6, 4).astype("float32")
+    for x_max in (10.0, 100.0):
+        other = as_values(
+            call(answer, *map(ops.convert_to_tensor, (fitted, counts)), x_max),
+            "The loss",
+            shape=(4,),
+        )
+        weight = np.minimum(1.0, (counts / x_max) ** 0.75)
+        right = weight * (fitted - np.log(counts)) ** 2
+        if not np.allclose(other, right, rtol=1e-3, atol=1e-5):
+            wrong("With another x_max the weight does not follow.")
+        reached("values")
     correct("6d.3", "Which X has the largest f(X)/X, the most say for a count?")
 
 
@@ -232,6 +237,12 @@ def check_6d_4(answer):
     value = as_values(call(answer, p.copy(), 2.0), "The result", False, p.shape)
     if not np.allclose(value, double, atol=1e-6):
         wrong("At τ = 2 the result should be √p divided by its sum.")
+    drawn = np.random.default_rng(0).dirichlet(np.ones(6))
+    value = as_values(
+        call(answer, drawn.copy(), 0.7), "The result", False, drawn.shape
+    )
+    if not np.allclose(value, drawn ** (1 / 0.7) / np.sum(drawn ** (1 / 0.7))):
+        wrong("At τ = 0.7 the result should be p^(1/0.7) divided by its sum.")
     many = np.r_[np.full(200, 0.004), 0.2]
     reached("values")
     for cold in (0.01, 0.001):

@@ -61,6 +61,10 @@ def check_6e_2(answer):
             "The columns should stand for A, C, G, T in this order: the "
             "first row of GATTACA is 0, 0, 1, 0."
         )
+    drawn = "".join(np.random.default_rng(0).choice(list("ACGT"), 20))
+    result = as_values(call(answer, drawn), "The array")
+    if not np.array_equal(result, genomes.one_hot(drawn)):
+        wrong(f"GATTACA is right, and {drawn} is not.")
     reached("values")
     for text in ("GATN", "gatt", "GA T"):
         try:
@@ -116,6 +120,10 @@ def check_6e_3(answer):
     )
     if not np.allclose(result, x[:, ::-1, ::-1]):
         wrong("GATTACA should become TGTAATC.")
+    x = np.eye(4)[np.random.default_rng(0).integers(0, 4, (3, 11))]
+    result = as_values(call(answer, x.copy()), "The result")
+    if not np.array_equal(result, x[:, ::-1, ::-1]):
+        wrong("GATTACA is right, and three sequences of 11 bases are not.")
     correct("6e.3", "Which words of four bases are their own other strand?")
 
 
@@ -176,6 +184,21 @@ def check_6e_4(answer):
             f"On a test pair of sequences the result should be {right:.4f} "
             f"bits, not {value:.4f}."
         )
+    begin, end = np.random.default_rng(0).integers(500, 8800, 2)
+    known, unseen = genome[begin : begin + 300], genome[end : end + 200]
+    p = _pairs(known)[1]
+    right = -np.mean(
+        [
+            np.log2(p["ACGT".index(a), "ACGT".index(b)])
+            for a, b in zip(unseen, unseen[1:], strict=False)
+        ]
+    )
+    value = as_number(call(answer, known, unseen), "The code length")
+    if not np.isclose(value, right, rtol=1e-3):
+        wrong(
+            "Right for one pair of sequences; for another it should be "
+            f"{right:.4f} bits, not {value:.4f}."
+        )
     # a pair that never occurred must stay possible
     reached("values")
     value = as_number(call(answer, "AACCAACC", "AGTGA"), "The code length")
@@ -198,7 +221,8 @@ def _runs(text, stops=("TAA", "TAG", "TGA"), frames=(0, 1, 2)):
 def check_6e_5(answer):
     """Longest run of codons without a stop, six ways of reading."""
     genome = genomes.load_genome()
-    for start in (100, 8150, 5771, 300):
+    drawn = np.random.default_rng(0).integers(500, 8900, 2)
+    for start in (100, 8150, 5771, 300, *drawn):
         text = genome[start : start + 240]
         other = genomes.reverse_complement(text)
         right = max(_runs(text), _runs(other))

@@ -131,8 +131,13 @@ _CASES = (
 @one_sentence
 def check_6g_3(answer):
     """Delay of the first alarm within an event; runs outside it."""
-    for steps, (begin, end), delay, false in _CASES:
-        alarms = np.isin(np.arange(30), steps)
+    later = int(np.random.default_rng(0).integers(1, 20))
+    moved = [
+        ([s + later for s in steps], (begin + later, end + later), *right)
+        for steps, (begin, end), *right in _CASES
+    ]
+    for steps, (begin, end), delay, false in (*_CASES, *moved):
+        alarms = np.isin(np.arange(50), steps)
         given = alarms.copy()
         result = call(answer, alarms, begin, end)
         unchanged((alarms,), (given,), "the alarms")

@@ -91,6 +91,9 @@ def check_6i_2(answer):
         (("n", "o"), ("o", "n"), ("n", "o")),
         ((), ("a", "b"), ()),
     )
+    drawn = " ".join(np.random.default_rng(0).choice(list("abc"), 30))
+    glued = tuple(drawn.replace("a b", "ab").split())
+    cases += ((tuple(drawn.split()), ("a", "b"), glued),)
     for pieces, pair, right in cases:
         given = list(pieces)
         found = _as_pieces(call(answer, given, pair), "The result")

@@ -206,6 +206,17 @@ def check_6j_4(answer):
             "[1, 4] is not [2, 3], though both have two names and the sum 5: "
             "compare the names themselves."
         )
+    rng = np.random.default_rng(0)
+    found, truth = rng.integers(1, 3, (2, 40, 2)).tolist()
+    right = np.mean(
+        [sorted(a) == sorted(b) for a, b in zip(found, truth, strict=True)]
+    )
+    share = as_number(call(answer, found, truth), "Your share")
+    if abs(share - right) > 1e-6:
+        wrong(
+            f"Of 40 scenes with two names {right:.1%} are right, not "
+            f"{share:.1%}."
+        )
     correct("6j.4", "Which errors of section 4 cost most whole scenes?")
 
 

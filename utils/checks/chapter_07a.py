@@ -93,10 +93,12 @@ def check_7a_1(answer):
 @one_sentence
 def check_7a_2(function):
     """The two masks of a masked network with one hidden layer."""
+    rng = np.random.default_rng(0)
     for order, units in (
         ([0, 1, 2], [0, 1, 0, 1]),
         ([2, 0, 1], [0, 1, 1]),
         ([3, 0, 4, 1, 2], [0, 1, 2, 3, 0, 2]),
+        (rng.permutation(7), rng.integers(0, 6, 9)),
     ):
         result = call(function, np.array(order), np.array(units))
         first, last = as_parts(result, "first", "last")
@@ -157,7 +159,8 @@ def _judge_masks(first, last, place, order, units):
 @one_sentence
 def check_7a_3(function):
     """The mask of a convolution that looks back."""
-    for size in (3, 5, 1, 7):
+    drawn = 2 * int(np.random.default_rng(0).integers(4, 40)) + 1
+    for size in (3, 5, 1, 7, drawn):
         for own in (False, True):
             mask = as_array(
                 call(function, size, own), "The mask", shape=(size, size)
@@ -218,11 +221,17 @@ def check_7a_3(function):
 @one_sentence
 def check_7a_4(function):
     """The probabilities of grey levels under a logistic distribution."""
+    rng = np.random.default_rng(0)
     for location, scale, levels in (
         (0.4, 0.2, 5),
         (0.97, 0.03, 17),
         (-0.3, 0.1, 3),
         (0.5, 5.0, 2),
+        (
+            rng.uniform(0.2, 0.8),
+            rng.uniform(0.05, 0.5),
+            int(rng.integers(4, 12)),
+        ),
     ):
         given = call(function, location, scale, levels)
         p = as_values(given, "The probabilities", shape=(levels,))
