@@ -386,7 +386,9 @@ between = np.cov(shown.mean(axis=0).T)
 within = np.cov((shown - shown.mean(axis=0)).reshape(-1, len(between)).T)
 within += 0.1 * np.eye(len(within)) * np.trace(within) / len(within)
 directions = eigh(between, within)[1][:, -16:]  # the best come last
-regressions = [LogisticRegression(C=c, max_iter=200) for c in (0.1, 1, 10, 100)]
+regressions = [
+    LogisticRegression(C=c, tol=1e-3, max_iter=2000) for c in (0.1, 1, 10)
+]
 read = {
     "pixels": in_rows,
     "PCA": lambda x: components.transform(in_rows(x)),
@@ -397,7 +399,7 @@ machine = "support vectors, views"
 gammas = np.array([0.5, 1.0, 2.0]) / np.prod(SHAPE)
 machines = [SVC(C=10, gamma=g) for g in gammas]
 by_heads = {name: by_head(place, regressions) for name, place in read.items()}
-by_heads[machine] = by_head(in_rows, machines, copies=20)
+by_heads[machine] = by_head(in_rows, machines, copies=10)
 race.accuracy[machine] = by_heads[machine]
 runtime.record(
     f"The same rows of {DATA}, another head: test accuracy in %",
@@ -416,15 +418,15 @@ assert profile.full or np.all(fit["pixels"] > adams["pixels"])
 assert np.all(fit["SimCLR"] > fit["pixels"] + 0.02)
 for name in ("VICReg", "BYOL"):
     ahead = fit[name][0] - fit["pixels, told the views"][0]
-    assert profile.full or abs(ahead) < 0.05, "a linear map comes as far"
+    assert profile.full or ahead < 0.06, "a linear map comes nearly as far"
 
 # %% [markdown]
-# It was the head: PCA and pixels are one, at 66 % with one label and 82 with three.
+# It was the head: PCA and pixels are one, at 66 % with one label and 81 or 82 with three.
 # (Their rows in the first table stand as a warning.) VICReg and BYOL gain two or three
-# points, too, and are then **level with scratch with views** at every budget; with one
-# label a linear map of the pixels, told the same views, is level with them. Only SimCLR
-# stays far ahead. The support vector machine beats every network that was not
-# pretrained, and with ten labels all that are.
+# points, too, and are then **level with scratch with views** at every budget; a linear
+# map of the pixels, told the same views, comes within four points of them. Only SimCLR
+# stays far ahead. The support vector machine is never behind a network without
+# pretraining, and with ten labels it is level with the best of those that have it.
 #
 # The race used unlabelled rows once, for the encoder. Chapter 4's winner uses them
 # for the labels as well: **label spreading** hands labels on from row to row, along nearest
@@ -553,7 +555,7 @@ assert helped.mean() > 0.01, "views help a network without pretraining, too"
 assert race.margin("rotation, frozen", "pixels", least).mean() < -0.02
 assert np.median(worths[opponent][least]) > 1.5 * least
 most = BUDGETS[-1]
-assert profile.full or race.margin(best, machine, most).mean() < 0.005
+assert profile.full or race.margin(best, machine, most).mean() < 0.01
 assert profile.full or np.median(worths[machine][FEW]) < 2 * FEW
 
 # %% [markdown]
@@ -567,8 +569,7 @@ assert profile.full or np.median(worths[machine][FEW]) < 2 * FEW
 # difference is within its interval, zero included: nothing that five draws
 # could show. But a network is not the best that one can do without unlabelled rows:
 # for the support vector machine, shown the same views, one is worth two as well,
-# **three about four and a half**, and with ten the machine is ahead: pretraining
-# there costs. **On MNIST ten labels with pretraining are worth 88 without** (54 to more than
+# **three about five** (four to six), and with ten it is level. **On MNIST ten labels with pretraining are worth 88 without** (54 to more than
 # 100 over the draws): the gain is 7.8 points there (5.4 to 10.2), and 1.8 (.6 to 3.0) with
 # a hundred. One is worth 2.5 (1.6 to 3.4), a hundred are worth more than any budget that was
 # run. The 88 is read off a straight line between ten and a hundred; scratch gains more from 1
@@ -770,8 +771,8 @@ else:
 # - Every contender was trained to its own optimum on validation rows; none was
 #   still rising.
 # - Among networks SimCLR won with one label a class, scratch with the same views
-#   included. On the digits that was worth a factor of two in labels; with three
-#   a support vector machine shown the views halves that gain, with ten it wins.
+#   included. On the digits that was worth a factor of two in labels, and by ten
+#   labels a class nothing: a support vector machine shown the views is level.
 # - The head was half of some rows: logistic regression in place of Adam's gave
 #   PCA thirteen points.
 # - Label spreading on plain pixels, which is no network, beat them all on the digits;

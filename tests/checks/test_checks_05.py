@@ -851,10 +851,10 @@ def noisy(amount):
 
 def shown(kind, function, steps=544):
     """Stands for a SimCLR that saw one kind of view."""
-    used = {"noise": ("noise",), "shift": ("shift",)}
-    used = used.get(kind, ("affine", "elastic"))
+    used = {"noise": {"noise": 0.3}, "shift": {"shift": 1.0}}
+    used = used.get(kind, {"affine": 0.2, "elastic": 0.4})
     amounts = dict.fromkeys(("shift", "affine", "elastic", "noise"), 0.0)
-    views = types.SimpleNamespace(**{**amounts, **dict.fromkeys(used, 0.3)})
+    views = types.SimpleNamespace(**{**amounts, **used})
     optimizer = types.SimpleNamespace(iterations=np.array(steps))
     return types.SimpleNamespace(
         encoder=Coder(function), augmentation=views, optimizer=optimizer
@@ -891,6 +891,10 @@ def test_check_5_7_names_the_mistake(trio):
     rejects(checks.check_5_7, fresh, "warp", match="0 steps")
     poor = {k: shown(k, noisy(2.0 + i)) for i, k in enumerate(trio)}
     rejects(checks.check_5_7, poor, "warp", match="Train for")
+    faint = shown("noise", noisy(0.6))
+    faint.augmentation.noise = 0.05
+    faint = {**trio, "noise": faint}
+    rejects(checks.check_5_7, faint, "warp", match="noise 0.05, not 0.3")
     bare = {**trio, "noise": trio["noise"].encoder}
     rejects(checks.check_5_7, bare, "warp", match="SimCLR model itself")
     rejects(
@@ -932,7 +936,9 @@ def ink_below(images):
 @pytest.mark.parametrize("question", [ink_to_the_right, ink_below])
 def test_check_5_8_right_answers_pass(question, centred, capsys):
     checks.check_5_8(question, centred)
-    assert "correct" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "correct" in out
+    assert "without any training" in out
 
 
 @pytest.mark.parametrize(

@@ -605,9 +605,9 @@ def _codes(model, x, what):
 
 
 _KINDS = {
-    "noise": {"noise"},
-    "shift": {"shift"},
-    "warp": {"affine", "elastic"},
+    "noise": {"noise": 0.3},
+    "shift": {"shift": 1.0},
+    "warp": {"affine": 0.2, "elastic": 0.4},
 }
 
 
@@ -621,11 +621,18 @@ def _one_kind_of_view(name, model):
         )
     amounts = ("shift", "affine", "elastic", "noise", "color", "flip")
     used = {a for a in amounts if getattr(views, a, 0)}
-    if hasattr(views, "shift") and used != _KINDS[name]:
+    if hasattr(views, "shift") and used != set(_KINDS[name]):
         wrong(
             f"trio[{name!r}] has views by {', '.join(sorted(used)) or 'none'}"
             f", not by {' and '.join(sorted(_KINDS[name]))} alone."
         )
+    for amount, asked in _KINDS[name].items():
+        given = getattr(views, amount, asked)
+        if not np.isclose(given, asked):
+            wrong(
+                f"trio[{name!r}] has {amount} {given:g}, not {asked:g}: the "
+                "three should be as the exercise says, or stronger views win."
+            )
     steps = getattr(getattr(model, "optimizer", None), "iterations", None)
     steps = 0 if steps is None else int(ops.convert_to_numpy(steps))
     if steps < 500:
@@ -846,19 +853,24 @@ def check_5_8(my_label, encoder):
         )
     pca = PCA(32, random_state=0).fit(digits.x_train.reshape(-1, 64))
 
+    untrained = networks.conv_encoder((8, 8, 1), 64, (32, 64), seed=0)
+
     def features(code, x):
         if code == "PCA":
             return pca.transform(x.reshape(-1, 64))
+        if code == "untrained":
+            return ops.convert_to_numpy(untrained(x))
         return _codes(encoder, x, "`encoder`")
 
     score = {}
-    for code in ("PCA", "encoder"):
+    for code in ("PCA", "encoder", "untrained"):
         x, y = parts["train"]
         z, z_val = features(code, x), features(code, parts["val"][0])
         rows = draw_labelled(y, (40,), draws=5, seed=3)[0]
         score[code] = np.mean(
             [linear_probe(z[r], y[r], z_val, parts["val"][1]) for r in rows]
         )
+    of_random = score.pop("untrained")
     listed = ", ".join(f"{k} {100 * v:.1f} %" for k, v in score.items())
     if score["PCA"] < 0.6:
         wrong(
@@ -870,7 +882,12 @@ def check_5_8(my_label, encoder):
             f"The encoder answers nearly as well or better: {listed}. Which "
             "properties were the views told to ignore?"
         )
-    correct("5.8", f"{listed}. Which augmentation would you have to leave out?")
+    correct(
+        "5.8",
+        f"{listed}; a convolutional encoder without any training "
+        f"{100 * of_random:.1f} %. Only what is lost beyond that can be the "
+        "views' doing: which would you have to leave out?",
+    )
 
 
 # ------------------------------------------------- texts, 5.9 to 5.12
