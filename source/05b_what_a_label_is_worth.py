@@ -46,13 +46,13 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 from keras import layers, ops
-from scipy.linalg import eigh
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.semi_supervised import LabelSpreading
 from sklearn.svm import SVC
 
 from utils import data, plotting
+from utils.baselines import linear
 from utils.checks import chapter_05 as checks
 from utils.evaluation import label_efficiency as labels
 from utils.models import autoencoders, contrastive, distillation, pretext
@@ -379,13 +379,8 @@ def by_head(place, heads, copies=0):
 told = {"val": held_out[1], "test": held_out[3]}
 inputs = {"train": digits.x_train, "val": held_out[0], "test": held_out[2]}
 augment = views_like(VIEWS, seed=7)
-shown = np.stack(
-    [in_rows(augment(digits.x_train[:2000], training=True)) for _ in range(30)]
-)
-between = np.cov(shown.mean(axis=0).T)
-within = np.cov((shown - shown.mean(axis=0)).reshape(-1, len(between)).T)
-within += 0.1 * np.eye(len(within)) * np.trace(within) / len(within)
-directions = eigh(between, within)[1][:, -16:]  # the best come last
+shown = [augment(digits.x_train[:2000], training=True) for _ in range(30)]
+directions = linear.unlike_views(np.stack([numpy_of(v) for v in shown]), 16)
 regressions = [
     LogisticRegression(C=c, tol=1e-3, max_iter=2000) for c in (0.1, 1, 10)
 ]
@@ -398,6 +393,8 @@ read = {
 machine = "support vectors, views"
 gammas = np.array([0.5, 1.0, 2.0]) / np.prod(SHAPE)
 machines = [SVC(C=10, gamma=g) for g in gammas]
+
+# %% tags=["nbval-ignore-output"]
 by_heads = {name: by_head(place, regressions) for name, place in read.items()}
 by_heads[machine] = by_head(in_rows, machines, copies=10)
 race.accuracy[machine] = by_heads[machine]
@@ -620,18 +617,8 @@ places = {
 new_task = {}
 (asked,) = labels.draw_labelled(bold["train"], (40,), draws=DRAWS, seed=3)
 for name, place in places.items():
-    z_test = place(digits.x_test)
-    new_task[name] = 100 * np.array(
-        [
-            labels.linear_probe(
-                place(digits.x_train[draw]),
-                bold["train"][draw],
-                z_test,
-                bold["test"],
-            )
-            for draw in asked
-        ]
-    )
+    here = [(getattr(digits, f"x_{part}"), bold[part]) for part in parts]
+    new_task[name] = 100 * labels.probe_draws(place, here[0], asked, here[1])
 plotting.bars(
     new_task,
     "Bold or thin? The advantage is gone",

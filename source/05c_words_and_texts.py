@@ -555,6 +555,7 @@ left, values, _ = randomized_svd(positive, WIDTH, random_state=0)
 vectors = left * np.sqrt(values)
 
 
+# %%
 def means_of(vectors, counts):
     """Each text's mean word vector, every word as often as it counts."""
     return {
