@@ -474,7 +474,7 @@ class Contrastive(keras.Model):
         n = ops.shape(x)[0]
         return u[:n], u[n:]
 
-    def compute_loss(self, x=None, y_pred=None, training=True, **unused):
+    def compute_loss(self, x, y, y_pred, weight=None, training=True):
         return ops.mean(view_losses(*y_pred, self.temperature))
 
 
@@ -633,7 +633,7 @@ class SelfTaught(keras.Model):
         told = ops.concatenate([told[n:], told[:n]])
         return self.predictor(u, training=training), told
 
-    def compute_loss(self, x=None, y_pred=None, training=True, **unused):
+    def compute_loss(self, x, y, y_pred, weight=None, training=True):
         guess, told = (ops.normalize(u, axis=1) for u in y_pred)
         if training:
             self.follow()
@@ -777,7 +777,7 @@ class HiddenPatches(keras.Model):
         whole = ops.take_along_axis(whole, back, axis=1) + self.places
         return self.decoder(whole), back[..., 0] >= k
 
-    def compute_loss(self, x=None, y_pred=None, training=True, **unused):
+    def compute_loss(self, x, y, y_pred, weight=None, training=True):
         guess, hidden = y_pred
         error = ops.square(patchwise.image_patches(x, PATCH) - guess)
         error = ops.sum(error, axis=2) * ops.cast(hidden, "float32")
