@@ -391,12 +391,12 @@ read = {
     **encoders,
 }
 machine = "support vectors, views"
-gammas = np.array([0.5, 1.0, 2.0]) / np.prod(SHAPE)
-machines = [SVC(C=10, gamma=g) for g in gammas]
+gammas = np.array([1.0, 2.0]) / np.prod(SHAPE)
+machines = [SVC(C=c, gamma=g) for g in gammas for c in (1, 10)]
 
 # %% tags=["nbval-ignore-output"]
 by_heads = {name: by_head(place, regressions) for name, place in read.items()}
-by_heads[machine] = by_head(in_rows, machines, copies=10)
+by_heads[machine] = by_head(in_rows, machines, copies=40)
 race.accuracy[machine] = by_heads[machine]
 runtime.record(
     f"The same rows of {DATA}, another head: test accuracy in %",
@@ -553,7 +553,8 @@ assert race.margin("rotation, frozen", "pixels", least).mean() < -0.02
 assert np.median(worths[opponent][least]) > 1.5 * least
 most = BUDGETS[-1]
 assert profile.full or race.margin(best, machine, most).mean() < 0.01
-assert profile.full or np.median(worths[machine][FEW]) < 2 * FEW
+shorter = [np.median(worths[name][FEW]) for name in (machine, opponent)]
+assert profile.full or shorter[0] < shorter[1] + 1, "hardly better"
 
 # %% [markdown]
 # Points of accuracy are not labels. So turn the table round: with $n$ labels a
