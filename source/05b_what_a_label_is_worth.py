@@ -414,15 +414,15 @@ assert profile.full or fit["PCA"][0] > adams["PCA"][0] + 0.06, "the head's"
 assert profile.full or np.all(fit["pixels"] > adams["pixels"])
 assert np.all(fit["SimCLR"] > fit["pixels"] + 0.02)
 for name in ("VICReg", "BYOL"):
-    ahead = fit[name][0] - fit["pixels, told the views"][0]
-    assert profile.full or ahead < 0.06, "a linear map comes nearly as far"
+    ahead = fit[name][1] - fit["pixels, told the views"][1]
+    assert profile.full or ahead < 0.035, "a linear map comes as far"
 
 # %% [markdown]
-# It was the head: PCA and pixels are one, at 66 % with one label and 81 or 82 with three.
+# It was the head: PCA and pixels are one, near 66 % with one label and 81 with three.
 # (Their rows in the first table stand as a warning.) VICReg and BYOL gain two or three
-# points, too, and are then **level with scratch with views** at every budget; a linear
-# map of the pixels, told the same views, comes within four points of them. Only SimCLR
-# stays far ahead. The support vector machine is never behind a network without
+# points, too, and with three labels or more are then **level with scratch with views**,
+# and with three so is a linear map of the pixels, told the same views. Only SimCLR stays
+# far ahead. The support vector machine is never behind a network without
 # pretraining, and with ten labels it is level with the best of those that have it.
 #
 # The race used unlabelled rows once, for the encoder. Chapter 4's winner uses them
@@ -567,7 +567,8 @@ assert profile.full or shorter[0] < shorter[1] + 1, "hardly better"
 # difference is within its interval, zero included: nothing that five draws
 # could show. But a network is not the best that one can do without unlabelled rows:
 # for the support vector machine, shown the same views, one is worth two as well,
-# **three about five** (four to six), and with ten it is level. **On MNIST ten labels with pretraining are worth 88 without** (54 to more than
+# **three about five** (three to six), and with ten the machine is level or ahead. **On
+# MNIST ten labels with pretraining are worth 88 without** (54 to more than
 # 100 over the draws): the gain is 7.8 points there (5.4 to 10.2), and 1.8 (.6 to 3.0) with
 # a hundred. One is worth 2.5 (1.6 to 3.4), a hundred are worth more than any budget that was
 # run. The 88 is read off a straight line between ten and a hundred; scratch gains more from 1
@@ -774,7 +775,8 @@ else:
 # **Limits.** Small networks, small images, one seed for each pretext, learning
 # rates that were not tuned for each contender, and views chosen by somebody
 # who knew what the labels mean: that knowledge is supervision, too, and it is
-# not counted in labels. Validation rows were labelled.
+# not counted in labels. Validation rows were labelled. Second head
+# and support vector machine have not been run on MNIST.
 #
 # Next: words and texts, where the same recipe has gone furthest.
 #
