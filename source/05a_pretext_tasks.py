@@ -48,15 +48,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 from keras import layers, ops
 from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
 
 from utils import data, plotting
+from utils.baselines import linear
 from utils.checks import chapter_05 as checks
 from utils.evaluation import label_efficiency as labels
 from utils.models import autoencoders, contrastive, distillation, pretext
 from utils.models import masked as patchwise
 from utils.nn import augmentation, networks
 from utils.nn.likelihoods import SquaredError
-from utils.training import pretraining, recipes
+from utils.training import pretraining, recipes, repeats
 
 plotting.use_style()
 
@@ -78,7 +80,7 @@ EPOCHS = profile.pick(quick=4, full=3)  # of repairing and turning
 VIEW_EPOCHS = profile.pick(quick=5, full=6)  # of comparing
 SHARP = profile.pick(quick=0.04, full=0.01)  # τ′ of DINO's teacher
 PATCH = profile.pick(quick=2, full=4)
-PATCH_EPOCHS = profile.pick(quick=4, full=10)
+PATCH_EPOCHS = profile.pick(quick=3, full=10)
 FEW = 5  # labels a class of the probe at the end
 
 # %% tags=["setup"]
@@ -100,15 +102,31 @@ def build(seed):
     return networks.conv_encoder(SHAPE, CODE, WIDTHS, seed=seed)
 
 
-def pretrain(model, epochs, x=x_train, batch=BATCH, rate=2e-3, shuffle=True):
+def pretrain(model, epochs, x=x_train, batch=BATCH, rate=2e-3):
     """Fit a model without labels; return its history."""
     keras.utils.set_random_seed(1)  # the order of the rows
     recipes.compile(model, rate, updates=epochs * -(-len(x) // batch))
-    options = {"batch_size": batch, "epochs": epochs, "shuffle": shuffle}
-    history = model.fit(x, verbose=0, **options).history
+    history = model.fit(x, batch_size=batch, epochs=epochs, verbose=0).history
     ends = "  ".join(f"{k} {v[-1]:.3f}" for k, v in history.items())
     print(f"{type(model).__name__}: {ends}")
     return history
+
+
+def same_steps(page, library):
+    """Do five steps of both models, from one start, have the same loss?"""
+    losses, start, rows = [], library.get_weights(), x_train[: 5 * BATCH]
+    for model in (page, library):
+        library.set_weights(start)  # they may share networks
+        keras.utils.set_random_seed(1)
+        model.compile(keras.optimizers.Adam(2e-3), run_eagerly=True)
+        fit = model.fit(rows, batch_size=BATCH, shuffle=False, verbose=0)
+        losses += fit.history["loss"]
+    library.set_weights(start)
+    return np.allclose(*losses, rtol=1e-3)
+
+
+def in_rows(x):
+    return x.reshape(len(x), -1)
 
 
 def views_like(amounts, seed=0):
@@ -206,16 +224,16 @@ def deep(activation, code_activation):
     )
 
 
-def held_out_error(model):
-    return np.mean((model.reconstruct(flat.x_val) - flat.x_val) ** 2)
-
-
-def tune(model, epochs, optimizer):
+def tune(model, epochs, optimizer=None, start=None):
     """Train all layers together; return the held-out error."""
     keras.utils.set_random_seed(1)
-    model.compile(optimizer, steps_per_execution=recipes.steps_at_once())
+    if optimizer:
+        model.compile(optimizer, steps_per_execution=recipes.steps_at_once())
+    else:  # compiled already, and to start again
+        recipes.forget(model.optimizer)
+        model.set_weights(start)
     model.fit(rows, batch_size=64, epochs=epochs, verbose=0)
-    return held_out_error(model)
+    return np.mean((model.reconstruct(flat.x_val) - flat.x_val) ** 2)
 
 
 # %% tags=["nbval-ignore-output"]
@@ -223,19 +241,23 @@ def momentum():
     return keras.optimizers.SGD(learning_rate=0.1, momentum=0.9)
 
 
-stack = pretraining.greedy_stack(
-    rows, STACK, epochs=2, learning_rate=1e-2, seed=0
-)
+stack = pretraining.greedy_stack(rows, STACK, epochs=2, learning_rate=0.01)
+sigmoids = deep("sigmoid", "sigmoid")
+wide = [4 * w if w.ndim == 2 else w for w in sigmoids.get_weights()]
+components = PCA(STACK[-1], random_state=0).fit(flat.x_train)
+restored = components.inverse_transform(components.transform(flat.x_val))
 errors = {
-    "sigmoids,\nmomentum": tune(deep("sigmoid", "sigmoid"), 12, momentum()),
-    "the same,\nstarted greedily": tune(stack.model, 4, momentum()),
+    "sigmoids,\nmomentum": tune(sigmoids, 12, momentum()),
+    "started\ngreedily": tune(sigmoids, 4, start=stack.model.get_weights()),
+    "started\nfour times\nas wide": tune(sigmoids, 12, start=wide),
     "ReLU,\nmomentum": tune(deep("relu", "linear"), 12, momentum()),
     "ReLU,\nAdam": tune(deep("relu", "linear"), 12, recipes.adam(3e-3)),
+    "PCA,\n16 numbers": np.mean((restored.clip(0, 1) - flat.x_val) ** 2),
 }
 mean_image = np.mean((flat.x_train.mean(axis=0) - flat.x_val) ** 2)
 plotting.bars(
     errors,
-    "Greedy stages made deep sigmoids trainable; better units need none",
+    "Deep sigmoids needed a better start; PCA needs no training at all",
     ylabel="held-out squared error a pixel",
     reference=("mean image", mean_image),
 )
@@ -243,20 +265,23 @@ plt.show()
 print({k.replace("\n", " "): round(float(v), 4) for k, v in errors.items()})
 
 # %% tags=["hide-input"]
-stuck, greedy, rectified, adam = errors.values()
+stuck, greedy, wider, rectified, adam, by_pca = errors.values()
 assert stuck > 0.9 * mean_image, "the output ignores the input"
 assert greedy < 0.5 * stuck
+assert wider < 0.5 * stuck, "the start alone"
 assert rectified < 0.5 * stuck, "the failing optimiser, other units"
-assert adam < greedy
+assert by_pca < adam < greedy
 
 # %% [markdown]
-# **Figure 5.1.** Held-out error of four trainings. The first network answers
-# with the mean image to everything: the dashed line. Started greedily it
-# trains, by the very optimiser that failed. So it does with rectified units
-# and their initialisation *alone*; Adam then lowers the error further. Better
-# units made the detour unnecessary. What survived is not the recipe but its
-# question: what can unlabelled rows teach an encoder that labels then need
-# not? (Erhan et al. 2010 asked why it helped at all.)
+# **Figure 5.1.** Held-out error of five trainings and of PCA. The first network
+# answers with the mean image to everything: the dashed line (at three and ten
+# times the rate, too). Started greedily it trains, by the very optimiser that
+# failed. So it does from *the same random weights times four* (the slope of a
+# sigmoid is a quarter at best; Glorot and Bengio 2010), and with rectified
+# units: what failed was the start, not the depth. Adam lowers the error
+# further, and none of them reaches sixteen principal components. What survived
+# is not the recipe but its question: what can unlabelled rows teach an encoder
+# that labels then need not? (Erhan et al. 2010 asked why it helped at all.)
 
 # %% [markdown]
 # ## 3. Repair: denoising and masking
@@ -304,16 +329,33 @@ plotting.image_rows(
 plt.show()
 
 # %% tags=["hide-input"]
-shares = hidden.mean(axis=(1, 2, 3))
-assert np.allclose(shares, 0.5), "every row hides exactly half"
-assert np.mean((denoising.reconstruct(noisy) - shown) ** 2) < 0.15
+assert np.allclose(hidden.mean(axis=(1, 2, 3)), 0.5), "exactly half"
 
 # %% [markdown]
 # **Figure 5.2.** Grey squares mark hidden patches; the encoder sees black
 # there. Where a stroke enters and leaves a patch, the filling is sharp; where
 # it might turn either way, it is a grey average, the best answer under a
-# squared error. Every pixel has a vote here: the code must store the place and
-# width of every stroke, on which no label depends.
+# squared error. Does that take a network? The opponent is a line: the mean of
+# what is hidden, given what is seen, if images were Gaussian.
+
+# %% tags=["nbval-ignore-output"]
+out = {name: numpy_of(v) for name, v in masked(digits.x_val[:200]).items()}
+seen, right = in_rows(out["hidden"]) == 0, in_rows(digits.x_val[:200])
+many = in_rows(digits.x_train[:8000])
+filled = {"the mean image": many.mean(axis=0) + 0 * right}
+filled["network"] = in_rows(out["reconstruction"])
+filled["Gaussian"] = linear.fill_in(many, right, seen).clip(0, 1)
+fault = {k: np.mean((v - right)[~seen] ** 2) for k, v in filled.items()}
+print("error of a hidden pixel:", {k: f"{v:.4f}" for k, v in fault.items()})
+
+# %% tags=["hide-input"]
+assert fault["network"] < 0.75 * fault["the mean image"]
+assert profile.full or fault["Gaussian"] < fault["network"], "a line is better"
+
+# %% [markdown]
+# On the digits **the line fills in better than the network**: the task is solved by
+# which pixels go together, not by what a digit is. And every pixel has a vote: the
+# code must store the place and width of every stroke, on which no label depends.
 
 # %% [markdown]
 # ## 4. Prediction: which way is up?
@@ -329,19 +371,38 @@ rotation = pretext.RotationPredictor.conv(SHAPE, CODE, **NETS)
 history = pretrain(rotation, max(1, EPOCHS - 1), batch=64)
 logits = numpy_of(rotation(digits.x_val[:1000]))
 right = (logits.argmax(-1) == np.arange(4)).mean(axis=1)
-for name in "0168":
-    of_class = digits.y_val[:1000] == int(name)
-    print(f"turns of a {name} told right: {100 * right[of_class].mean():.0f} %")
+
+
+def edges(k, x):
+    """Of images turned k times: ink in first and last row and column."""
+    ink = np.rot90(x, k, (1, 2)).sum(axis=3)
+    sides = ink[:, 0], ink[:, -1], ink[:, :, 0], ink[:, :, -1]
+    return np.stack([side.sum(axis=1) for side in sides], axis=1)
+
+
+sums = np.concatenate([edges(k, digits.x_train) for k in range(4)])
+turns = np.repeat(range(4), len(digits.x_train))
+four = LogisticRegression(max_iter=1000).fit(sums, turns)
+by_edges = [four.predict(edges(k, digits.x_val[:1000])) == k for k in range(4)]
+by_edges = sum(by_edges) / 4
+for digit in (0, 1, 6, 8):
+    found = digits.y_val[:1000] == digit
+    parts = [f"{100 * r[found].mean():.0f} %" for r in (right, by_edges)]
+    print(f"turns of a {digit} told right: {parts[0]}, by edges {parts[1]}")
 
 # %% tags=["hide-input"]
 assert history["accuracy"][-1] > 0.8, "the pretext task is solved well"
+zero_or_six = np.isin(digits.y_val[:1000], (0, 6))
+assert profile.full or by_edges[zero_or_six].mean() > 0.75, "four numbers"
 
 # %% [markdown]
 # The network is right far above the quarter of a guess, even on zeros and
-# eights, which *look* the same upside down: people do not write them so
-# symmetrically, and slant and pressure give the turn away. **A pretext task
-# that is solved well has not thereby taught what we want**; its loss cannot
-# tell. Sitting 5b will.
+# eights, which *look* the same upside down. Has it found the digit? Four
+# numbers, the ink in each edge row and column, say as much about zeros and
+# sixes: these digits were cut out so that they touch the upper and the lower
+# edge, never the sides. (MNIST's have an empty margin all round.) **A pretext
+# task that is solved well has not thereby taught what we want**; its loss
+# cannot tell, and a way round is found first. Sitting 5b measures the price.
 
 # %% [markdown]
 # ## 5. Comparison: two views of one image
@@ -352,15 +413,16 @@ assert history["accuracy"][-1] > 0.8, "the pretext task is solved well"
 
 # %%
 augment = views_like(VIEWS)
-views = {"original": shown}
-for index in range(3):
-    views[f"view {index + 1}"] = numpy_of(augment(shown, training=True))
-plotting.image_rows(views, "Random views: each still the same digit")
+views = {
+    f"view {n}": numpy_of(augment(shown, training=True)) for n in (1, 2, 3)
+}
+plotting.image_rows(
+    {"original": shown, **views}, "Random views: each still the same digit"
+)
 plt.show()
 
 # %% tags=["hide-input"]
-still = numpy_of(augment(shown, training=False))
-assert np.array_equal(still, shown), "the identity at inference"
+assert np.array_equal(augment(shown, training=False), shown), "at inference"
 
 # %% [markdown]
 # **Figure 5.3.** Views of ten digits; no view is shown twice. **This choice
@@ -412,9 +474,7 @@ class Contrastive(keras.Model):
         n = ops.shape(x)[0]
         return u[:n], u[n:]
 
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
+    def compute_loss(self, x, y, y_pred, weight=None, training=True):
         return ops.mean(view_losses(*y_pred, self.temperature))
 
 
@@ -433,17 +493,14 @@ def projector_like(seed):
     )
 
 
-some = x_train[: 20 * BATCH]
 open_model = Contrastive(build(0), projector_like(0), views_like(VIEWS))
 library = contrastive.SimCLR(
     build(0), projector_like(0), augmentation=views_like(VIEWS)
 )
-by_us = pretrain(open_model, 1, x=some, shuffle=False)["loss"]
-by_library = pretrain(library, 1, x=some, shuffle=False)["loss"]
-print("same loss:", np.allclose(by_us, by_library, rtol=1e-3))
+print("same loss:", same := same_steps(open_model, library))
 
 # %% tags=["hide-input"]
-assert np.allclose(by_us, by_library, rtol=1e-3)
+assert same
 
 # %% [markdown]
 # ### VICReg: agree, spread out, do not repeat
@@ -495,16 +552,16 @@ unguarded = contrastive.VICReg.conv(
     SHAPE, CODE, variance=0.0, covariance=0.0, **comparing
 )
 pretrain(unguarded, 1, x=x_train[: 64 * BATCH])
-spreads = {
-    name: numpy_of(model(digits.x_val[:500])["first"]).std(axis=0).mean()
-    for name, model in {"VICReg": vicreg, "agreement only": unguarded}.items()
-}
-print("deviation of a projection's entry:", spreads)
+spreads = [
+    numpy_of(model(digits.x_val[:500])["first"]).std(axis=0).mean()
+    for model in (vicreg, unguarded)
+]
+print("deviation of a projection's entry: {:.3f}, {:.3f}".format(*spreads))
 print(f"SimCLR: guessing costs {np.log(2 * BATCH - 1):.3f} nats")
 
 # %% tags=["hide-input"]
 assert history["loss"][-1] < np.log(2 * BATCH - 1) - 0.5
-assert spreads["agreement only"] < 0.2 * spreads["VICReg"]
+assert spreads[1] < 0.2 * spreads[0], "agreement alone"
 
 # %% [markdown]
 # The last model was asked for agreement alone. Its loss went nearly to zero,
@@ -513,10 +570,14 @@ assert spreads["agreement only"] < 0.2 * spreads["VICReg"]
 # nobody optimises does.
 
 # %%
-maps = {"untrained": build(seed=0), "SimCLR": simclr.encoder}
-held_out = digits.x_val[:600]
+maps = {
+    "pixels": in_rows,
+    "untrained": build(seed=0),
+    "rotation": rotation.encoder,
+    "SimCLR": simclr.encoder,
+}
 panels = {
-    name: PCA(2).fit_transform(numpy_of(encoder(held_out)))
+    name: PCA(2).fit_transform(numpy_of(encoder(digits.x_val[:600])))
     for name, encoder in maps.items()
 }
 
@@ -532,9 +593,10 @@ plt.show()
 
 # %% [markdown]
 # **Figure 5.4.** Codes of held-out rows on their two first principal
-# components; colours are labels that neither encoder has seen. Left: random
-# weights. Right: SimCLR. Nobody asked for classes; they fall together because
-# views of one three look like views of another.
+# components; colours are labels that no encoder has seen, the bad encoders
+# beside the good one. Nobody asked for classes. In the pixels some stand apart
+# already, random weights and turning add nothing, and under SimCLR
+# most of them part: views of one three look like views of another.
 #
 # ## 6. A slow copy of oneself
 #
@@ -571,9 +633,7 @@ class SelfTaught(keras.Model):
         told = ops.concatenate([told[n:], told[:n]])
         return self.predictor(u, training=training), told
 
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
+    def compute_loss(self, x, y, y_pred, weight=None, training=True):
         guess, told = (ops.normalize(u, axis=1) for u in y_pred)
         if training:
             self.follow()
@@ -594,30 +654,27 @@ class SelfTaught(keras.Model):
 # normalisation matter?
 
 # %% tags=["nbval-ignore-output"]
-byol = distillation.BYOL.conv(SHAPE, CODE, **comparing)
-same = distillation.BYOL.conv(
+byol = distillation.BYOL.conv(
     SHAPE, CODE, **{**comparing, "augmentation": views_like(VIEWS)}
 )
-parts = same.encoder, same.projector, same.predictor
+parts = byol.encoder, byol.projector, byol.predictor
 taught = SelfTaught(*parts, views_like(VIEWS))
-start = [w.copy() for w in same.get_weights()]
-by_us = pretrain(taught, 1, x=some, shuffle=False)["loss"]
-same.set_weights(start)
-by_library = pretrain(same, 1, x=some, shuffle=False)["loss"]
-pretrain(byol, VIEW_EPOCHS)
+same = same_steps(taught, byol)
+ends = {"BYOL": pretrain(byol, VIEW_EPOCHS)}
 bare = distillation.BYOL.conv(SHAPE, CODE, normalize=False, **comparing)
-pretrain(bare, VIEW_EPOCHS // 2)
+ends["BYOL, collapsed"] = pretrain(bare, VIEW_EPOCHS // 2)
 
 # %%
-print("same loss:", np.allclose(by_us, by_library, rtol=1e-3))
+print("same loss:", same)
 
 # %% tags=["hide-input"]
-assert np.allclose(by_us, by_library, rtol=1e-3)
+assert same
 
 
 # %% [markdown]
 # `spread` is the mean deviation of the teacher's directions. Without batch
-# normalisation it is near zero, at the better loss: this small BYOL collapses.
+# normalisation it is near zero, at the better loss: this small BYOL collapses,
+# and stays there, at a quarter of the rate and with other seeds, too.
 # (Larger ones have been trained without it, with care for the initialisation.)
 #
 # **DINO** (Caron et al. 2021) has no predictor. Student and teacher sort
@@ -631,35 +688,22 @@ assert np.allclose(by_us, by_library, rtol=1e-3)
 # %% tags=["nbval-ignore-output"]
 comparing["teacher_temperature"] = SHARP
 dino = distillation.DINO.conv(SHAPE, CODE, **comparing)
-pretrain(dino, VIEW_EPOCHS)
+ends["DINO"] = pretrain(dino, VIEW_EPOCHS)
 uncentred = distillation.DINO.conv(SHAPE, CODE, centring=False, **comparing)
-pretrain(uncentred, VIEW_EPOCHS // 2)
+ends["DINO, collapsed"] = pretrain(uncentred, VIEW_EPOCHS // 2)
 blunt = {}
 if profile.full:
     comparing["teacher_temperature"] = 0.04
-    blunt["DINO, blunt teacher"] = distillation.DINO.conv(
-        SHAPE, CODE, **comparing
-    )
-    pretrain(blunt["DINO, blunt teacher"], VIEW_EPOCHS)
+    dull = distillation.DINO.conv(SHAPE, CODE, **comparing)
+    pretrain(dull, VIEW_EPOCHS)
+    blunt["DINO, blunt teacher"] = dull.encoder
 
 
 # %% tags=["hide-input"]
-def last(model):
-    """What a model's metrics end at, on held-out rows."""
-    return model.evaluate(digits.x_val[:500], verbose=0, return_dict=True)
-
-
-ends = {m: last(m) for m in (byol, bare, dino, uncentred)}
-assert ends[bare]["spread"] < 0.3 * ends[byol]["spread"]
-assert ends[uncentred]["classes"] < 1.5 < 5 < ends[dino]["classes"]
-assert ends[uncentred]["loss"] < ends[dino]["loss"]
-scores = rng.normal(size=(3, 5)).astype("float32")
-told = scores[::-1] * 0.3 - 0.2
-told = np.exp(told / 0.04) / np.exp(told / 0.04).sum(1, keepdims=True)
-guess = scores / 0.1 - np.log(np.exp(scores / 0.1).sum(1, keepdims=True))
-by_hand = -(told * guess).sum(axis=1)
-found = distillation.dino_loss(scores, scores[::-1] * 0.3, 0.2 * np.ones(5))
-assert np.allclose(by_hand, found, rtol=1e-3)
+last = {name: {k: v[-1] for k, v in h.items()} for name, h in ends.items()}
+assert last["BYOL, collapsed"]["spread"] < 0.3 * last["BYOL"]["spread"]
+assert last["DINO, collapsed"]["classes"] < 2 < 5 < last["DINO"]["classes"]
+assert last["DINO, collapsed"]["loss"] < last["DINO"]["loss"]
 
 # %% [markdown]
 # `classes` counts the invented classes in use, as the exponential of the
@@ -724,9 +768,7 @@ class HiddenPatches(keras.Model):
 
     def call(self, x, training=False):
         tokens, k = self.embed(x), self.kept
-        draw = keras.random.uniform(
-            (ops.shape(x)[0], self.count), seed=self.noise
-        )
+        draw = keras.random.uniform(ops.shape(tokens)[:2], seed=self.noise)
         order = ops.argsort(draw, axis=1)[..., None]  # seen first
         back = ops.argsort(order, axis=1)
         seen = ops.take_along_axis(tokens, order[:, :k], axis=1)
@@ -735,9 +777,7 @@ class HiddenPatches(keras.Model):
         whole = ops.take_along_axis(whole, back, axis=1) + self.places
         return self.decoder(whole), back[..., 0] >= k
 
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
+    def compute_loss(self, x, y, y_pred, weight=None, training=True):
         guess, hidden = y_pred
         error = ops.square(patchwise.image_patches(x, PATCH) - guess)
         error = ops.sum(error, axis=2) * ops.cast(hidden, "float32")
@@ -751,34 +791,45 @@ nets = three_networks(32, count, PATCH**2)
 library = patchwise.MaskedPatches(*nets, patch=PATCH, seed=0)
 hiding = HiddenPatches(*nets)
 hiding.places.assign(ops.copy(library.places))
-start = [w.copy() for w in library.get_weights()]
-by_us = pretrain(hiding, 1, x=some, shuffle=False)["loss"]
-library.set_weights(start)
-by_library = pretrain(library, 1, x=some, shuffle=False)["loss"]
-library.set_weights(start)
-pretrain(library, PATCH_EPOCHS, rate=3e-3)
+same = same_steps(hiding, library)
+history = pretrain(library, PATCH_EPOCHS, rate=3e-3)
 
 # %%
-print("same loss:", np.allclose(by_us, by_library, rtol=2e-3))
+print("same loss:", same)
 
 # %% tags=["hide-input"]
-assert np.allclose(by_us, by_library, rtol=2e-3)
+assert same
 
 # %% [markdown]
 # ## 8. A first look at the codes
 #
 # Freeze each encoder and read its codes with a logistic regression from five
 # labels a class, five draws. The patches' encoder has an opponent of its own
-# kind: the same transformer with random weights.
+# kind: the same transformer with random weights; and two ways of being read,
+# the mean of its tokens, or all of them **side by side**, each in its place.
+# And an opponent without a network that is *told the views*, as SimCLR is: linear
+# discriminant analysis with every image a class of its own, whose members are its
+# views. It finds the sixteen directions in which images differ most, and views of
+# one image least.
+
 
 # %%
+def side_by_side(model):
+    """Codes that keep each token in its place, instead of their mean."""
+    return lambda x: in_rows(numpy_of(model.trunk(model.embed(x))))
+
+
+shown = [augment(digits.x_train[:2000], training=True) for _ in range(30)]
+told = linear.unlike_views(np.stack([numpy_of(v) for v in shown]), 16)
 fresh = patchwise.MaskedPatches.transformer(
     SHAPE, 32, patch=PATCH, depth=1, seed=1
 )
 encoders = {
-    "pixels": lambda x: x.reshape(len(x), -1),
+    "pixels": in_rows,
+    "pixels, told the views": lambda x: in_rows(x) @ told,
     "random, convolutions": build(1),
     "random, transformer": fresh.encoder,
+    "random, side by side": side_by_side(fresh),
     "denoising": denoising.encoder,
     "masking": masked.encoder,
     "rotation": rotation.encoder,
@@ -788,55 +839,53 @@ encoders = {
     "BYOL, collapsed": bare.encoder,
     "DINO": dino.encoder,
     "DINO, collapsed": uncentred.encoder,
-    **{name: model.encoder for name, model in blunt.items()},
+    **blunt,
     "masked patches": library.encoder,
+    "masked, side by side": side_by_side(library),
 }
 
 # %% tags=["nbval-ignore-output"]
 (drawn,) = labels.draw_labelled(digits.y_train, (FEW,), draws=5, seed=0)
 x_test, y_test = digits.x_test[:1000], digits.y_test[:1000]
-probes = {}
-for name, encoder in encoders.items():
-    z_test = numpy_of(encoder(x_test))
-    probes[name] = [
-        labels.linear_probe(
-            numpy_of(encoder(digits.x_train[draw])),
-            digits.y_train[draw],
-            z_test,
-            y_test,
-        )
-        for draw in drawn
-    ]
-cells = {
-    name: (f"{100 * np.mean(v):.1f} ± {100 * np.std(v, ddof=1):.1f}",)
-    for name, v in probes.items()
+train = digits.x_train, digits.y_train
+probes = {
+    name: labels.probe_draws(encoder, train, drawn, (x_test, y_test))
+    for name, encoder in encoders.items()
 }
 runtime.record(
     f"Linear probe on {DATA}, {FEW} labels a class: test accuracy in %",
     ("codes", "accuracy"),
-    [(name, *cell) for name, cell in cells.items()],
+    [(n, repeats.with_spread(100 * v, 1)) for n, v in probes.items()],
 )
 
 # %% tags=["hide-input"]
 mean = {name: np.mean(v) for name, v in probes.items()}
 for views_were_used in ("SimCLR", "BYOL", "DINO"):
     assert mean[views_were_used] > mean["random, convolutions"] + 0.01
-assert mean["SimCLR"] > mean["pixels"] + 0.02
-assert mean["BYOL"] > mean["BYOL, collapsed"] + 0.01
-assert mean["DINO"] > mean["DINO, collapsed"] + 0.01
+for name in ("BYOL", "DINO"):
+    assert mean[name] > mean[f"{name}, collapsed"] + 0.01
 assert not blunt or mean["DINO, blunt teacher"] < mean["pixels"] - 0.1
-assert mean["masked patches"] < mean["SimCLR"] - 0.05, "as it came out"
+side, pooled = mean["masked, side by side"], mean["masked patches"]
+assert profile.full or side > pooled + 0.06, "how it is read"
+assert profile.full or abs(mean["pixels"] - side) < 0.05
+assert (
+    profile.full or abs(mean["VICReg"] - mean["pixels, told the views"]) < 0.05
+)
+assert mean["SimCLR"] > mean["pixels, told the views"] + 0.02
 
 # %% [markdown]
-# Mean ± standard deviation of five draws. SimCLR leads, VICReg follows, and
-# BYOL and DINO are level with the pixels, far above their collapsed twins,
-# which know no more than random weights: the guards are what is learned by.
-# Repair and turning stay *below* the pixels, although both tasks were solved
-# well. The transformer loses to everything but its own random weights. Its
-# error on hidden pixels, printed above, is still that of the mean image: it
-# has learned where ink usually is. In a few hundred steps it would have to
-# find out what a convolution is built with, that neighbours belong together.
-# He et al. train for hundreds of epochs on a million photographs.
+# Mean ± standard deviation of five draws. **SimCLR leads.** VICReg, DINO and BYOL
+# are level with a linear map of the pixels that was told the same views, and with the
+# pixels themselves or nearly so, far above their collapsed twins, which know no more than random
+# weights: the guards are what is learned by. Repair and turning stay *below* the
+# pixels, although both tasks were solved well.
+#
+# **How the transformer is read matters more than what it learned.** The mean of
+# its tokens forgets where each stood, and loses to nearly everything. Side by side
+# they are level with the pixels; so are, within two points, those of *random*
+# weights. Its error on hidden pixels, printed above, is still that of the mean
+# image: it has learned where ink usually is. He et al. train for hundreds of
+# epochs on a million photographs.
 #
 # On MNIST ([results](../docs/results.md)) SimCLR leads by more: 85.5, then DINO with its
 # sharper teacher 76.5, VICReg 75.0, the pixels 63.0. Masking gains there, 67.7; denoising,
@@ -844,7 +893,7 @@ assert mean["masked patches"] < mean["SimCLR"] - 0.05, "as it came out"
 # weights, and the masked transformer 40.8. (DINO has an advantage here: its $\tau'$ was found by
 # looking at the very rows of this table, while the others were not tuned.)
 #
-# This table is no verdict yet. The other contenders were never told the views,
+# This table is no verdict yet. Most contenders were never told the views,
 # none was tuned, and one budget of labels is not a curve.
 #
 # ## What we showed
@@ -852,14 +901,14 @@ assert mean["masked patches"] < mean["SimCLR"] - 0.05, "as it came out"
 # - Two formulas: both stages minimise, stage two *starts* at the encoder of
 #   stage one, and its head is new.
 # - Greedy stages made eight sigmoid layers trainable by an optimiser that
-#   failed without them; so did other units alone.
-# - Repair asks for every pixel, turning for slant and pressure, comparison
-#   for what views share; without its guards comparison collapses at the best
-#   loss of the sitting.
+#   failed without them; so did a wider start, or other units. PCA beat them.
+# - Repair asks for every pixel, and linear repair is as good; turning was told
+#   by the edges; comparison asks for what views share, and without its guards
+#   collapses at the best loss of the sitting.
 # - A student and its slow copy need no other images. This BYOL needs batch
 #   normalisation, DINO its centring: without them, collapse.
-# - A masked transformer of forty lines trains; on small digits its codes do
-#   not compete.
+# - A masked transformer of forty lines trains; on small digits its codes, read
+#   side by side, are worth what the pixels are, trained or not.
 #
 # **Limits.** Small networks, small images, one seed for each pretext, views
 # chosen by somebody who knew what the labels would mean.
@@ -882,6 +931,8 @@ assert mean["masked patches"] < mean["SimCLR"] - 0.05, "as it came out"
 # - K. He et al.: *Momentum contrast for unsupervised visual representation
 #   learning*, CVPR 2020; *Masked autoencoders are scalable vision learners*,
 #   CVPR 2022
+# - X. Glorot, Y. Bengio: *Understanding the difficulty of training deep
+#   feedforward neural networks*, AISTATS 2010
 # - G. Hinton, R. Salakhutdinov: *Reducing the dimensionality of data with
 #   neural networks*, Science 313, 2006
 

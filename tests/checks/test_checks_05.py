@@ -112,7 +112,27 @@ def pair_by_pair(first, second, temperature):
     return ops.stack(losses)
 
 
-@pytest.mark.parametrize("answer", [nt_xent, pair_by_pair])
+def by_classes(first, second, temperature):
+    """An unusual right answer: Keras's loss, a diagonal of −∞."""
+    n, u = first.shape[0], unit(ops.concatenate([first, second], axis=0))
+    scores = ops.matmul(u, ops.transpose(u)) / temperature
+    scores = ops.where(ops.eye(2 * n, dtype="bool"), -np.inf, scores)
+    nats = keras.losses.sparse_categorical_crossentropy(
+        np.r_[n : 2 * n, :n], scores, from_logits=True
+    )
+    return ops.mean(ops.reshape(nats, (2, n)), axis=0)
+
+
+def of_tensors(first, second, temperature):
+    """A right answer that asks what it is given, as tensors answer."""
+    assert ops.is_tensor(first)
+    assert ops.is_tensor(second)
+    return nt_xent(first, second, temperature)
+
+
+@pytest.mark.parametrize(
+    "answer", [nt_xent, pair_by_pair, by_classes, of_tensors]
+)
 def test_check_5_2_right_answers_pass(answer, capsys):
     checks.check_5_2(answer)
     assert "correct" in capsys.readouterr().out
@@ -123,9 +143,38 @@ def across(first, second, temperature):
     return -ops.diagonal(ops.log_softmax(scores / temperature, axis=1))
 
 
+def scored(first, second, temperature, change):
+    """The loss of scores on which a mistake was made before the softmax."""
+    u = ops.concatenate([unit(first), unit(second)], axis=0)
+    n = first.shape[0]
+    scores = change(ops.matmul(u, ops.transpose(u)) / temperature, n)
+    log_p = ops.log_softmax(scores, axis=1)
+    return -(ops.diagonal(log_p[:n, n:]) + ops.diagonal(log_p[n:, :n])) / 2
+
+
+def without_partner(first, second, temperature):
+    u = ops.concatenate([unit(first), unit(second)], axis=0)
+    n = first.shape[0]
+    scores = ops.matmul(u, ops.transpose(u)) / temperature
+    left = np.eye(2 * n) + np.roll(np.eye(2 * n), n, axis=1)
+    rest = ops.logsumexp(scores - 1e9 * left.astype("float32"), axis=1)
+    found = ops.diagonal(scores[:n, n:])
+    return (rest[:n] + rest[n:]) / 2 - found
+
+
 @pytest.mark.parametrize(
     ("answer", "match"),
     [
+        (lambda a, b, t: 2 * nt_xent(a, b, t), "two directions"),
+        (lambda a, b, t: nt_xent(a, b, t) / np.log(2), "in bits"),
+        (lambda a, b, t: nt_xent(a, b, 1.0), "not used"),
+        (without_partner, "partner is missing"),
+        (
+            lambda a, b, t: scored(
+                a, b, t, lambda s, n: s * (1 - ops.eye(2 * n))
+            ),
+            "score of 0",
+        ),
         (lambda a, b, t: sum(loss_with(a, b, t, diagonal=False)) / 2, "itself"),
         (lambda a, b, t: sum(loss_with(a, b, t, normal=False)) / 2, "length"),
         (lambda a, b, t: sum(loss_with(a, b, 1 / t)) / 2, "Divide by the temp"),
@@ -141,6 +190,11 @@ def across(first, second, temperature):
         (lambda a, b, t: None, "forget the `return`"),
     ],
     ids=[
+        "both",
+        "bits",
+        "one",
+        "partner",
+        "zero",
         "self",
         "length",
         "times",
@@ -224,7 +278,12 @@ def by_sorting(y, per_class, seed):
     return list(np.flatnonzero(rank < per_class))
 
 
-@pytest.mark.parametrize("answer", [balanced, by_sorting])
+def as_a_set(y, per_class, seed):
+    """An unusual right answer: rows have no order."""
+    return set(balanced(y, per_class, seed).tolist())
+
+
+@pytest.mark.parametrize("answer", [balanced, by_sorting, as_a_set])
 def test_check_5_5_right_answers_pass(answer, capsys):
     checks.check_5_5(answer)
     assert "correct" in capsys.readouterr().out
@@ -238,6 +297,41 @@ def in_blocks(y, per_class, seed):
         start = rng.integers(len(inside) - per_class)
         rows.append(inside[start : start + per_class])
     return np.concatenate(rows)
+
+
+def every_fourth(y, per_class, seed):
+    return np.concatenate(
+        [
+            np.flatnonzero(y == c)[seed % 4 :: 4][:per_class]
+            for c in np.unique(y)
+        ]
+    )
+
+
+def among_the_first(y, per_class, seed):
+    rng = np.random.default_rng(seed)
+    return np.concatenate(
+        [
+            rng.choice(np.flatnonzero(y == c)[:10], per_class, replace=False)
+            for c in np.unique(y)
+        ]
+    )
+
+
+def in_proportion(y, per_class, seed):
+    """As many of each class as its share: balanced where classes are."""
+    count = per_class * len(np.unique(y))
+    rows = np.argsort(y, kind="stable")
+    at = np.linspace(0, len(y), count, endpoint=False).astype(int)
+    return np.random.default_rng(seed).permutation(rows[at])
+
+
+def four_typed_in(y, per_class, seed):
+    rng = np.random.default_rng(seed)
+    inside = [np.flatnonzero(y == c) for c in range(4)]
+    return np.concatenate(
+        [rng.permutation(rows)[:per_class] for rows in inside]
+    )
 
 
 def in_place(y, per_class, seed):
@@ -257,7 +351,7 @@ def in_place(y, per_class, seed):
         ),
         (
             lambda y, k, s: np.concatenate(
-                [np.flatnonzero(y == c)[:k] for c in range(4)]
+                [np.flatnonzero(y == c)[:k] for c in np.unique(y)]
             ),
             "first rows of each class",
         ),
@@ -268,6 +362,10 @@ def in_place(y, per_class, seed):
         (lambda y, k, s: balanced(y, k, s).astype(float), "integer row"),
         (in_place, "work on a copy"),
         (in_blocks, "neighbours"),
+        (every_fourth, "every 4th row"),
+        (among_the_first, "never came"),
+        (in_proportion, "differ in size"),
+        (four_typed_in, "are 24 rows, not 18"),
         (lambda y, k, s: [[1, 2], [3]], "row numbers"),
     ],
     ids=[
@@ -281,6 +379,10 @@ def in_place(y, per_class, seed):
         "float",
         "in_place",
         "blocks",
+        "stride",
+        "first_ten",
+        "proportion",
+        "typed",
         "ragged",
     ],
 )
@@ -402,6 +504,11 @@ def test_check_5_6_right_answers_pass(answer, capsys):
     assert "correct" in capsys.readouterr().out
 
 
+def freezes_the_given(encoder, classes):
+    encoder.trainable = False
+    return stage_one(encoder, classes)
+
+
 def uncompiled(encoder, classes):
     inputs = keras.Input(encoder.input_shape[1:])
     return keras.Model(inputs, keras.layers.Dense(classes)(encoder(inputs)))
@@ -430,6 +537,8 @@ def with_mse(encoder, classes):
         (ending_in(None, False), "are no probabilities"),
         (ending_in("softmax", True), "A softmax twice"),
         (ending_in("relu", True), "All scores are positive"),
+        (ending_in("tanh", True), "between −1 and 1"),
+        (freezes_the_given, "Freeze the copy"),
         (lambda e, c: e, "one score a class"),
         (lambda e, c: "model", "Return the compiled"),
     ],
@@ -445,6 +554,8 @@ def with_mse(encoder, classes):
         "linear",
         "twice",
         "relu",
+        "tanh",
+        "given",
         "encoder",
         "text",
     ],
@@ -518,6 +629,39 @@ def into_x(x, patch, ratio, rng):
     return x, hidden
 
 
+def two_typed_in(x, patch, ratio, rng):
+    return hide(x, 2, ratio, rng)
+
+
+def rounded_up(x, patch, ratio, rng):
+    return hide(x, patch, np.ceil(ratio * 24) / 24, rng)
+
+
+def chosen_from(x, patch, ratio, rng, choose):
+    """What is hidden as `choose` says, given the number of patches."""
+    n, height, width, _ = x.shape
+    grid = height // patch, width // patch
+    flags = np.zeros((n, grid[0] * grid[1]))
+    for row in flags:
+        row[choose(len(row), round(ratio * len(row)), rng)] = 1
+    hidden = np.kron(flags.reshape(n, *grid), np.ones((1, patch, patch)))
+    return x * (1 - hidden[..., None]), hidden[..., None]
+
+
+def never_the_last(x, patch, ratio, rng):
+    return chosen_from(
+        *(x, patch, ratio, rng),
+        lambda cells, k, rng: rng.choice(cells - 1, k, replace=False),
+    )
+
+
+def in_one_run(x, patch, ratio, rng):
+    return chosen_from(
+        *(x, patch, ratio, rng),
+        lambda cells, k, rng: (np.arange(k) + rng.integers(cells)) % cells,
+    )
+
+
 def halved(x, patch, ratio, rng):
     seen, hidden = hide(x, patch, ratio, rng)
     return x * (1 - 0.5 * hidden), hidden
@@ -533,6 +677,10 @@ def halved(x, patch, ratio, rng):
         (swapped, "shows what is hidden"),
         (halved, "as they were"),
         (cut_off, "`int` cuts off"),
+        (rounded_up, "`ceil` adds"),
+        (two_typed_in, "read the size from `patch`"),
+        (never_the_last, "none of forty"),
+        (in_one_run, "one by one"),
         (own_generator, "same generator"),
         (always_alike, "Another generator"),
         (into_x, "wrote into x"),
@@ -551,6 +699,10 @@ def halved(x, patch, ratio, rng):
         "swapped",
         "halved",
         "int",
+        "ceil",
+        "typed",
+        "last",
+        "run",
         "own",
         "alike",
         "into_x",
@@ -598,6 +750,11 @@ def test_check_5_4_right_answers_pass(answer, capsys):
     assert "correct" in capsys.readouterr().out
 
 
+def into_the_images(x, views, encoder, projector, temperature):
+    x *= 0.5
+    return step(x, views, encoder, projector, temperature)
+
+
 def pairs_of(a, b, temperature):
     return ops.mean(nt_xent(a, b, temperature))
 
@@ -623,6 +780,9 @@ def pairs_of(a, b, temperature):
         ),
         (lambda *a: len(a[0]) * step(*a), "sum over pairs"),
         (lambda *a: -step(*a), "The sign"),
+        (lambda *a: step(*a) / np.log(2), "in bits"),
+        (lambda *a: step(*a) / 2, "half of it"),
+        (into_the_images, "changed the images"),
         (
             lambda x, v, e, p, t: nt_xent(
                 *(p(e(v(x, training=True))) for _ in "ab"), t
@@ -653,6 +813,9 @@ def pairs_of(a, b, temperature):
         "codes",
         "sum",
         "sign",
+        "bits",
+        "half_of_it",
+        "into_x",
         "pairs",
         "temperature",
         "half",
@@ -688,10 +851,10 @@ def noisy(amount):
 
 def shown(kind, function, steps=544):
     """Stands for a SimCLR that saw one kind of view."""
-    used = {"noise": ("noise",), "shift": ("shift",)}
-    used = used.get(kind, ("affine", "elastic"))
+    used = {"noise": {"noise": 0.3}, "shift": {"shift": 1.0}}
+    used = used.get(kind, {"affine": 0.2, "elastic": 0.4})
     amounts = dict.fromkeys(("shift", "affine", "elastic", "noise"), 0.0)
-    views = types.SimpleNamespace(**{**amounts, **dict.fromkeys(used, 0.3)})
+    views = types.SimpleNamespace(**{**amounts, **used})
     optimizer = types.SimpleNamespace(iterations=np.array(steps))
     return types.SimpleNamespace(
         encoder=Coder(function), augmentation=views, optimizer=optimizer
@@ -728,6 +891,10 @@ def test_check_5_7_names_the_mistake(trio):
     rejects(checks.check_5_7, fresh, "warp", match="0 steps")
     poor = {k: shown(k, noisy(2.0 + i)) for i, k in enumerate(trio)}
     rejects(checks.check_5_7, poor, "warp", match="Train for")
+    faint = shown("noise", noisy(0.6))
+    faint.augmentation.noise = 0.05
+    faint = {**trio, "noise": faint}
+    rejects(checks.check_5_7, faint, "warp", match="noise 0.05, not 0.3")
     bare = {**trio, "noise": trio["noise"].encoder}
     rejects(checks.check_5_7, bare, "warp", match="SimCLR model itself")
     rejects(
@@ -769,7 +936,9 @@ def ink_below(images):
 @pytest.mark.parametrize("question", [ink_to_the_right, ink_below])
 def test_check_5_8_right_answers_pass(question, centred, capsys):
     checks.check_5_8(question, centred)
-    assert "correct" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "correct" in out
+    assert "without any training" in out
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,12 @@ def test_check_5_9_right_answers_pass(answer, capsys):
     assert "5.9: correct" in capsys.readouterr().out
 
 
+def mean_with_a_hidden_nan(states, ids):  # 0/0 in the branch not taken
+    count = ops.sum(real(ids), 1, keepdims=True)
+    mean = ops.sum(states * real(ids)[..., None], 1) / count
+    return ops.where(count > 0, mean, 0.0)
+
+
 @pytest.mark.parametrize(
     ("answer", "match"),
     [
@@ -79,6 +85,14 @@ def test_check_5_9_right_answers_pass(answer, capsys):
             ),
             "padding alone",
         ),
+        (
+            lambda s, i: (
+                ops.sum(s * real(ops.relu(i - 1))[..., None], 1)
+                / ops.sum(real(ops.relu(i - 1)), 1, keepdims=True)
+            ),
+            "id 1 as well",
+        ),
+        (mean_with_a_hidden_nan, "gradient NaN"),
         (lambda s, i: right_mean(s, i) + 0.1, "by hand"),
         (lambda s, i: None, "None"),
     ],
@@ -130,6 +144,11 @@ def nats_by_keras(logits, ids):
     )
 
 
+def seven_typed_in(logits, ids):
+    log_p = ops.sum(ops.one_hot(ids, 7) * ops.log_softmax(logits[..., :7]), 2)
+    return -ops.sum(log_p * real(ids)) / ops.sum(real(ids))
+
+
 def nats_in_a_list(logits, ids):
     return [float(ops.convert_to_numpy(right_nats(logits, ids)))]
 
@@ -168,6 +187,9 @@ def test_check_5_10_right_answers_pass(answer, capsys):
             "log_softmax",
         ),
         (lambda s, i: right_nats(s, i) + 1, "small example"),
+        (lambda s, i: ops.exp(right_nats(s, i)), "perplexity"),
+        (lambda s, i: right_nats(s[:, :-1], i[:, 1:]), "You shifted"),
+        (seven_typed_in, "eleven ids"),
     ],
 )
 def test_check_5_10_wrong_answers_are_named(answer, match):
@@ -322,6 +344,12 @@ def in_numpy(q, k, v):
             "NaN",
         ),
         (lambda q, k, v: right_attention(q, k, k), "average the keys"),
+        (lambda q, k, v: right_attention(q, k, q), "average the queries"),
+        (lambda q, k, v: right_attention(k, q, v), "changed places"),
+        (
+            lambda q, k, v: right_attention(q, ops.stop_gradient(k), v),
+            "gradient by the keys",
+        ),
         (lambda q, k, v: right_attention(q, k, v) + 0.1, "first token"),
         (lambda q, k, v: ops.sum(right_attention(q, k, v), 1), "shape"),
         (five_tokens, "other sizes"),

@@ -13,6 +13,7 @@ from utils.evaluation.label_efficiency import (
     knn_probe,
     linear_probe,
     paired_interval,
+    probe_draws,
 )
 from utils.models.contrastive import SimCLR
 from utils.models.text import DenoisingText
@@ -326,6 +327,16 @@ def test_probes_do_not_depend_on_size_or_place_of_the_codes(blobs):
         plain = probe(x, y, x_eval, y_eval)
         moved = probe(50 * x + 7, y, 50 * x_eval + 7, y_eval)
         assert moved == pytest.approx(plain, abs=0.02)
+
+
+def test_probe_draws_is_one_probe_a_draw_on_codes_of_those_rows(blobs):
+    x, y, _, _, x_test, y_test = blobs
+    drawn = np.array([[0, 1, 2, 3, 4, 5], [30, 31, 32, 60, 61, 62]])
+    found = probe_draws(lambda x: 2 * x, (x, y), drawn, (x_test, y_test))
+    assert found.shape == (2,)
+    for accuracy, rows in zip(found, drawn, strict=True):
+        alone = linear_probe(2 * x[rows], y[rows], 2 * x_test, y_test)
+        assert accuracy == alone
 
 
 def test_knn_probe_with_one_neighbour_by_hand():

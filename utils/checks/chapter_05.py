@@ -20,6 +20,7 @@ from utils.checks._feedback import (
     one_sentence,
     reached,
     slope,
+    unchanged,
     wrong,
 )
 from utils.checks.chapter_05_text import (
@@ -133,6 +134,12 @@ def _wrong_losses(first, second, temperature):
 
     full = both @ both.T
     right = _softmax_nll(full / temperature + masked, partner)
+    without = full / temperature + masked
+    without[np.arange(2 * n), partner] = -1e9
+    top = without.max(axis=1)
+    rest = np.log(np.exp(without - top[:, None]).sum(axis=1)) + top
+    found = full[np.arange(2 * n), partner] / temperature
+    empty = full / temperature * (1 - np.eye(2 * n))
     across = _softmax_nll(unit[0] @ unit[1].T / temperature, np.arange(n))
     return {
         "self": pairs(_softmax_nll(full / temperature, partner)),
@@ -143,6 +150,11 @@ def _wrong_losses(first, second, temperature):
         "across": across,
         "one way": right[:n],
         "sign": -pairs(right),
+        "both ways": 2 * pairs(right),
+        "bits": pairs(right) / np.log(2),
+        "one": pairs(_softmax_nll(full + masked, partner)),
+        "partner": pairs(rest - found),
+        "zero": pairs(_softmax_nll(empty, partner)),
     }
 
 
@@ -158,6 +170,14 @@ _NT_XENT_FEEDBACK = {
     "one way": "Only first views look for their partner here. Second views do "
     "so as well; a pair's loss is the mean of both.",
     "sign": "The sign: the loss is −log of a probability.",
+    "both ways": "That is the sum of a pair's two directions: return their "
+    "mean.",
+    "bits": "That is in bits. The loss is in nats: natural logarithms.",
+    "one": "The temperature is not used: divide the cosines by it.",
+    "partner": "The partner is missing from the sum below: only m = i is left "
+    "out of it.",
+    "zero": "A score of 0 is a candidate like any other, since exp(0) = 1. "
+    "Put a large negative number on the diagonal.",
 }
 
 
@@ -169,7 +189,8 @@ def check_5_2(answer):
         first, second = rng.normal(size=(2, n, width)).astype("float32")
         if temperature == 0.01:  # and partners that differ: exp(200)
             second = -first
-        given = call(answer, first, second, temperature)
+        pair = map(ops.convert_to_tensor, (first, second))
+        given = call(answer, *pair, temperature)
         value = as_values(given, "Your loss", finite=temperature > 0.01)
         if not np.isfinite(value).all():
             wrong(
@@ -236,11 +257,15 @@ def check_5_2(answer):
 @one_sentence
 def check_5_5(answer):
     """Row numbers of a balanced labelled subset."""
-    y = np.random.default_rng(0).permutation(np.repeat(np.arange(4), 30))
+    # classes of unequal size, and one of the four numbers left out
+    y = np.repeat((0, 1, 2, 4), (24, 40, 30, 36))
+    y = np.random.default_rng(0).permutation(y)
     before = y.copy()
 
     def drawn(seed):
         given = call(answer, y, 6, seed)
+        if isinstance(given, (set, frozenset)):
+            given = sorted(given)
         if "float" in str(getattr(given, "dtype", "")):
             wrong("Return integer row numbers: a float is no place in a list.")
         given = as_values(given, "The row numbers")
@@ -258,7 +283,7 @@ def check_5_5(answer):
         wrong("Your function shuffled `y` itself: work on a copy.")
     if len(rows) != 24:
         wrong(f"Six rows of each of four classes are 24 rows, not {len(rows)}.")
-    if np.isin(rows, (0, 1, 2, 3)).all():
+    if np.isin(rows, y).all():
         wrong("These are labels. Return the *numbers of the rows*.")
     if rows.min() < 0 or rows.max() >= len(y):
         wrong(f"Row numbers run from 0 to {len(y) - 1}.")
@@ -267,12 +292,14 @@ def check_5_5(answer):
             "A row occurs twice: `rng.choice` draws with replacement unless "
             "told `replace=False`. Twice the same label is one label."
         )
-    counts = np.bincount(y[rows], minlength=4)
+    kinds = np.unique(y)
+    counts = np.array([np.sum(y[rows] == c) for c in kinds])
     reached("shape")
     if (counts != 6).any():
         wrong(
-            f"Classes occur {counts.tolist()} times: draw in each class, not "
-            "from all rows together."
+            f"Classes {kinds.tolist()} occur {counts.tolist()} times: draw in "
+            "each class, not from all rows together. (Classes may differ in "
+            "size.)"
         )
     reached("values")
     if not np.array_equal(np.sort(drawn(0)), np.sort(rows)):
@@ -283,14 +310,28 @@ def check_5_5(answer):
             "Another seed gave the same rows. The first rows of each class "
             "are not a random draw, and the spread over draws would be 0."
         )
-    for c in range(4):
+    for c in kinds:
         place = np.flatnonzero(np.isin(np.flatnonzero(y == c), rows))
-        if len(place) and place[-1] - place[0] + 1 == len(place):
+        if place[-1] - place[0] + 1 == len(place):
             wrong(
                 "In a class you take neighbours, a block that begins at "
                 "random. Files are often sorted, by writer or by day: draw "
                 "each row by itself, `rng.choice(…, replace=False)`."
             )
+        if len(set(np.diff(place))) == 1:
+            wrong(
+                f"In a class you take every {np.diff(place)[0]}th row: only "
+                "the first is left to the seed. Draw each row by itself."
+            )
+    seen = np.concatenate([drawn(seed) for seed in range(40)]).astype("int64")
+    never = [
+        c for c in kinds if np.mean(np.isin(np.flatnonzero(y == c), seen)) < 0.9
+    ]
+    if never:
+        wrong(
+            f"In forty draws many rows of class {never[0]} never came: draw "
+            "from all rows of a class."
+        )
     correct("5.5", "Why draw in each class? Try two labels a class without it.")
 
 
@@ -325,6 +366,7 @@ def check_5_6(answer):
     before = encoder.get_weights()
     x = rng.normal(size=(40, 12)).astype("float32")
     y = rng.integers(0, 4, 40)
+    flags = [layer.trainable for layer in (encoder, *encoder.layers)]
     with _compile_watched() as compiled:
         model = call(answer, encoder, 4)
     if not isinstance(model, keras.Model):
@@ -378,6 +420,11 @@ def check_5_6(answer):
             "is well; in the second stage your pretrained encoder would be "
             "gone. Clone it and copy the weights."
         )
+    if flags != [layer.trainable for layer in (encoder, *encoder.layers)]:
+        wrong(
+            "You froze the encoder you were given, and it stays frozen for "
+            "whoever uses it next. Freeze the copy."
+        )
     of_encoder = {id(model.weights[i]) for i in inside}
     if compiled.get(id(model), set()) & of_encoder:
         wrong(
@@ -388,11 +435,22 @@ def check_5_6(answer):
     correct("5.6", "Now unfreeze and compile again at a tenth of the rate.")
 
 
+def _bounded(model, x):
+    """Whether no input, however large, gets a score beyond −1 and 1."""
+    far = as_values(call(model, 1e4 * x), "The class scores", finite=False)
+    return np.abs(far).max() <= 1
+
+
 def _scores_and_loss(model, x, y, scores):
     """Refuse outputs and a loss that do not belong together."""
     shares = (
         np.allclose(scores.sum(axis=1), 1, atol=1e-3) and (scores >= 0).all()
     )
+    if np.abs(scores).max() <= 1 and not shares and _bounded(model, x):
+        wrong(
+            "Scores stay between −1 and 1, as after a tanh. A score has to be "
+            "free to grow: a linear layer, or a softmax."
+        )
     if (scores >= 0).all() and not shares:
         wrong(
             "All scores are positive, as after a ReLU or a sigmoid. A score "
@@ -480,8 +538,14 @@ def check_5_3(answer):
             "Single pixels are hidden, not patches of 2 × 2: neighbours give "
             "a pixel away."
         )
-    if len({row.tobytes() for row in hidden}) < 20:
+    different = len({row.tobytes() for row in hidden})
+    if different == 1:
         wrong("All images hide the same patches: draw for each image.")
+    if different < 35:
+        wrong(
+            f"Forty images share {different} arrangements; there are 134596. "
+            "Draw the patches one by one, for each image."
+        )
     if not np.allclose(seen, x * (1 - hidden)):
         if np.allclose(seen, x * hidden):
             wrong("`seen` shows what is hidden, and hides the rest.")
@@ -489,9 +553,11 @@ def check_5_3(answer):
 
     reached("values")
 
-    def hidden_by(seed, ratio=0.25):
-        result = call(answer, x.copy(), 2, ratio, np.random.default_rng(seed))
-        return as_array(as_parts(result, "seen", "hidden")[1], "hidden")
+    def hidden_by(seed, ratio=0.25, patch=2):
+        rng = np.random.default_rng(seed)
+        result = call(answer, x.copy(), patch, ratio, rng)
+        hidden = as_parts(result, "seen", "hidden")[1]
+        return as_array(hidden, "hidden", (40, 8, 12, 1))
 
     if not np.array_equal(hidden_by(5), hidden):
         wrong(
@@ -500,11 +566,26 @@ def check_5_3(answer):
         )
     if np.array_equal(hidden_by(6), hidden):
         wrong("Another generator hid the same patches: draw from `rng`.")
-    nine = hidden_by(5, 0.36).mean(axis=(1, 2, 3)) * 24
-    if not np.allclose(nine, 9):
+    for ratio, exact, count in ((0.36, 8.64, 9), (0.35, 8.4, 8)):
+        found = hidden_by(5, ratio).mean(axis=(1, 2, 3)) * 24
+        if not np.allclose(found, count):
+            wrong(
+                f"{100 * ratio:.0f} % of 24 patches are {exact}, rounded "
+                f"{count}, not {found.mean():.3g}: `int` cuts off, `ceil` "
+                "adds, `round` rounds."
+            )
+    if not hidden.max(axis=0).all():
         wrong(
-            f"36 % of 24 patches are 8.64, rounded 9, not {nine.mean():.3g}: "
-            "`int` cuts off, `round` rounds."
+            "Some patch is hidden in none of forty images: draw from all of "
+            "them, the first and the last too."
+        )
+    large = hidden_by(5, 0.5, patch=4)
+    blocks = large.reshape(40, 2, 4, 3, 4)
+    whole = (blocks == blocks[:, :, :1, :, :1]).all()
+    if not whole or not np.allclose(large.mean(axis=(1, 2, 3)), 0.5):
+        wrong(
+            "With patches of 4 × 4, half of them to be hidden, others are: "
+            "read the size from `patch`."
         )
     correct("5.3", "At which share does a person no longer see the digit?")
 
@@ -524,9 +605,9 @@ def _codes(model, x, what):
 
 
 _KINDS = {
-    "noise": {"noise"},
-    "shift": {"shift"},
-    "warp": {"affine", "elastic"},
+    "noise": {"noise": 0.3},
+    "shift": {"shift": 1.0},
+    "warp": {"affine": 0.2, "elastic": 0.4},
 }
 
 
@@ -540,11 +621,18 @@ def _one_kind_of_view(name, model):
         )
     amounts = ("shift", "affine", "elastic", "noise", "color", "flip")
     used = {a for a in amounts if getattr(views, a, 0)}
-    if hasattr(views, "shift") and used != _KINDS[name]:
+    if hasattr(views, "shift") and used != set(_KINDS[name]):
         wrong(
             f"trio[{name!r}] has views by {', '.join(sorted(used)) or 'none'}"
             f", not by {' and '.join(sorted(_KINDS[name]))} alone."
         )
+    for amount, asked in _KINDS[name].items():
+        given = getattr(views, amount, asked)
+        if not np.isclose(given, asked):
+            wrong(
+                f"trio[{name!r}] has {amount} {given:g}, not {asked:g}: the "
+                "three should be as the exercise says, or stronger views win."
+            )
     steps = getattr(getattr(model, "optimizer", None), "iterations", None)
     steps = 0 if steps is None else int(ops.convert_to_numpy(steps))
     if steps < 500:
@@ -618,11 +706,13 @@ def check_5_4(answer):
     """The loss of one contrastive step."""
     rng = np.random.default_rng(2)
     x = rng.uniform(size=(6, 4, 4, 1)).astype("float32")
+    kept = x.copy()
     encoder = networks.dense_encoder((4, 4, 1), 5, (7,), seed=1)
     projector = networks.dense_encoder((5,), 3, (4,), seed=2)
     for temperature in (0.5, 0.1):
         views = _Drawing()
         given = call(answer, x, views, encoder, projector, temperature)
+        unchanged([x], [kept], "the images")
         value = as_values(given, "The loss of the step")
         first, second = _two_views_of(views.calls, x)
 
@@ -641,6 +731,12 @@ def check_5_4(answer):
             [
                 (right.sum(), "That is the sum over pairs: take the mean."),
                 (-right.mean(), "The sign: the loss is −log of a probability."),
+                (right.mean() / np.log(2), "That is in bits; take nats."),
+                (
+                    right.mean() / 2,
+                    "That is half of it: a pair's loss is a mean over its two "
+                    "views already.",
+                ),
                 (
                     loss(encoder).mean(),
                     "You compare codes. Equation (3) is about projections: "
@@ -757,19 +853,24 @@ def check_5_8(my_label, encoder):
         )
     pca = PCA(32, random_state=0).fit(digits.x_train.reshape(-1, 64))
 
+    untrained = networks.conv_encoder((8, 8, 1), 64, (32, 64), seed=0)
+
     def features(code, x):
         if code == "PCA":
             return pca.transform(x.reshape(-1, 64))
+        if code == "untrained":
+            return ops.convert_to_numpy(untrained(x))
         return _codes(encoder, x, "`encoder`")
 
     score = {}
-    for code in ("PCA", "encoder"):
+    for code in ("PCA", "encoder", "untrained"):
         x, y = parts["train"]
         z, z_val = features(code, x), features(code, parts["val"][0])
         rows = draw_labelled(y, (40,), draws=5, seed=3)[0]
         score[code] = np.mean(
             [linear_probe(z[r], y[r], z_val, parts["val"][1]) for r in rows]
         )
+    of_random = score.pop("untrained")
     listed = ", ".join(f"{k} {100 * v:.1f} %" for k, v in score.items())
     if score["PCA"] < 0.6:
         wrong(
@@ -781,7 +882,12 @@ def check_5_8(my_label, encoder):
             f"The encoder answers nearly as well or better: {listed}. Which "
             "properties were the views told to ignore?"
         )
-    correct("5.8", f"{listed}. Which augmentation would you have to leave out?")
+    correct(
+        "5.8",
+        f"{listed}; a convolutional encoder without any training "
+        f"{100 * of_random:.1f} %. Only what is lost beyond that can be the "
+        "views' doing: which would you have to leave out?",
+    )
 
 
 # ------------------------------------------------- texts, 5.9 to 5.12

@@ -22,7 +22,7 @@ from utils.checks._feedback import (
 def masked_mean(exercise, answer):
     """Exercise on (N.1): mean over real tokens, (n, k)."""
     rng = np.random.default_rng(1)
-    ids = np.array([[5, 3, 2, 0, 0, 0], [7, 8, 9, 2, 3, 4]], "int32")
+    ids = np.array([[5, 1, 2, 0, 0, 0], [7, 8, 9, 2, 3, 4]], "int32")
     states = rng.standard_normal((2, 6, 4)).astype("float32")
     real = (ids != 0)[..., None]
     expected = (states * real).sum(1) / real.sum(1)
@@ -32,7 +32,7 @@ def masked_mean(exercise, answer):
             f"The mean should have shape {expected.shape}, (n, k); yours has "
             f"{value.shape}. Sum over axis 1, the tokens."
         )
-    known = (ids > 2)[..., None]
+    known, above = (ids > 2)[..., None], (ids > 1)[..., None]
     with np.errstate(all="ignore"):
         reached("shape")
         name_value(
@@ -57,6 +57,11 @@ def masked_mean(exercise, answer):
                     (states * known).sum(1) / known.sum(1),
                     "You left out ids 1 and 2 as well. They are real tokens; "
                     "0 alone is padding.",
+                ),
+                (
+                    (states * above).sum(1) / above.sum(1),
+                    "You left out id 1 as well. It is a real token; 0 alone "
+                    "is padding.",
                 ),
                 (
                     (states * real).sum(1) / real.sum(),
@@ -91,6 +96,13 @@ def masked_mean(exercise, answer):
         )
     if np.abs(slope(lambda s: call(answer, s, _ids(ids)), states)).max() == 0:
         wrong("Your result has no gradient by the states: use keras.ops.")
+    none = _ids(np.zeros_like(ids))
+    if not np.isfinite(slope(lambda s: call(answer, s, none), states)).all():
+        wrong(
+            "A row of padding alone has the right mean and the gradient NaN: "
+            "`where` hides 0/0 in the value, not in the gradient. Divide by "
+            "the larger of the count and 1."
+        )
     correct(
         exercise,
         "Try the maximum instead of the mean: which padding would be neutral?",
@@ -144,6 +156,18 @@ def nats_per_token(exercise, answer):
                 "That is in bits. The question is in nats: natural logarithm.",
             ),
             (-expected, "The sign: the loss is −log p, a positive number."),
+            (np.exp(expected), "That is the perplexity: leave out the exp."),
+            (
+                (
+                    -np.take_along_axis(log_p[:, :-1], ids[:, 1:, None], -1)[
+                        ..., 0
+                    ]
+                    * real[:, 1:]
+                ).sum()
+                / real[:, 1:].sum(),
+                "You shifted: here `logits` at a place are about the token of "
+                "that same place.",
+            ),
             (
                 (raw * real).sum() / real.sum(),
                 "Logits are not log-probabilities: use log_softmax first.",
@@ -155,6 +179,19 @@ def nats_per_token(exercise, answer):
             f"On a small example your loss is {value:.4f}, not "
             f"{expected:.4f}. Take −log_softmax at each real token's id and "
             "average over all of them."
+        )
+    logits = rng.standard_normal((3, 4, 11)).astype("float32")
+    ids = np.array([[10, 7, 8, 9], [1, 0, 0, 0], [2, 10, 0, 0]], "int32")
+    log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    nats = -np.take_along_axis(log_p, ids[..., None], -1)[..., 0]
+    expected = nats[ids != 0].mean()
+    value = as_number(
+        as_values(_answer(answer, logits, ids), "The loss"), "The loss"
+    )
+    if not np.isclose(value, expected, rtol=1e-4):
+        wrong(
+            "With three texts and eleven ids your result is another: read all "
+            "sizes from the shapes."
         )
     correct(
         exercise,
@@ -262,6 +299,15 @@ def causal_attention(exercise, answer):
                 weights @ k,
                 "You average the keys. What is averaged are the values.",
             ),
+            (
+                weights @ q,
+                "You average the queries. What is averaged are the values.",
+            ),
+            (
+                _softmax(np.where(back, scores.transpose(0, 2, 1), -1e9)) @ v,
+                "Queries and keys have changed places: row i of the scores is "
+                "the query of token i with all keys.",
+            ),
         ),
     )
     if np.allclose(value[:, 1:], strict[:, 1:], atol=1e-4):
@@ -287,10 +333,16 @@ def causal_attention(exercise, answer):
                 f"With other sizes, {shape}, your result is another: read "
                 "the number of tokens and the width from the shapes."
             )
-    tensors = map(ops.convert_to_tensor, (k, v))
-    k, v = tensors
-    if np.abs(slope(lambda q: call(answer, q, k, v), q)).max() == 0:
-        wrong("Your result has no gradient by the queries: use keras.ops.")
+    given = [q, k, v]
+    for place, name in enumerate(("queries", "keys", "values")):
+
+        def by_one(z, place=place):
+            arrays = [*map(ops.convert_to_tensor, given)]
+            arrays[place] = z
+            return call(answer, *arrays)
+
+        if np.abs(slope(by_one, given[place])).max() == 0:
+            wrong(f"Your result has no gradient by the {name}: use keras.ops.")
     correct(
         exercise,
         "Several heads do this side by side, each on a part of the columns.",

@@ -26,6 +26,7 @@ __all__ = [
     "knn_probe",
     "linear_probe",
     "paired_interval",
+    "probe_draws",
 ]
 
 _STATISTICS = 5000  # unlabelled rows behind the mean and size of codes
@@ -584,6 +585,29 @@ def linear_probe(z_train, y_train, z_test, y_test, *, penalty=1.0):
     penalty = max(check.check_number(penalty, "penalty", 0.0), 1e-6)
     model = LogisticRegression(C=1.0 / penalty, max_iter=1000)
     return float(model.fit(z_train, y_train).score(z_test, y_test))
+
+
+def probe_draws(code, train, drawn, test):
+    """:func:`linear_probe` of each draw of labelled rows: ``(draws,)``.
+
+    Args:
+        code: Function or model, rows → codes ``(n, k)``.
+        train: Pair of training rows and integer labels.
+        drawn: Row numbers to label, ``(draws, rows)``.
+        test: Pair of held-out rows and their labels.
+    """
+    (x_train, y_train), (x_test, y_test) = train, test
+    z_test = ops.convert_to_numpy(code(x_test))
+    found = [
+        linear_probe(
+            ops.convert_to_numpy(code(x_train[rows])),
+            y_train[rows],
+            z_test,
+            y_test,
+        )
+        for rows in drawn
+    ]
+    return np.array(found)
 
 
 def knn_probe(z_train, y_train, z_test, y_test, *, k=5):
