@@ -344,7 +344,7 @@ seen, right = in_rows(out["hidden"]) == 0, in_rows(digits.x_val[:200])
 many = in_rows(digits.x_train[:8000])
 filled = {"the mean image": many.mean(axis=0) + 0 * right}
 filled["network"] = in_rows(out["reconstruction"])
-filled["Gaussian"] = linear.fill_in(many, right, seen).clip(0, 1)
+filled["Gaussian"] = linear.gaussian_guess(many, right, seen).clip(0, 1)
 fault = {k: np.mean((v - right)[~seen] ** 2) for k, v in filled.items()}
 print("error of a hidden pixel:", {k: f"{v:.4f}" for k, v in fault.items()})
 

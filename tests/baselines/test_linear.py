@@ -13,7 +13,7 @@ def test_fill_in_two_columns_is_the_regression_line():
     train = np.stack([first, 3 + 2 * first], axis=1)
     x = np.array([[1.0, 99.0], [99.0, 7.0]])
     seen = np.array([[True, False], [False, True]])
-    found = linear.fill_in(train, x, seen, ridge=1e-9)
+    found = linear.gaussian_guess(train, x, seen, ridge=1e-9)
     np.testing.assert_allclose(found, [[1, 5], [2, 7]], atol=1e-5)
 
 
@@ -22,22 +22,24 @@ def test_fill_in_reads_no_hidden_entry_and_keeps_the_given_rows():
     train, x = rng.normal(size=(50, 4)), rng.normal(size=(3, 4))
     seen = np.array([[True, True, False, False]] * 3)
     kept, other = x.copy(), np.where(seen, x, 7.0)
-    found = linear.fill_in(train, x, seen)
+    found = linear.gaussian_guess(train, x, seen)
     np.testing.assert_array_equal(x, kept)
-    again = linear.fill_in(train, other, seen)
+    again = linear.gaussian_guess(train, other, seen)
     np.testing.assert_array_equal(again, found)
     np.testing.assert_allclose(found[seen], x[seen], rtol=1e-6)  # float32
 
 
 def test_fill_in_without_a_seen_entry_is_the_mean():
     train = np.array([[0.0, 1.0], [2.0, 5.0], [4.0, 0.0]])
-    found = linear.fill_in(train, np.ones((1, 2)), np.zeros((1, 2), bool))
+    found = linear.gaussian_guess(
+        train, np.ones((1, 2)), np.zeros((1, 2), bool)
+    )
     np.testing.assert_allclose(found, [[2.0, 2.0]])
 
 
 def test_fill_in_refuses_numbers_for_booleans():
     with pytest.raises(ValueError, match="seen"):
-        linear.fill_in(np.eye(3), np.eye(3), np.ones((3, 3)))
+        linear.gaussian_guess(np.eye(3), np.eye(3), np.ones((3, 3)))
 
 
 def test_unlike_views_finds_the_column_that_views_leave_alone():

@@ -9,10 +9,10 @@ from scipy.linalg import eigh
 
 from utils.support import validation as check
 
-__all__ = ["fill_in", "unlike_views"]
+__all__ = ["gaussian_guess", "unlike_views"]
 
 
-def fill_in(train, x, seen, *, ridge=1e-3):
+def gaussian_guess(train, x, seen, *, ridge=1e-3):
     """Hidden entries' means, given the seen ones, if rows were Gaussian.
 
     Args:
