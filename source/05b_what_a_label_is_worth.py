@@ -375,7 +375,7 @@ def by_head(place, heads, copies=0):
     return np.array(found)
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 told = {"val": held_out[1], "test": held_out[3]}
 inputs = {"train": digits.x_train, "val": held_out[0], "test": held_out[2]}
 augment = views_like(VIEWS, seed=7)
