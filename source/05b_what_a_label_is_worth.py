@@ -642,9 +642,9 @@ assert of_random < of_pixels - 2, "any such encoder loses some"
 assert at_random - of_projections > of_random - of_codes + 4, "it forgets more"
 
 # %% [markdown]
-# **Figure 5.6.** Bars: mean of five draws, dots the draws. More than half of what the
-# code loses, random weights lose as well: it is the encoder's form. Training took
-# a few points more from the code, and fifteen from the projections, where views
+# **Figure 5.6.** Bars: mean of five draws, dots the draws. Two fifths of what the code
+# loses, these random weights lose as well (others more): that is the encoder's form. Training
+# took the rest from the code, and fifteen points from the projections, where views
 # were compared, which is why one keeps the code and throws the projector away.
 # (Nor is it as simple as "what the views vary is forgotten": SimCLR shown shifts
 # alone, which leave the pen as it was, lost as much.) Measure transfer on the task that
