@@ -769,7 +769,7 @@ else:
 #   labels after pretraining were worth eighty-eight. On photographs nothing was gained.
 # - Predicting turns cost labels; views given to everybody were worth more than
 #   most pretext tasks.
-# - The same codes lost their advantage on another question, most of it to the
+# - The same codes lost their advantage on another question, part of it to the
 #   encoder's form and not to its training.
 #
 # **Limits.** Small networks, small images, one seed for each pretext, learning
