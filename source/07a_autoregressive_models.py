@@ -868,7 +868,7 @@ checks.check_7a_1(answer_7a_1)
 # hidden units, each in $0,\dots,d-2$, return two boolean masks: `first`
 # $(d,\text{units})$, where a unit with number $m$ sees the entries of the places
 # $0,\dots,m$, and `last` $(\text{units},d)$, such that no output has a path from its own
-# entry or a later one, and every earlier one stays open.
+# entry or a later one, and every weight that this allows is open.
 
 
 # %% tags=["exercise"]
