@@ -55,7 +55,12 @@ from sklearn.neighbors import NearestNeighbors
 
 from utils import data, plotting
 from utils.baselines import mixtures
-from utils.baselines.densities import ChowLiuTree, SharedForest, TreeChain
+from utils.baselines.densities import (
+    ChowLiuTree,
+    RegressionChain,
+    SharedForest,
+    TreeChain,
+)
 from utils.checks import chapter_07a as checks
 from utils.models import VQVAE, Autoregressive
 from utils.nn.backend import input_gradient
@@ -796,30 +801,9 @@ prices["PixelCNN"] = [
     -run.log_likelihood(test_codes).mean()
     for run in runs(prior, codes, epochs=8 if tiles > 1 else 2)
 ]
-
-
-def by_regressions(train, test):
-    """Log p of codes, each cell by a logistic regression of those before."""
-    eye = np.eye(rows_of_book)
-    hot, hot_test = (eye[c].reshape(len(c), -1) for c in (train, test))
-    log_p = np.zeros(len(test))
-    for i, code in enumerate(train.T):
-        share = np.bincount(code, minlength=rows_of_book) + 1 / rows_of_book
-        p = np.tile(share / share.sum(), (len(test), 1))
-        if i:
-            seen = slice(i * rows_of_book)
-            model = LogisticRegression().fit(hot[:, seen], code)
-            p *= 0.02  # no index is impossible
-            p[:, model.classes_] += 0.98 * model.predict_proba(
-                hot_test[:, seen]
-            )
-        log_p += np.log(p[np.arange(len(test)), test[:, i]])
-    return log_p
-
-
 if not profile.full:
-    indices = [vq.encode(x).reshape(len(x), -1) for x in (x_train, x_test)]
-    prices["logistic regressions"] = [-by_regressions(*indices).mean()]
+    chain = RegressionChain(rows_of_book).fit(codes)
+    prices["logistic regressions"] = [-chain.score_samples(test_codes).mean()]
 
 # %% tags=["nbval-ignore-output"]
 image_given_code = vq.example_losses(x_test).mean()

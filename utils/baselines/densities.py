@@ -10,10 +10,19 @@ all possible rows sum to 1.
 import numpy as np
 from scipy.sparse import csgraph
 from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 from utils.support import validation as check
 
-__all__ = ["ChowLiuTree", "SharedForest", "TreeChain", "dequantised"]
+__all__ = [
+    "ChowLiuTree",
+    "RegressionChain",
+    "SharedForest",
+    "TreeChain",
+    "dequantised",
+]
 
 BLENDS = (
     0.002,
@@ -205,14 +214,19 @@ class TreeChain:
         for pixel in range(1, ids.shape[1]):
             forest = None
             if len(np.unique(ids[:, pixel])) > 1:
-                forest = ExtraTreesClassifier(
-                    self.trees,
-                    min_samples_leaf=self.least,
-                    max_features=self.features,
-                    random_state=self.seed + pixel,
-                ).fit(ids[:, :pixel], ids[:, pixel])
+                forest = self._predictor(pixel)
+                forest.fit(ids[:, :pixel], ids[:, pixel])
             self.forests.append(forest)
         return self
+
+    def _predictor(self, pixel):
+        """A classifier of one pixel, not fitted."""
+        return ExtraTreesClassifier(
+            self.trees,
+            min_samples_leaf=self.least,
+            max_features=self.features,
+            random_state=self.seed + pixel,
+        )
 
     def choose_blend(self, x):
         """Take the weight w under which these rows are likeliest; return self.
@@ -242,6 +256,29 @@ class TreeChain:
                 share[:, trees.classes_] = trees.predict_proba(ids[:, :pixel])
                 forest[:, pixel] = share[np.arange(len(ids)), ids[:, pixel]]
         return forest, margin
+
+
+class RegressionChain(TreeChain):
+    """Each pixel given all before it, one-hot, by a logistic regression.
+
+    For levels without an order, such as indices into a codebook.
+
+    Args:
+        levels: Number K ≥ 2 of levels, as numbers evenly spaced on [0, 1].
+        strength: Inverse C > 0 of the penalty, as in scikit-learn.
+        blend: As for :class:`TreeChain`.
+    """
+
+    def __init__(self, levels, *, strength=1.0, blend=0.02):
+        super().__init__(levels, blend=blend)
+        self.strength = check.check_number(strength, "strength", 1e-9)
+
+    def _predictor(self, pixel):
+        """A classifier of one pixel, not fitted."""
+        return make_pipeline(
+            OneHotEncoder(categories=[np.arange(self.levels)] * pixel),
+            LogisticRegression(C=self.strength),
+        )
 
 
 class SharedForest(TreeChain):
