@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from utils.baselines.densities import ChowLiuTree, TreeChain, dequantised
+from utils.baselines.densities import (
+    ChowLiuTree,
+    RegressionChain,
+    SharedForest,
+    TreeChain,
+    _before,
+    dequantised,
+)
 from utils.baselines.mixtures import LevelMixture
 
 
@@ -27,6 +34,8 @@ def chain_rows(rng):
 MODELS = {
     "tree": ChowLiuTree(3),
     "chain": TreeChain(3, trees=5),
+    "regressions": RegressionChain(3),
+    "shared": SharedForest(3, trees=5),
 }
 
 
@@ -118,6 +127,31 @@ def test_tree_and_chain_beat_independent_pixels_on_digits(digits):
     assert chain > alone + 1.0
 
 
+def test_regressions_know_levels_without_an_order(rng):
+    first = rng.integers(0, 4, 2000)
+    rows = np.column_stack([first, np.array([2, 0, 3, 1])[first]]) / 3
+    found = RegressionChain(4).fit(rows[:1000]).score_samples(rows[1000:])
+    assert -np.log(4) - 0.1 < found.mean() < -np.log(4) + 0.01  # and 0 nats
+
+
+def test_shared_forest_sees_what_comes_before_and_the_place():
+    image = np.array([[1, 2], [3, 4]])  # each pixel: 3 above, 1 left, place
+    assert _before(image.reshape(1, -1), (1, 2, 2)).tolist() == [
+        [-1, -1, -1, -1, 0, 0],
+        [-1, -1, -1, 1, 0, 1],
+        [-1, 1, 2, -1, 1, 0],
+        [1, 2, -1, 3, 1, 1],
+    ]
+
+
+def test_shared_forest_beats_a_chain_on_digits(digits):
+    x, test = digits.x_train[:400], digits.x_test
+    chain = TreeChain(17, trees=10, least=5, features=0.6).fit(x)
+    shared = SharedForest(17, trees=10).fit(x)
+    apart = shared.score_samples(test).mean() - chain.score_samples(test).mean()
+    assert apart > 1  # nats an image
+
+
 def test_dequantised_density_is_below_the_probability(rng):
     # levels 0 and 1 of one pixel, density: uniform on [0, 2)
     x = rng.integers(0, 2, (1000, 1)).astype(float)
@@ -145,6 +179,7 @@ def test_dequantised_density_is_below_the_probability(rng):
         (lambda: TreeChain(2, least=0), "^least: expected"),
         (lambda: TreeChain(2, features=0.0), "^features: expected"),
         (lambda: TreeChain(2, blend=1.0), "^blend: expected"),
+        (lambda: RegressionChain(2, strength=0), "^strength: expected"),
         (lambda: TreeChain(2, seed=-1), "^seed: expected"),
         (lambda: dequantised([[0.4]], 2), "^x: expected 2 grey"),
         (lambda: dequantised([[0.0]], 2, seed=-1), "^seed: expected"),

@@ -128,6 +128,11 @@ def test_check_7a_2_right_masks_pass(answer, capsys):
             lambda o, u: tuple(0.5 * m for m in good_masks(o, u)),
             "nothing else",
         ),
+        (lambda o, u: (good_masks(o, u), o.fill(0))[0], "make a copy"),
+        (
+            lambda o, u: (good_masks(o, u)[0], u[:, None] == places(o) - 1),
+            "some allowed connection is closed",
+        ),
         (lambda o, u: good_masks(o, u)[0], "Return 2 things"),
         (lambda o, u: tuple(m.T for m in good_masks(o, u)), "shape"),
         (stub, "waits"),
@@ -218,6 +223,7 @@ def no_tails(location, scale, levels):
         lambda *given: masses(*given).tolist(),
         lambda *given: ops.convert_to_tensor(masses(*given)),
         by_drawing,
+        lambda *given: masses(*given).astype("float16"),
     ],
 )
 def test_check_7a_4_right_masses_pass(answer, capsys):
@@ -284,6 +290,8 @@ def test_check_7a_5_right_ensemble_passes(answer, capsys):
         (lambda p: -mixture(p), "The sign"),
         (lambda p: np.log(np.exp(p).mean(axis=0)), "At 2 000 nats"),
         (lambda p: mixture(p) - 1, "Not the log of the mean"),
+        (lambda p: mixture(p).astype("float16"), "half precision"),
+        (lambda p: (mixture(p), p.fill(0))[0], "make a copy"),
         (lambda p: mixture(p.T), "shape"),
         (stub, "waits"),
     ],
@@ -308,6 +316,16 @@ def pairs(network, d, sizes=(1.0, -1.0, 7.0), low=0):
     return found
 
 
+def around_zero(network, d):
+    rows = network(np.vstack([np.zeros((1, d)), np.eye(d)]))
+    return [
+        (i, j)
+        for j in range(d)
+        for i in range(j + 1)
+        if rows[j + 1, i] != rows[0, i]
+    ]
+
+
 def by_differences(network, d):
     rng = np.random.default_rng(6)
     found = []
@@ -328,6 +346,8 @@ def by_differences(network, d):
         pairs,
         by_differences,
         lambda net, d: sorted(pairs(net, d)),
+        lambda net, d: dict.fromkeys(pairs(net, d)),
+        lambda net, d: (pair for pair in pairs(net, d)),
         lambda net, d: np.array(sorted(pairs(net, d))).reshape(-1, 2),
     ],
 )
@@ -343,6 +363,7 @@ def test_check_7a_6_right_pairs_pass(answer, capsys):
         (lambda net, d: pairs(net, d, low=-9), "pairs with j < i"),
         (lambda net, d: {(j, i) for i, j in pairs(net, d)}, "turned round"),
         (lambda net, d: pairs(net, d, sizes=(-0.1,)), "a path through a ReLU"),
+        (around_zero, "a product of two entries"),
         (lambda net, d: bool(pairs(net, d)), "the pairs themselves"),
         (lambda net, d: [1, 2, 3], "pairs"),
         (lambda net, d: pairs(net, d) | {(0, 0)}, "you add"),
@@ -427,6 +448,21 @@ def turned(chances, order, n, rng):
     return x
 
 
+def with_seed(chances, order, n, rng):
+    return draw(chances, order, n, np.random.default_rng(3))
+
+
+def with_blanks(chances, order, n, rng):
+    x = np.full((n, 4), np.nan)
+    for entry in order:
+        x[:, entry] = rng.random(n) < chances(x)[:, entry]
+    return x
+
+
+def few_rows(chances, order, n, rng):
+    return np.tile(draw(chances, order, n // 20, rng), (20, 1))
+
+
 def one_row(chances, order, n, rng):
     return np.tile(draw(chances, order, 1, rng), (n, 1))
 
@@ -441,6 +477,13 @@ def one_row(chances, order, n, rng):
         (turned, "does not hold that entry 2"),
         (lambda c, o, n, r: draw(c, [0, 1, 2, 3], n, r), "You went 0, 1, 2, 3"),
         (one_row, "does not hold"),
+        (with_seed, "Another generator gives the same rows"),
+        (with_blanks, "rows with NaN"),
+        (few_rows, "every row is drawn anew"),
+        (
+            lambda *given: np.repeat(draw(*given)[::20], 20, axis=0),
+            "every row is drawn anew",
+        ),
         (lambda c, o, n, r: draw(c, o, n, r)[:10], "shape"),
         (stub, "waits"),
     ],

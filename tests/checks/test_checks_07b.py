@@ -68,7 +68,14 @@ def _by_slogdet(scale, mask):
 
 
 @pytest.mark.parametrize(
-    "answer", [_by_loop, _by_product, _by_tensors, _by_slogdet]
+    "answer",
+    [
+        _by_loop,
+        _by_product,
+        _by_tensors,
+        _by_slogdet,
+        lambda s, m: np.float16(_by_loop(s, m)),
+    ],
 )
 def test_check_7b_2_right_log_determinant_passes(answer):
     checks.check_7b_2(answer)
@@ -147,6 +154,12 @@ def _all_move(z, network, mask):
             "The network saw all of z",
         ),
         (_all_move, "moved as well"),
+        (
+            lambda z, network, mask: (_plain(z, network, mask), mask.fill(0))[
+                0
+            ],
+            "make a copy",
+        ),
         (lambda z, network, mask: z, "z itself"),
         (lambda z, network, mask: 0 * z, "the largest difference"),
         (lambda z, network, mask: z[0], "should have shape"),
@@ -171,6 +184,7 @@ def _bits(log_p, size, levels):
         lambda p, d, k: [np.log2(k) - np.mean(p) / np.log(2) / d],
         lambda p, d, k: np.float32(np.mean([_bits(one, d, k) for one in p])),
         lambda p, d, k: ops.convert_to_tensor(_bits(p, d, k)),
+        lambda p, d, k: np.float16(_bits(p, d, k)),
     ],
 )
 def test_check_7b_4_right_bits_pass(answer):
@@ -198,6 +212,7 @@ def test_check_7b_4_right_bits_pass(answer):
             lambda p, d, k: [_bits(one, d, k) for one in p],
             "take their mean",
         ),
+        (lambda p, d, k: (_bits(p, d, k), p.fill(0))[0], "make a copy"),
         (lambda p, d, k: 0.123, "bits a dimension, not"),
         (lambda p, d, k: p[:2], "One number is asked for"),
         (stub, "waits for your answer"),
@@ -232,6 +247,12 @@ def test_check_7b_5_right_noise_passes(answer):
     [
         (lambda k, n, rng: (k + 0.5 * rng.random(k.shape)) / n, "0.50 of the"),
         (lambda k, n, rng: (k + rng.random(k.shape)) / (n - 1), "divide k \\+"),
+        (lambda k, n, rng: (k + 0.95 * rng.random(k.shape)) / n, "0.95 of the"),
+        (lambda k, n, rng: (k + rng.random(k.shape) ** 1.1) / n, "not uniform"),
+        (
+            lambda k, n, rng: ((k + rng.random(k.shape)) / n).astype("float16"),
+            "half precision",
+        ),
         (lambda k, n, rng: k + rng.random(k.shape), "divide k \\+ u by K"),
         (lambda k, n, rng: k / n, "where is the noise"),
         (lambda k, n, rng: (k + rng.random()) / n, "where is the noise"),
@@ -304,6 +325,7 @@ def test_check_7b_6_right_bound_passes(answer):
         (lambda p, v: p.max(axis=0) - v, "the best draw"),
         (lambda p, v: _by_hand(p.T, v), "averaged over rows"),
         (lambda p, v: np.log(np.exp(p).mean(axis=0)) - v, "64 bits"),
+        (lambda p, v: _by_hand(p, v).astype("float16"), "half precision"),
         (lambda p, v: 0 * p[0], "the logarithm of their mean"),
         (lambda p, v: p, "one number a row"),
         (stub, "waits for your answer"),

@@ -1,7 +1,8 @@
 """Exact distributions of grey levels by counting and by trees.
 
 Beside the mixtures of :mod:`utils.baselines.mixtures`: a tree of pixels, each
-given one other, and a chain of forests, each pixel given all before it. Scores
+given one other, and forests, each pixel given all before it: one for each
+pixel, or one for all. Scores
 are log-likelihoods of rows, in nats, summed over pixels; the probabilities of
 all possible rows sum to 1.
 """
@@ -9,12 +10,35 @@ all possible rows sum to 1.
 import numpy as np
 from scipy.sparse import csgraph
 from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 from utils.support import validation as check
 
-__all__ = ["ChowLiuTree", "TreeChain", "dequantised"]
+__all__ = [
+    "ChowLiuTree",
+    "RegressionChain",
+    "SharedForest",
+    "TreeChain",
+    "dequantised",
+]
 
-BLENDS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 0.95)
+BLENDS = (
+    0.002,
+    0.005,
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.15,
+    0.2,
+    0.3,
+    0.4,
+    0.5,
+    0.7,
+    0.95,
+)
 
 
 def _level_ids(x, levels, name="x"):
@@ -190,14 +214,19 @@ class TreeChain:
         for pixel in range(1, ids.shape[1]):
             forest = None
             if len(np.unique(ids[:, pixel])) > 1:
-                forest = ExtraTreesClassifier(
-                    self.trees,
-                    min_samples_leaf=self.least,
-                    max_features=self.features,
-                    random_state=self.seed + pixel,
-                ).fit(ids[:, :pixel], ids[:, pixel])
+                forest = self._predictor(pixel)
+                forest.fit(ids[:, :pixel], ids[:, pixel])
             self.forests.append(forest)
         return self
+
+    def _predictor(self, pixel):
+        """A classifier of one pixel, not fitted."""
+        return ExtraTreesClassifier(
+            self.trees,
+            min_samples_leaf=self.least,
+            max_features=self.features,
+            random_state=self.seed + pixel,
+        )
 
     def choose_blend(self, x):
         """Take the weight w under which these rows are likeliest; return self.
@@ -227,3 +256,95 @@ class TreeChain:
                 share[:, trees.classes_] = trees.predict_proba(ids[:, :pixel])
                 forest[:, pixel] = share[np.arange(len(ids)), ids[:, pixel]]
         return forest, margin
+
+
+class RegressionChain(TreeChain):
+    """Each pixel given all before it, one-hot, by a logistic regression.
+
+    For levels without an order, such as indices into a codebook.
+
+    Args:
+        levels: Number K ≥ 2 of levels, as numbers evenly spaced on [0, 1].
+        strength: Inverse C > 0 of the penalty, as in scikit-learn.
+        blend: As for :class:`TreeChain`.
+    """
+
+    def __init__(self, levels, *, strength=1.0, blend=0.02):
+        super().__init__(levels, blend=blend)
+        self.strength = check.check_number(strength, "strength", 1e-9)
+
+    def _predictor(self, pixel):
+        """A classifier of one pixel, not fitted."""
+        return make_pipeline(
+            OneHotEncoder(categories=[np.arange(self.levels)] * pixel),
+            LogisticRegression(C=self.strength),
+        )
+
+
+class SharedForest(TreeChain):
+    """Each pixel given all before it, by one forest for all pixels.
+
+    What a masked convolution does, with scikit-learn: the features are the
+    pixels above and to the left, by their distance from the pixel that is
+    predicted (−1 outside the image), and its row and column. So every pixel
+    of every image is an example, and ``least`` counts pixels.
+
+    Example:
+
+    >>> rows = np.array([[0.0, 0.0], [1.0, 1.0]] * 10)
+    >>> forest = SharedForest(2, trees=5).fit(rows)
+    >>> bool(np.exp(forest.score_samples(rows)).max() < 0.5)
+    True
+
+    Args:
+        levels, trees, features, blend, seed: As for :class:`TreeChain`.
+        least: Pixels in the smallest leaf.
+    """
+
+    def __init__(
+        self, levels, *, trees=50, least=10, features=0.6, blend=0.01, seed=0
+    ):
+        super().__init__(
+            levels,
+            trees=trees,
+            least=least,
+            features=features,
+            blend=blend,
+            seed=seed,
+        )
+
+    def fit(self, x):
+        """Fit to images ``(n, h, w, …)`` or rows ``(n, d)``; return it."""
+        ids = _level_ids(x, self.levels)
+        self.margins = _margins(ids, self.levels)
+        self.forest = ExtraTreesClassifier(
+            self.trees,
+            min_samples_leaf=self.least,
+            max_features=self.features,
+            random_state=self.seed,
+        ).fit(_before(ids, np.shape(x)), ids.ravel())
+        return self
+
+    def _masses(self, x):
+        """What the forest and margins give the pixels: two ``(n, pixels)``."""
+        ids = _level_ids(x, self.levels)
+        share = np.zeros((ids.size, self.levels))
+        share[:, self.forest.classes_] = self.forest.predict_proba(
+            _before(ids, np.shape(x))
+        )
+        forest = share[np.arange(ids.size), ids.ravel()].reshape(ids.shape)
+        return forest, self.margins[np.arange(ids.shape[1]), ids]
+
+
+def _before(ids, shape):
+    """What lies above and left of each pixel, and its place: float32 rows."""
+    h = shape[1] if len(shape) > 2 else 1
+    w = ids.shape[1] // h
+    ids = ids.reshape(len(ids), h, w)
+    around = np.full((len(ids), 2 * h - 1, 3 * w - 2), -1, "float32")
+    around[:, h - 1 :, w - 1 : 2 * w - 1] = ids
+    seen = np.lib.stride_tricks.sliding_window_view(
+        around, (h, 2 * w - 1), axis=(1, 2)
+    ).reshape(len(ids) * h * w, -1)[:, :-w]  # not the pixel nor what follows
+    place = np.indices((h, w)).reshape(2, -1).T
+    return np.hstack([seen, np.tile(place, (len(ids), 1))]).astype("float32")

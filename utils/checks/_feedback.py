@@ -314,6 +314,11 @@ def as_array(value, what, shape=None):
     return as_values(value, what, shape=shape)
 
 
+def in_half(value):
+    """Whether an answer is in half precision, three digits and no more."""
+    return str(getattr(value, "dtype", "")).endswith("float16")
+
+
 def as_number(value, what):
     """A finite float from an answer (0-d and 1-element arrays pass)."""
     array = as_values(value, what)

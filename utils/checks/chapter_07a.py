@@ -1,5 +1,7 @@
 """Checks of chapter 7a, exact likelihood one pixel at a time."""
 
+import inspect
+
 import numpy as np
 from scipy.special import logsumexp
 from scipy.stats import logistic
@@ -11,10 +13,12 @@ from utils.checks._feedback import (
     as_values,
     call,
     correct,
+    in_half,
     kind,
     name_value,
     one_sentence,
     reached,
+    unchanged,
     wrong,
 )
 
@@ -100,7 +104,8 @@ def check_7a_2(function):
         ([3, 0, 4, 1, 2], [0, 1, 2, 3, 0, 2]),
         (rng.permutation(7), rng.integers(0, 6, 9)),
     ):
-        result = call(function, np.array(order), np.array(units))
+        given = np.array(order), np.array(units)
+        result = call(function, *given)
         first, last = as_parts(result, "first", "last")
         size, count = len(order), len(units)
         first = as_array(first, "first", shape=(size, count))
@@ -109,6 +114,7 @@ def check_7a_2(function):
         place[order] = np.arange(size)
         reached("shape")
         _judge_masks(first, last, place, np.array(order), np.array(units))
+        unchanged(given, (order, units), "the order or the units")
     correct(
         "7a.2",
         "With the same number for all units, which outputs stay blind?",
@@ -240,7 +246,7 @@ def check_7a_4(function):
         curve = logistic(location, scale)
         edges = np.concatenate([[-np.inf], grid[1:] - half, [np.inf]])
         right = np.diff(curve.cdf(edges))
-        if np.allclose(p, right, atol=1e-5):
+        if np.allclose(p, right, atol=5e-4 if in_half(given) else 1e-5):
             continue
         inside = curve.cdf(grid + half) - curve.cdf(grid - half)
         wider = logistic.cdf(edges, location, 2 * scale)
@@ -303,7 +309,9 @@ def check_7a_5(function):
     usual = np.log(rng.uniform(0.05, 0.9, (3, 6)))
     single = -np.array([[5.0, 7.0]])
     for log_p in (usual, single, usual[:2] - 2000.0):
-        given = call(function, log_p.copy())
+        lent = log_p.copy()
+        given = call(function, lent)
+        unchanged((lent,), (log_p,), "the array")
         found = as_values(
             given, "Your result", finite=False, shape=log_p.shape[1:]
         )
@@ -350,6 +358,11 @@ def check_7a_5(function):
                 ),
             ],
         )
+        if in_half(given) and np.allclose(found, right, rtol=1e-3):
+            wrong(
+                "In half precision −2 000.7 becomes −2 001: return float32 or "
+                "float64."
+            )
         wrong(
             "Not the log of the mean probability: for each row "
             "log 1/M Σ exp(log p), over the M models."
@@ -380,10 +393,16 @@ def _networks(rng):
         out[:, 0] += np.maximum(np.asarray(x, "float64")[:, 2], 0.0)
         return out
 
+    def gated(x):  # seen only where entry 0 is not 0
+        out, x = honest(x).copy(), np.asarray(x, "float64")
+        out[:, 1] += x[:, 0] * x[:, 3]
+        return out
+
     yield "honest", 5, honest, set()
     yield "off by one", 5, own, {(i, i) for i in range(5)}
     yield "one pair", 5, one, {(1, 4)}
     yield "a ReLU", 5, asleep, {(0, 2)}
+    yield "a product", 5, gated, {(1, 3)}
     yield "one entry", 1, lambda x: np.zeros(np.shape(x)), set()
 
 
@@ -411,6 +430,11 @@ def check_7a_6(function):
                 "You missed a path through a ReLU, which sleeps on one side: "
                 "try several base rows and larger changes."
             )
+        if name == "a product" and not found:
+            wrong(
+                "You missed a product of two entries, of which nothing is "
+                "seen while the other is 0: try several base rows."
+            )
         extra, missing = sorted(found - right), sorted(right - found)
         wrong(
             f"A network that should give {sorted(right)}: you "
@@ -423,8 +447,10 @@ def _as_pairs(value):
     """A set of pairs of integers from any container of pairs."""
     if isinstance(value, (set, frozenset)):
         value = sorted(value)
-    if isinstance(value, bool):
+    if isinstance(value, (bool, np.bool_)):
         wrong("Return the pairs themselves, not whether there are any.")
+    if isinstance(value, (dict, zip)) or inspect.isgenerator(value):
+        value = list(value)
     if not isinstance(value, str) and hasattr(value, "__len__"):
         if not len(value):
             return set()
@@ -441,10 +467,13 @@ def _as_pairs(value):
 def check_7a_7(function):
     """Rows drawn entry by entry, with a call for each entry."""
     order = [2, 0, 1, 3]
-    calls = []
+    calls, blank = [], []
 
     def chances(x):
-        x = as_array(x, "What you give to `chances`")
+        x = as_values(x, "What you give to `chances`", finite=False)
+        if not np.isfinite(x).all():
+            blank.append(True)
+            x = np.nan_to_num(x)
         if x.ndim != 2 or x.shape[1] != 4:
             wrong(f"`chances` takes rows (n, 4); you gave shape {x.shape}.")
         calls.append(len(x))
@@ -459,6 +488,11 @@ def check_7a_7(function):
     result = call(function, chances, list(order), n, np.random.default_rng(0))
     x = as_array(result, "Your rows", shape=(n, 4))
     reached("shape")
+    if blank:
+        wrong(
+            "You give `chances` rows with NaN: it takes binary rows. Entries "
+            "not yet drawn may be 0, the network does not look at them."
+        )
     if not np.isin(x, (0, 1)).all():
         wrong("Rows hold 0 and 1: compare a uniform number with the chance.")
     if len(calls) > 4:
@@ -495,6 +529,14 @@ def check_7a_7(function):
                 f"In your rows it does not hold that {name}: a share of "
                 f"{found:.2f} instead of {wanted}.{hint}"
             )
-    if len(np.unique(x, axis=0)) < 8:
-        wrong("Your rows are nearly all alike: every row is drawn anew.")
+    pairs = (x[1:], x[:-1]), (x[n // 2 :], x[: n // 2])
+    if max((a == b).all(axis=1).mean() for a, b in pairs) > 0.9:
+        wrong("Rows are repeated, or sorted: every row is drawn anew.")
+    reached("values")
+    again = call(function, chances, list(order), n, np.random.default_rng(1))
+    if np.array_equal(as_array(again, "Your rows"), x):
+        wrong(
+            "Another generator gives the same rows: draw from the `rng` that "
+            "the function is given."
+        )
     correct("7a.7", "Which two calls could be saved for independent entries?")
