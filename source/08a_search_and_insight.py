@@ -196,7 +196,9 @@ SAMPLERS = {
     "TPE": lambda seed: optuna.samplers.TPESampler(**TPE, seed=seed),
 }
 PRUNERS = {
-    "halving": optuna.pruners.SuccessiveHalvingPruner(RUNGS[0], reduction_factor=3),
+    "halving": optuna.pruners.SuccessiveHalvingPruner(
+        RUNGS[0], reduction_factor=3
+    ),
     "whole": optuna.pruners.NopPruner(),
 }
 
