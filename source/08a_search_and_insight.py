@@ -26,8 +26,8 @@
 #   times and not once;
 # - that a search needs a pruner to be worth its epochs, and that the course's
 #   default, trained for all of those epochs, beats every search;
-# - how much too good the best of many looks, and how little a loss without labels
-#   says about features;
+# - how much too good the best of many looks, and where a loss without labels
+#   chooses features;
 # - a sparse autoencoder on the page, on known factors: what ICA finds better, what
 #   dictionary learning reads better, and which half of it is at fault;
 # - the same on a hidden layer, where 64 random rows of the data are ahead of it;
@@ -38,7 +38,7 @@
 # |---|---|
 # | Prerequisites | [Chapter 4a](04a_from_bound_to_model.ipynb); [Chapter 2c](02c_constrained_autoencoders.ipynb) for sparsity |
 # | Data | scikit-learn's digits (full profile: MNIST); sparse factors, **synthetic**, their generator on the page |
-# | Time | a minute and a half on two CPU cores; an hour of reading and exercises |
+# | Time | a minute on two CPU cores; an hour of reading and exercises |
 
 # %% tags=["setup"]
 from utils import runtime
@@ -112,7 +112,7 @@ print("budget of a search:", BUDGET, "epochs")
 # %% [markdown]
 # A search is a random experiment: one run of it proves nothing. But to repeat it
 # thirty times we would train hundreds of models. So we train each design *once* for
-# each of three seeds, write down its loss after 2, 6 and 15 epochs, and let the
+# each of three seeds, write down its loss after 1, 4 and 10 epochs (2, 6, 15 in the full profile), and let the
 # searches look up what they would have measured (Ying et al. 2019 made such tables
 # for networks). Designs that differ in rate and β have arrays of the same shapes and fit
 # into one model with one more axis: $h\mapsto\max(hW_j+b_j,0)$ for all designs $j$ in one product. They see the same batches and share
@@ -298,8 +298,7 @@ runtime.record(
 # %% tags=["hide-input"]
 gain = {name: values.mean() for name, values in lost.items()}
 mixed, alone, random, patient = (gain[name] for name in plans)
-assert gain["TPE, halving"] < min(gain["TPE, whole"], 0)
-assert alone < mixed + 0.1
+assert gain["TPE, halving"] < 0 and alone < mixed + 0.1
 assert patient < min(gain["TPE, halving"] - 0.3, -0.7)
 assert random > patient + 0.5
 
@@ -313,12 +312,12 @@ plt.xticks(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# **Figure 8a.1.** Test −ELBO less that of the default after 15 epochs, on the same rows
-# with the same seed; lower is better, dots are repeats. The first two bars stand at zero:
+# **Figure 8a.1.** Test −ELBO less that of the default after 10 epochs, on the same rows
+# with the same seed; lower is better, dots are repeats. The first two bars stand near zero:
 # without a pruner the budget pays for five designs, which is too few for either sampler
-# to find more than the default. Successive halving looks at about three times as many
-# for the same epochs, and then TPE gains nearly half a nat. What half a search found, trained for
-# the other half, gains 0.7 nats; but the default gains 1.1 from those 37 epochs alone, so the epochs did
+# to find more than the default. Successive halving looks at three times as many
+# for the same epochs, and then TPE gains about half a nat. What half a search found, trained for
+# the other half, gains 0.8 nats; but the default gains 1.2 from those 25 epochs alone, so the epochs did
 # it and not the search. And the last bar is the longest: **the same epochs, spent on
 # the default alone, are worth more than any search here.** It was short of
 # training, and a search at short trainings compares how fast designs start. But patience alone gains
@@ -388,12 +387,12 @@ assert profile.full or 0 < luck_nats.mean(axis=0)[0] < 0.5
 # **Figure 8a.2.** Optimism as a share of the standard deviation among the 36 designs, so that one axis serves
 # both; bands are training seeds. With 20 labelled validation rows the best error rate is
 # nearly nine per cent too good, almost half of the deviation, with 100 two or three; little is left at 400. The
-# best −ELBO is 0.13 nats too good with 20 rows, a tenth of the deviation. Losses of two designs differ
+# best −ELBO is about 0.1 nats too good with 20 rows, less than a tenth of the deviation. Losses of two designs differ
 # by nearly the same amount on each row, while right and wrong are coins. A chosen score is reported on rows that did not choose; this is the price
 # of not doing so, in numbers.
 
 # %% [markdown]
-# ## 4. A loss without labels does not pick the best features
+# ## 4. A loss without labels picks the best features on MNIST, not on the small digits
 #
 # The articles hope for both at once: train without labels, choose without labels, classify
 # well. Each dot below is one of 36 designs, mean of three seeds.
@@ -433,17 +432,24 @@ runtime.record(
 )
 
 # %% tags=["hide-input"]
-assert abs(np.mean(rank)) < 0.4 and np.mean(within) > np.mean(rank) + 0.05
-assert np.mean(flat_hits.max(axis=1) - picked) > 0.02
-assert np.mean(accuracy[..., 0] - accuracy[..., 2]) > 0.15
+behind = np.mean(flat_hits.max(axis=1) - picked)
+bought = np.mean(accuracy[..., 0] - accuracy[..., 2])
+if profile.full:
+    assert np.mean(rank) > 0.5 and behind < 0.03 and bought > 0.01
+else:
+    assert abs(np.mean(rank)) < 0.4 and behind > 0.01 and bought > 0.1
 
 # %% [markdown]
 # **Figure 8a.3.** The circle is the default. Over all designs the rank correlation of −ELBO and accuracy
-# is 0.1 to 0.2: next to nothing. Among designs of one β it is a third, still little; so a part of the failure is that β was
-# varied. The design with the smallest −ELBO is no better than the default, and well behind the best. Look at
+# is about 0.1: next to nothing. Among designs of one β it is a quarter, still little. The design with the smallest −ELBO
+# is hardly better than the default and stays behind the best. Look at
 # the colours: β = 0.25 is the worst of all by the loss and among the best by its codes. The ELBO prices
 # each nat in the code as much as a nat in the pixels, and a classifier
-# would gladly have bought more. (All after 15 epochs; longer trainings may rank otherwise.) So a small labelled validation set is worth its labels, if
+# would gladly have bought more. (All after 10 epochs; longer trainings may rank otherwise.)
+#
+# **On MNIST** (full profile: 16 numbers a code, wider networks, 15 epochs) the same loss chooses well: the rank
+# correlation is 0.70 ± 0.06, its choice reaches .83 where the best has .84, and β = 0.25 is ahead of
+# β = 1 by .81 to .77 only. Which case your data are, only labels say: a small labelled validation set is worth its labels, if
 # section 3 is kept in mind; or choose by what the features are for.
 
 # %% [markdown]
@@ -598,10 +604,10 @@ assert many[next(given)] > many["sparse autoencoder"] > many[next(given)]
 # Left column: as many factors as dimensions, and ICA finds nearly all;
 # the sparse autoencoder is not far behind, with 64 units for 16 factors. Right column: 64 factors in 16
 # dimensions. PCA and ICA have 16 components and cannot; random directions score 0.3,
-# which is what matching gives for nothing. Dictionary learning is ahead of the sparse autoencoder.
+# which is what matching gives for nothing. Dictionary learning, with three passes over the rows, is ahead of the sparse autoencoder with ten.
 #
 # Why? Two controls. Keep the autoencoder's *directions* and find the codes by lasso, an optimisation for
-# each row: .96, a little more than dictionary learning's own. And give both readers the *true*
+# each row: .96, more than dictionary learning's own. And give both readers the *true*
 # directions: lasso reads .98 from them, the three largest products .73. So the directions are good and the
 # *encoder* is at fault: one matrix product and a ReLU cannot tell 64 overlapping
 # directions apart. Learn directions with the network, if you like; read them with lasso.
@@ -794,10 +800,10 @@ assert small["black", "brightest first"] < small["black", "random order"] - 0.1
 # ## What we showed
 #
 # - On equal epochs a search without a pruner found nothing better than the default; with
-#   successive halving it gained nearly half a nat, the default with all the epochs more than a nat, a random design with all of them nothing.
+#   successive halving it gained half a nat, the default with all the epochs nearly two, a random design with all of them nothing.
 # - The best of 36 error rates on 20 rows was nearly nine per cent too good, almost half of the deviation among
-#   designs; the best −ELBO a tenth of its own.
-# - The smallest −ELBO did not choose the best features; with β held fixed it ranked them somewhat.
+#   designs; the best −ELBO less than a tenth of its own.
+# - The smallest −ELBO chose features well on MNIST and not on the small digits.
 # - Of known factors ICA found as many as there are dimensions; of four times as many a sparse
 #   autoencoder learned the directions, which lasso read and its own encoder did not.
 # - On a hidden layer 64 random rows told digits as well as k-means by one feature, and an untrained layer as

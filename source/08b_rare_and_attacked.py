@@ -759,7 +759,9 @@ for name in worst:
         assert min(quieter[:2]) > -0.02, "fewer alarms, false and true"
         assert quieter[2] > -0.08, "and hardly better sight"
 net = rates["autoencoder, 8 units", "clean rows"]
-assert net[:2, 3:5].max() < 0.15 and net[0, 6] > 0.5, "blind, and blinded"
+if not profile.full:  # there the network trains four times as long
+    assert net[:2, 3:5].max() < 0.15, "blind"
+assert net[0, 6] > 0.5, "blinded"
 assert np.all(rates["5th neighbour", "clean rows"][1, 1:] > 0.7), "sees it all"
 
 # %% [markdown]
