@@ -108,6 +108,7 @@ SPACE = {
     "beta": (0.25, 0.5, 1.0),
 }
 DEFAULT = (0, 1, 1, 2)  # indices into the four lists
+print("budget of a search:", BUDGET, "epochs")
 
 # %% [markdown]
 # A search is a random experiment: one run of it proves nothing. But to repeat it
@@ -225,8 +226,8 @@ outcome = {
 
 # %% [markdown]
 # The opponents are the default, trained as long as one design, and the default trained for the *whole*
-# budget. A fair search would save some budget for that, too: so we
-# also let TPE with halving spend half of the epochs, and train what each search chose for the other
+# budget. A fair search saves some for that, too: so we
+# let TPE with halving spend half of the epochs, and train what it chose for the other
 # half; and, lest the epochs be taken for the search, the default for that half alone. And lest patience be taken
 # for the default: a design drawn at random for each repeat, trained for the whole budget.
 
@@ -254,9 +255,8 @@ plans = {
     f"one at random, {BUDGET} epochs": (drawn, BUDGET),
     f"default, {BUDGET} epochs": (default, BUDGET),
 }
-place = (slice(None), *DEFAULT)
 short = f"default, {RUNGS[-1]} epochs"
-runs = {short: [*zip(loss[place][:, -1], right[place], strict=True)]}
+runs = {short: [*zip(loss[:, *DEFAULT, -1], right[:, *DEFAULT], strict=True)]}
 done = finished([(d, e) for some, e in plans.values() for d in some])
 runs |= {name: [next(done) for _ in some] for name, (some, _) in plans.items()}
 for name, models in runs.items():
@@ -407,7 +407,7 @@ by_beta = {
     "rank correlation with −ELBO": rank,
     "the same among designs of one β": within,
     "accuracy of the smallest −ELBO": picked,
-    "accuracy of the default": accuracy[(slice(None), *DEFAULT)],
+    "accuracy of the default": accuracy[:, *DEFAULT],
     "best accuracy of all": flat_hits.max(axis=1),
     "mean accuracy with β = 0.25": accuracy[..., 0].mean(axis=(1, 2, 3)),
     "mean accuracy with β = 1": accuracy[..., 2].mean(axis=(1, 2, 3)),
@@ -767,9 +767,9 @@ assert small["black", "brightest first"] < small["black", "random order"] - 0.1
 
 # %% [markdown]
 # Deleting to black, "brightest first" is far better than random, since without ink there is no digit; the
-# three attributions are better by far, and one cannot tell them apart. Deleting to the mean image, "brightest first" is hardly better than random,
+# three attributions are better by far, and alike. Deleting to the mean image, "brightest first" is hardly better than random,
 # because a bright pixel that is always bright says nothing; "farthest from the baseline" takes its place. The best rule that
-# knows no network asks for pixels in which the digit's mean departs from the mean of all; it stays behind as well. The last column of the table is
+# knows no network asks for pixels in which the digit's mean departs from the mean of all; it stays behind as well. The last column is
 # the sanity check of Adebayo et al. (2018), here with the mean image: a map that an untrained encoder would also give
 # explains the picture, not the model. The rules give exactly the same order, the attributions
 # one without any relation.
