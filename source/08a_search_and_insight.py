@@ -26,8 +26,8 @@
 #   times and not once;
 # - that a search needs a pruner to be worth its epochs, and that the course's
 #   default, trained for all of those epochs, beats every search;
-# - how much too good the best of many looks, and how little a loss without labels
-#   says about features;
+# - how much too good the best of many looks, and where a loss without labels
+#   chooses features;
 # - a sparse autoencoder on the page, on known factors: what ICA finds better, what
 #   dictionary learning reads better, and which half of it is at fault;
 # - the same on a hidden layer, where 64 random rows of the data are ahead of it;
@@ -38,7 +38,7 @@
 # |---|---|
 # | Prerequisites | [Chapter 4a](04a_from_bound_to_model.ipynb); [Chapter 2c](02c_constrained_autoencoders.ipynb) for sparsity |
 # | Data | scikit-learn's digits (full profile: MNIST); sparse factors, **synthetic**, their generator on the page |
-# | Time | a minute and a half on two CPU cores; an hour of reading and exercises |
+# | Time | a minute on two CPU cores; an hour of reading and exercises |
 
 # %% tags=["setup"]
 from utils import runtime
@@ -46,7 +46,6 @@ from utils import runtime
 profile = runtime.start(seed=0)
 
 # %% tags=["setup", "hide-input"]
-import itertools
 import warnings
 
 import keras
@@ -54,6 +53,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import optuna
 from keras import ops
+from optuna.pruners import NopPruner, SuccessiveHalvingPruner
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import spearmanr
 from sklearn.cluster import KMeans
@@ -84,7 +84,7 @@ WIDTHS = profile.pick(quick=(16, 64), full=(64, 256))
 REPEATS = profile.pick(quick=12, full=48)  # searches of each kind
 ROWS = profile.pick(quick=4096, full=32_768)  # of sparse factors
 BATCH, SEEDS = 64, (0, 1, 2)
-RUNGS = (2, 6, 15)  # epochs at which a design is looked at
+RUNGS = profile.pick(quick=(1, 4, 10), full=(2, 6, 15))  # epochs, then a look
 BUDGET = 5 * RUNGS[-1]  # epochs that each search may spend
 
 digits = data.load(DATA, limit=LIMIT).flat()
@@ -113,7 +113,7 @@ print("budget of a search:", BUDGET, "epochs")
 # %% [markdown]
 # A search is a random experiment: one run of it proves nothing. But to repeat it
 # thirty times we would train hundreds of models. So we train each design *once* for
-# each of three seeds, write down its loss after 2, 6 and 15 epochs, and let the
+# each of three seeds, write down its loss after 1, 4 and 10 epochs (2, 6, 15 in the full profile), and let the
 # searches look up what they would have measured (Ying et al. 2019 made such tables
 # for networks). Designs that differ in rate and β have arrays of the same shapes and fit
 # into one model with one more axis: $h\mapsto\max(hW_j+b_j,0)$ for all designs $j$ in one product. They see the same batches and share
@@ -126,12 +126,14 @@ print("budget of a search:", BUDGET, "epochs")
 
 
 # %%
-def trained(depth, width, pairs, rungs=RUNGS, seed=0):
+def trained(shape, rest, rungs=RUNGS, **others):
     """Losses (designs, rungs, rows) and right answers (designs, rows)."""
-    rates, betas = np.transpose(pairs)
-    shape = {"latent_dim": CODE, "widths": (width,) * depth}
-    plan = {"rates": rates, "betas": betas, "rungs": rungs, "seed": seed}
-    done = train_vaes(x_train, x_held, **shape, **plan, batch_size=BATCH)
+    depth, width = SPACE["depth"][shape[0]], SPACE["width"][shape[1]]
+    rate, beta = np.transpose(rest)
+    rates, betas = np.take(SPACE["rate"], rate), np.take(SPACE["beta"], beta)
+    plan = {"latent_dim": CODE, "widths": (width,) * depth, "rates": rates}
+    plan |= {"betas": betas, "rungs": rungs, "batch_size": BATCH, **others}
+    done = train_vaes(x_train, x_held, **plan)
     right = [
         LinearDiscriminantAnalysis().fit(z, y_train).predict(held) == y_held
         for z, held in zip(done.codes, done.held_codes, strict=True)
@@ -140,9 +142,8 @@ def trained(depth, width, pairs, rungs=RUNGS, seed=0):
 
 
 # %%
-pairs = list(itertools.product(SPACE["rate"], SPACE["beta"]))
-shapes = list(itertools.product(SPACE["depth"], SPACE["width"]))
-found = [trained(*shape, pairs * len(SEEDS)) for shape in shapes]
+pairs = [*np.ndindex(3, 3)] * len(SEEDS)
+found = [trained(shape, pairs) for shape in np.ndindex(2, 2)]
 axes = (2, 2, len(SEEDS), 3, 3)  # depth, width, seed, rate, β
 loss, right = (
     np.moveaxis(np.reshape(part, (*axes, *part[0].shape[1:])), 2, 0)
@@ -192,8 +193,8 @@ SAMPLERS = {
     "TPE": lambda seed: optuna.samplers.TPESampler(**TPE, seed=seed),
 }
 PRUNERS = {
-    "halving": optuna.pruners.SuccessiveHalvingPruner(2, reduction_factor=3),
-    "whole": optuna.pruners.NopPruner(),
+    "halving": SuccessiveHalvingPruner(RUNGS[0], reduction_factor=3),
+    "whole": NopPruner(),
 }
 
 
@@ -225,49 +226,49 @@ outcome = {
 
 # %% [markdown]
 # The opponents are the default, trained as long as one design, and the default trained for the *whole*
-# budget, all 75 epochs. A fair search would save some budget for that, too: so we
-# also let TPE with halving spend half of the epochs, and train what each search chose for the other
+# budget. A fair search saves some for that, too: so we
+# let TPE with halving spend half of the epochs, and train what it chose for the other
 # half; and, lest the epochs be taken for the search, the default for that half alone. And lest patience be taken
-# for the default: a design drawn at random for each repeat, trained for all 75.
+# for the default: a design drawn at random for each repeat, trained for the whole budget.
 
 
 # %%
-def finished(designs, epochs, seed):
+def finished(todo):
+    """Losses and right answers (rows,) of each (design, epochs)."""
     made = {}
-    for shape in sorted({d[:2] for d in designs}):
-        some = sorted({d[2:] for d in designs if d[:2] == shape})
-        those = [pairs[3 * rate + beta] for rate, beta in some] * len(SEEDS)
-        wide = SPACE["depth"][shape[0]], SPACE["width"][shape[1]]
-        parts = trained(*wide, those, (epochs,), seed)
-        for i, pair in enumerate(some):
-            made[(*shape, *pair)] = [part[i :: len(some)] for part in parts]
-    return made
+    for shape in sorted({design[:2] for design, _ in todo}):
+        mine = [i for i, (design, _) in enumerate(todo) if design[:2] == shape]
+        rest, ends = [todo[i][0][2:] for i in mine], [todo[i][1] for i in mine]
+        parts = trained(shape, rest, (max(ends),), epochs=ends, seed=1)
+        made |= dict(zip(mine, zip(*parts, strict=True), strict=True))
+    return ((made[i][0][-1], made[i][1]) for i in range(len(todo)))
 
 
 # %%
-place = (slice(None), *DEFAULT)
-tests = [split(repeat)[1] for repeat in range(REPEATS)]
 drawn = np.random.default_rng(0).integers((2, 2, 3, 3), size=(REPEATS, 4))
 drawn = [tuple(design) for design in drawn.tolist()]
-half = [d for d, _ in searched("TPE", "halving", BUDGET // 2)]
-rest = finished([*half, DEFAULT], BUDGET // 2, seed=2)
-whole = finished([*drawn, DEFAULT], BUDGET, seed=1)
-for name, runs in {
-    "default, 15 epochs": [(loss[place], right[place])] * REPEATS,
-    "half a search, then 37 epochs": [rest[d] for d in half],
-    "default, 37 epochs": [rest[DEFAULT]] * REPEATS,
-    "one at random, 75 epochs": [whole[d] for d in drawn],
-    "default, 75 epochs": [whole[DEFAULT]] * REPEATS,
-}.items():
+half, default = BUDGET // 2, [DEFAULT] * len(SEEDS)
+chosen = [design for design, _ in searched("TPE", "halving", half)]
+plans = {
+    f"half a search, then {half} epochs": (chosen, half),
+    f"default, {half} epochs": (default, half),
+    f"one at random, {BUDGET} epochs": (drawn, BUDGET),
+    f"default, {BUDGET} epochs": (default, BUDGET),
+}
+short = f"default, {RUNGS[-1]} epochs"
+runs = {short: [*zip(loss[:, *DEFAULT, -1], right[:, *DEFAULT], strict=True)]}
+done = finished([(d, e) for some, e in plans.values() for d in some])
+runs |= {name: [next(done) for _ in some] for name, (some, _) in plans.items()}
+for name, models in runs.items():
     outcome[name] = np.array(
         [
-            (1, nats[r % 3, -1, tests[r]].mean(), hits[r % 3, tests[r]].mean())
-            for r, (nats, hits) in enumerate(runs)
+            (1, *(part[split(r)[1]].mean() for part in models[r % len(models)]))
+            for r in range(REPEATS)
         ]
     )
 
 # %% tags=["nbval-ignore-output"]
-base = outcome["default, 15 epochs"][:, 1]  # same seeds, same rows
+base = outcome[short][:, 1]  # same seeds, same rows
 lost = {name: part[:, 1] - base for name, part in outcome.items()}
 runtime.record(
     f"{DATA}: {BUDGET} epochs spent by a search, {REPEATS} repeats, test rows",
@@ -284,10 +285,10 @@ runtime.record(
 
 # %% tags=["hide-input"]
 gain = {name: values.mean() for name, values in lost.items()}
-assert gain["TPE, halving"] < min(gain["TPE, whole"], 0)
-assert gain["default, 37 epochs"] < gain["half a search, then 37 epochs"] + 0.1
-assert gain["default, 75 epochs"] < min(gain["TPE, halving"] - 0.3, -0.7)
-assert gain["one at random, 75 epochs"] > gain["default, 75 epochs"] + 0.5
+mixed, alone, random, patient = (gain[name] for name in plans)
+assert gain["TPE, halving"] < 0 and alone < mixed + 0.1
+assert patient < min(gain["TPE, halving"] - 0.3, -0.7)
+assert random > patient + 0.5
 
 # %% tags=["nbval-ignore-output"]
 plotting.bars(
@@ -299,20 +300,19 @@ plt.xticks(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# **Figure 8a.1.** Test −ELBO less that of the default after 15 epochs, on the same rows
-# with the same seed; lower is better, dots are repeats. The first two bars stand at zero:
+# **Figure 8a.1.** Test −ELBO less that of the default after 10 epochs, on the same rows
+# with the same seed; lower is better, dots are repeats. The first two bars stand near zero:
 # without a pruner the budget pays for five designs, which is too few for either sampler
-# to find more than the default. Successive halving looks at about three times as many
-# for the same epochs, and then TPE gains nearly half a nat. What half a search found, trained for
-# the other half, gains 0.7 nats; but the default gains 1.1 from those 37 epochs alone, so the epochs did
+# to find more than the default. Successive halving looks at three times as many
+# for the same epochs, and then TPE gains about half a nat. What half a search found, trained for
+# the other half, gains 0.8 nats; but the default gains 1.2 from those 25 epochs alone, so the epochs did
 # it and not the search. And the last bar is the longest: **the same epochs, spent on
 # the default alone, are worth more than any search here.** It was short of
 # training, and a search at short trainings compares how fast designs start. But patience alone gains
 # nothing: a design drawn at random and trained as long ends behind both searches with a pruner.
 #
 # A single run of any search may say anything (look at the dots). And
-# the default is no innocent: we found it in chapter 4 on these data, and
-# nobody charged for that. Without one, search. On data of your own, try first how long to train, one
+# the default was found in chapter 4 on these data, for nothing. Without one, search. On data of your own, try first how long to train, one
 # axis alone; then search with a pruner; then train what it found.
 
 # %% [markdown]
@@ -374,12 +374,12 @@ assert profile.full or 0 < luck_nats.mean(axis=0)[0] < 0.5
 # **Figure 8a.2.** Optimism as a share of the standard deviation among the 36 designs, so that one axis serves
 # both; bands are training seeds. With 20 labelled validation rows the best error rate is
 # nearly nine per cent too good, almost half of the deviation, with 100 two or three; little is left at 400. The
-# best −ELBO is 0.13 nats too good with 20 rows, a tenth of the deviation. Losses of two designs differ
+# best −ELBO is about 0.1 nats too good with 20 rows, less than a tenth of the deviation. Losses of two designs differ
 # by nearly the same amount on each row, while right and wrong are coins. A chosen score is reported on rows that did not choose; this is the price
 # of not doing so, in numbers.
 
 # %% [markdown]
-# ## 4. A loss without labels does not pick the best features
+# ## 4. A loss without labels picks the best features on MNIST, not on the small digits
 #
 # The articles hope for both at once: train without labels, choose without labels, classify
 # well. Each dot below is one of 36 designs, mean of three seeds.
@@ -407,7 +407,7 @@ by_beta = {
     "rank correlation with −ELBO": rank,
     "the same among designs of one β": within,
     "accuracy of the smallest −ELBO": picked,
-    "accuracy of the default": accuracy[(slice(None), *DEFAULT)],
+    "accuracy of the default": accuracy[:, *DEFAULT],
     "best accuracy of all": flat_hits.max(axis=1),
     "mean accuracy with β = 0.25": accuracy[..., 0].mean(axis=(1, 2, 3)),
     "mean accuracy with β = 1": accuracy[..., 2].mean(axis=(1, 2, 3)),
@@ -419,18 +419,23 @@ runtime.record(
 )
 
 # %% tags=["hide-input"]
-assert abs(np.mean(rank)) < 0.4 and np.mean(within) > np.mean(rank) + 0.05
-assert np.mean(flat_hits.max(axis=1) - picked) > 0.02
-assert np.mean(accuracy[..., 0] - accuracy[..., 2]) > 0.15
+behind = np.mean(flat_hits.max(axis=1) - picked)
+assert np.mean(rank) > 0.5 if profile.full else abs(np.mean(rank)) < 0.4
+assert behind < 0.03 if profile.full else behind > 0.01
+assert np.mean(accuracy[..., 0] - accuracy[..., 2]) > 0.02
 
 # %% [markdown]
 # **Figure 8a.3.** The circle is the default. Over all designs the rank correlation of −ELBO and accuracy
-# is 0.1 to 0.2: next to nothing. Among designs of one β it is a third, still little; so a part of the failure is that β was
-# varied. The design with the smallest −ELBO is no better than the default, and well behind the best. Look at
+# is about 0.1: next to nothing. Within one β it is a quarter. The smallest −ELBO
+# is hardly better than the default and behind the best. Look at
 # the colours: β = 0.25 is the worst of all by the loss and among the best by its codes. The ELBO prices
-# each nat in the code as much as a nat in the pixels, and a classifier
-# would gladly have bought more. (All after 15 epochs; longer trainings may rank otherwise.) So a small labelled validation set is worth its labels, if
-# section 3 is kept in mind; or choose by what the features are for.
+# a nat in the code like one in the pixels; a classifier
+# would have bought more.
+#
+# **On MNIST** (full profile: 16 numbers a code, wider networks, 15 epochs) the same loss chooses well: the rank
+# correlation is 0.70 ± 0.06, its choice reaches .83 where the best has .84, and β = 0.25 is ahead of
+# β = 1 by .81 to .77 only. Only labels say which case your data are: a small labelled validation set is worth its price, if
+# section 3 is kept in mind.
 
 # %% [markdown]
 # ## 5. With as many factors as dimensions ICA finds them; with more, dictionary learning reads them better than a sparse autoencoder
@@ -512,7 +517,7 @@ def fit_sparse(model, x, seed):
 
 # %%
 FIT = {"fit_algorithm": "cd", "positive_code": True, "batch_size": 64}
-PASSES = {"max_iter": TIMES, "tol": 0.0, "max_no_improvement": None}
+PASSES = {"max_iter": 3, "tol": 0.0, "max_no_improvement": None}
 CODES = {"transform_algorithm": "lasso_cd", "transform_alpha": 0.1}
 LASSO = {"algorithm": "lasso_cd", "alpha": 0.1, "positive": True}
 
@@ -526,7 +531,7 @@ def readers(x, model, alpha, seed):
     some = x[rng.choice(len(x), UNITS, replace=False)]
     yield "64 random rows", lambda z: z @ some.T
     same = {"random_state": seed}
-    yield "PCA", PCA(min(size, UNITS), **same).fit(x).transform
+    yield "PCA", PCA(min(size, UNITS), svd_solver="full").fit(x).transform
     yield "ICA", FastICA(min(size, 16), max_iter=200, **same).fit(x).transform
     yield "k-means", KMeans(UNITS, n_init=1, **same).fit(x).transform
     learned = Dictionary(UNITS, alpha=alpha, **FIT, **PASSES, **CODES, **same)
@@ -575,19 +580,17 @@ assert equal["ICA"] > max(equal["dictionary learning"], equal["PCA"]) + 0.05
 assert many["dictionary learning"] > many["sparse autoencoder"] + 0.03
 assert many["sparse autoencoder"] > many["64 random directions"] + 0.2
 assert many["its directions, by lasso"] > many["sparse autoencoder"] + 0.03
-given = (
-    f"true directions, {how}" for how in ("by lasso", "3 largest products")
-)
-assert many[next(given)] > many["sparse autoencoder"] > many[next(given)]
+*_, products, lasso = many.values()
+assert lasso > many["sparse autoencoder"] > products
 
 # %% [markdown]
 # Left column: as many factors as dimensions, and ICA finds nearly all;
 # the sparse autoencoder is not far behind, with 64 units for 16 factors. Right column: 64 factors in 16
 # dimensions. PCA and ICA have 16 components and cannot; random directions score 0.3,
-# which is what matching gives for nothing. Dictionary learning is ahead of the sparse autoencoder.
+# which is what matching gives for nothing. Dictionary learning, with three passes over the rows, is ahead of the sparse autoencoder with ten.
 #
 # Why? Two controls. Keep the autoencoder's *directions* and find the codes by lasso, an optimisation for
-# each row: .96, a little more than dictionary learning's own. And give both readers the *true*
+# each row: .96, more than dictionary learning's own. And give both readers the *true*
 # directions: lasso reads .98 from them, the three largest products .73. So the directions are good and the
 # *encoder* is at fault: one matrix product and a ReLU cannot tell 64 overlapping
 # directions apart. Learn directions with the network, if you like; read them with lasso.
@@ -764,9 +767,9 @@ assert small["black", "brightest first"] < small["black", "random order"] - 0.1
 
 # %% [markdown]
 # Deleting to black, "brightest first" is far better than random, since without ink there is no digit; the
-# three attributions are better by far, and one cannot tell them apart. Deleting to the mean image, "brightest first" is hardly better than random,
+# three attributions are better by far, and alike. Deleting to the mean image, "brightest first" is hardly better than random,
 # because a bright pixel that is always bright says nothing; "farthest from the baseline" takes its place. The best rule that
-# knows no network asks for pixels in which the digit's mean departs from the mean of all; it stays behind as well. The last column of the table is
+# knows no network asks for pixels in which the digit's mean departs from the mean of all; it stays behind as well. The last column is
 # the sanity check of Adebayo et al. (2018), here with the mean image: a map that an untrained encoder would also give
 # explains the picture, not the model. The rules give exactly the same order, the attributions
 # one without any relation.
@@ -780,10 +783,10 @@ assert small["black", "brightest first"] < small["black", "random order"] - 0.1
 # ## What we showed
 #
 # - On equal epochs a search without a pruner found nothing better than the default; with
-#   successive halving it gained nearly half a nat, the default with all the epochs more than a nat, a random design with all of them nothing.
+#   successive halving it gained half a nat, the default with all the epochs nearly two, a random design with all of them nothing.
 # - The best of 36 error rates on 20 rows was nearly nine per cent too good, almost half of the deviation among
-#   designs; the best −ELBO a tenth of its own.
-# - The smallest −ELBO did not choose the best features; with β held fixed it ranked them somewhat.
+#   designs; the best −ELBO less than a tenth of its own.
+# - The smallest −ELBO chose features well on MNIST and not on the small digits.
 # - Of known factors ICA found as many as there are dimensions; of four times as many a sparse
 #   autoencoder learned the directions, which lasso read and its own encoder did not.
 # - On a hidden layer 64 random rows told digits as well as k-means by one feature, and an untrained layer as

@@ -759,7 +759,7 @@ for name in worst:
         assert min(quieter[:2]) > -0.02, "fewer alarms, false and true"
         assert quieter[2] > -0.08, "and hardly better sight"
 net = rates["autoencoder, 8 units", "clean rows"]
-assert net[:2, 3:5].max() < 0.15 and net[0, 6] > 0.5, "blind, and blinded"
+assert (profile.full or net[:2, 3:5].max() < 0.15) and net[0, 6] > 0.5
 assert np.all(rates["5th neighbour", "clean rows"][1, 1:] > 0.7), "sees it all"
 
 # %% [markdown]
@@ -769,7 +769,7 @@ assert np.all(rates["5th neighbour", "clean rows"][1, 1:] > 0.7), "sees it all"
 #
 # Start with *fainter* and *blurred*: no false alarms from the network, and no recall
 # either. What is pale or smooth is easily reconstructed, be it an anomaly or not; a
-# quiet detector may be a blind one. *Veiled* is the opposite: nearly every honest row is
+# quiet detector may be a blind one. (After four times the training, in the full profile, it is less blind.) *Veiled* is the opposite: nearly every honest row is
 # an alarm. Lessons lower both numbers together on average, on kinds that were taught and on
 # kinds that were not: the detector has learned to accept more. (Noise is an exception for the
 # neighbours: they know the damaged copies by heart, and new noise is new.) Is

@@ -21,6 +21,8 @@ checks = Watched(chapter_08d)
     "answer",
     [
         (0.32, 32, 0.748),
+        # 200 of 1 000 rows drawn, none put back
+        (2 * 200 * 800 / (1000 * 999), 32.032032, 0.748048),
         np.float32([0.32, 32, 0.748]),
         [np.array([0.32]), 32.0, ops.convert_to_tensor(0.748)],
     ],
@@ -40,6 +42,7 @@ def test_check_8d_1_right_numbers_pass(answer, capsys):
         ((0.32, 64, 0.748), "100 pairs"),
         ((0.32, 16, 0.748), "both ways"),
         ((0.32, 40, 0.748), "as well"),
+        ((0.32, 32.1, 0.748), "Draw a pair"),
         ((0.32, 0.32, 0.748), "of 100 pairs"),
         ((0.32, 32, 0.7), "by heart"),
         ((0.32, 32, 74.8), "per cent"),

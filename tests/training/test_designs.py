@@ -45,6 +45,21 @@ def test_train_vaes_each_is_what_the_library_trains_alone(rows):
     assert together[2] > by_library + 1.0
 
 
+def test_train_vaes_a_design_stands_still_after_its_epochs(rows):
+    pairs = {"rates": [2e-2] * 3, "betas": [1.0] * 3}
+    plan = {**PLAN, "rungs": (4, 40), "draws": 64}
+    ends = [4, 40, 40]
+    short, *long = train_vaes(rows, rows, epochs=ends, **pairs, **plan).losses
+    first, last = short.mean(axis=1)
+    assert abs(first - last) < 0.1, "other draws of the same model"
+    for losses in long:  # a rate that has not fallen goes on
+        first, last = losses.mean(axis=1)
+        assert first - last > 0.5
+    whole = train_vaes(rows, rows, epochs=[40] * 3, **pairs, **plan).losses
+    plain = train_vaes(rows, rows, **pairs, **plan).losses
+    assert np.abs(whole.mean(2) - plain.mean(2)).max() < 0.6
+
+
 def test_train_vaes_a_large_beta_empties_the_code(rows):
     pairs = {"rates": [2e-2, 2e-2], "betas": [0.1, 50.0]}
     found = train_vaes(rows, rows, **pairs, **{**PLAN, "rungs": (30,)})
@@ -68,6 +83,8 @@ def test_train_vaes_same_seed_same_table(rows):
         ({"rates": [1e-2, 1e-2]}, "^betas: expected 2"),
         ({"rates": [-1.0]}, "^rates"),
         ({"betas": [[1.0]]}, "^betas"),
+        ({"epochs": [1, 2]}, "^epochs: expected 1"),
+        ({"epochs": [0]}, "^epochs"),
         ({"rungs": (2, 2)}, "^rungs: expected ascending"),
         ({"rungs": ()}, "^rungs"),
         ({"latent_dim": 0}, "^latent_dim"),

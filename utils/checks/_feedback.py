@@ -348,7 +348,7 @@ def lettered_numbers(answer, names, right, mistakes, *, within, hint):
         names: What each number is.
         right: The right numbers.
         mistakes: For each a list as :func:`name_value` takes it.
-        within: How far off a right number may be.
+        within: How far off a right number may be; one for all or for each.
         hint: What is said of a number that no mistake explains.
     """
     letters = string.ascii_lowercase[: len(names)]
@@ -357,14 +357,12 @@ def lettered_numbers(answer, names, right, mistakes, *, within, hint):
         as_number(part, f"({letter}), {name},")
         for letter, name, part in zip(letters, names, parts, strict=True)
     ]
-    good = [
-        abs(v - truth) <= within for v, truth in zip(values, right, strict=True)
-    ]
-    _share.set(sum(good) / len(good))
-    for value, truth, named, letter in zip(
-        values, right, mistakes, letters, strict=True
+    good = np.abs(np.subtract(values, right)) <= within
+    _share.set(float(np.mean(good)))
+    for value, fine, named, letter in zip(
+        values, good, mistakes, letters, strict=True
     ):
-        if abs(value - truth) > within:
+        if not fine:
             name_value(value, named)
             wrong(f"({letter}) is not {value:g}. {hint}")
 

@@ -33,7 +33,11 @@ def _indices(found, of, count):
 
 @one_sentence
 def check_8d_1(answer):
-    """0.32 of the pairs, 32 test rows, an accuracy of 0.748."""
+    """0.32 of the pairs, 32 test rows, an accuracy of 0.748.
+
+    Exactly 200 rows drawn without putting any back, as a split does, give
+    0.32032, 32.032 and 0.74805: right as well.
+    """
     lettered_numbers(
         answer,
         ["the chance", "the number of rows", "the accuracy"],
@@ -89,7 +93,7 @@ def check_8d_1(answer):
                 ),
             ],
         ],
-        within=0.0015,
+        within=[0.0015, 0.04, 0.0015],
         hint="Draw a pair: test and training, with 0.2 and 0.8 for each twin.",
     )
     correct("8d.1", "How many leaked rows would a test share of one half have?")

@@ -45,6 +45,7 @@ def train_vaes(
     rates,
     betas,
     rungs,
+    epochs=None,
     batch_size=64,
     draws=4,
     seed=0,
@@ -52,8 +53,9 @@ def train_vaes(
     """Train a dense Bernoulli VAE for each pair of a rate and a β, together.
 
     They share batches and nothing else: each has its own initial weights,
-    noise, β and rate, which falls along a cosine to 0 at the last rung. Adam
-    works entry by entry, so that each design is trained as it would be alone.
+    noise, β and rate, which falls along a cosine to 0 at the last rung or
+    after ``epochs`` of its own. Adam works entry by entry, so that each design
+    is trained as it would be alone.
 
     Args:
         x: Training rows ``(n, d)`` in [0, 1].
@@ -63,6 +65,8 @@ def train_vaes(
         rates: Learning rate of each design, ≥ 0.
         betas: Weight ≥ 0 of the KL term of each design; as many.
         rungs: Numbers of epochs, ascending, after which losses are measured.
+        epochs: Whole number of epochs ≥ 1 for each design, after which it
+            stands still; all of them the last rung if not given.
         batch_size: Rows a step.
         draws: Draws of z behind each −ELBO.
         seed: Integer ≥ 0.
@@ -89,7 +93,11 @@ def train_vaes(
     batch_size = check.check_int(batch_size, "batch_size")
     draws = check.check_int(draws, "draws")
     model = _Vaes(x.shape[1], latent_dim, widths, betas, seed)
-    falling = _Rates(rates, rungs[-1] * -(-len(x) // batch_size))
+    epochs = [rungs[-1]] * len(rates) if epochs is None else epochs
+    epochs = check.check_array(epochs, "epochs", ndim=1, low=1.0)
+    if len(epochs) != len(rates):
+        check.fail("epochs", f"{len(rates)}, one a rate", f"{len(epochs)}")
+    falling = _Rates(rates, epochs * -(-len(x) // batch_size))
     adam = keras.optimizers.Adam(falling)
     model.compile(adam, steps_per_execution=recipes.steps_at_once())
     adam.build(model.trainable_variables)
@@ -107,17 +115,19 @@ def train_vaes(
 
 
 class _Rates(keras.optimizers.schedules.LearningRateSchedule):
-    """A rate for each design, all falling along one cosine."""
+    """A rate for each design, falling along a cosine over its updates."""
 
     def __init__(self, rates, updates):
-        self.rates, self.updates = rates[:, None, None], updates
+        self.rates = rates[:, None, None]
+        self.updates = updates[:, None, None]
 
     def __call__(self, step):
         done = ops.minimum(ops.cast(step, "float32") / self.updates, 1.0)
         return self.rates * 0.5 * (1.0 + ops.cos(np.pi * done))
 
     def get_config(self):
-        return {"rates": self.rates[:, 0, 0], "updates": self.updates}
+        parts = {"rates": self.rates, "updates": self.updates}
+        return {name: part[:, 0, 0] for name, part in parts.items()}
 
 
 class _Vaes(keras.Model):
