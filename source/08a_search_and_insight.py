@@ -311,7 +311,7 @@ plt.show()
 # training, and a search at short trainings compares how fast designs start. But patience alone gains
 # next to nothing: a design drawn at random and trained as long ends behind TPE with a pruner.
 #
-# A single run of any search may say anything (look at the dots). And
+# A single run of any search may say anything (the dots). And
 # the default was found in chapter 4 on these data, for nothing. Without one, search. On data of your own, try first how long to train, one
 # axis alone; then search with a pruner; then train what it found.
 
