@@ -294,7 +294,7 @@ assert alone < mixed + 0.1 and random > patient + 0.5
 plotting.bars(
     {name.replace(", ", ",\n"): values for name, values in lost.items()},
     "Epochs for the default beat epochs for a search",
-    ylabel="nats beside the default of 15 epochs",
+    ylabel=f"nats beside the {short}",
 ).set_size_inches(9.2, 3.8)
 plt.xticks(fontsize=8)
 plt.show()
