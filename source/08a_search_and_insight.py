@@ -287,7 +287,7 @@ runtime.record(
 gain = {name: values.mean() for name, values in lost.items()}
 mixed, alone, random, patient = (gain[name] for name in plans)
 pruned, whole = gain["TPE, halving"], gain["TPE, whole"]
-assert pruned < min(whole + 0.1, 0) and patient < min(pruned - 0.3, -0.7)
+assert pruned < min(whole, 0) and patient < min(pruned - 0.3, -0.7)
 assert alone < mixed + 0.1 and random > patient + 0.5
 
 # %% tags=["nbval-ignore-output"]
@@ -421,7 +421,7 @@ runtime.record(
 # %% tags=["hide-input"]
 behind = np.mean(flat_hits.max(axis=1) - picked)
 assert np.mean(rank) > 0.5 if profile.full else abs(np.mean(rank)) < 0.4
-assert behind < 0.03 if profile.full else behind > 0.01
+assert behind < 0.03 if profile.full else behind > 0.02
 assert np.diff(accuracy[..., ::-2]).mean() > (0.02 if profile.full else 0.08)
 
 # %% [markdown]

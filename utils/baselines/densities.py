@@ -317,12 +317,8 @@ class SharedForest(TreeChain):
         """Fit to images ``(n, h, w, …)`` or rows ``(n, d)``; return it."""
         ids = _level_ids(x, self.levels)
         self.margins = _margins(ids, self.levels)
-        self.forest = ExtraTreesClassifier(
-            self.trees,
-            min_samples_leaf=self.least,
-            max_features=self.features,
-            random_state=self.seed,
-        ).fit(_before(ids, np.shape(x)), ids.ravel())
+        self.forest = self._predictor(0)
+        self.forest.fit(_before(ids, np.shape(x)), ids.ravel())
         return self
 
     def _masses(self, x):
