@@ -35,3 +35,18 @@ def test_bound_of_chapter_4b_is_cited_as_recorded(name):
         assert round(float(number), len(recorded.split(".")[1])) == float(
             recorded
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("forest of chapter 7a, exact", "one forest for all pixels"),
+        ("PixelCNN, exact", "PixelCNN, ordinal"),
+    ],
+)
+def test_exact_model_of_chapter_7a_is_cited_as_recorded(name, row):
+    (source,) = ROOT.glob("source/07b*.py")
+    cited = re.search(rf'"{name}": "([\d.]+)"', source.read_text("utf-8"))[1]
+    table = read_parts()["07a_autoregressive_models", "quick"]
+    recorded = re.search(rf"\| {row} \| ([\d.]+)", table)[1]
+    assert cited == f"{float(recorded):.2f}"
