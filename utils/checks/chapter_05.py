@@ -1,6 +1,7 @@
 """Checks of chapter 5, unsupervised pretraining."""
 
 import contextlib
+import functools
 
 import keras
 import numpy as np
@@ -29,7 +30,7 @@ from utils.checks.chapter_05_text import (
     nats_per_token,
     who_sees_order,
 )
-from utils.evaluation.label_efficiency import draw_labelled, linear_probe
+from utils.evaluation.label_efficiency import draw_labelled, probe_draws
 from utils.models.contrastive import nt_xent
 from utils.nn import networks
 from utils.nn.backend import weight_gradients
@@ -652,20 +653,16 @@ def check_5_7(encoders, best):
         wrong("`best` is one name: which single kind of view is worth most?")
     best = best.pop()
     digits = data.load("digits")
-    rows = draw_labelled(digits.y_train, (5,), draws=5, seed=7)[0]
+    train, val = (
+        (getattr(digits, f"x_{part}"), getattr(digits, f"y_{part}"))
+        for part in ("train", "val")
+    )
+    (drawn,) = draw_labelled(digits.y_train, (5,), draws=5, seed=7)
     found = {}
     for name, encoder in encoders.items():
         _one_kind_of_view(name, encoder)
-        z, z_val = (
-            _codes(encoder, x, f"trio[{name!r}]")
-            for x in (digits.x_train, digits.x_val)
-        )
-        found[name] = np.mean(
-            [
-                linear_probe(z[r], digits.y_train[r], z_val, digits.y_val)
-                for r in rows
-            ]
-        )
+        code = functools.partial(_codes, encoder, what=f"trio[{name!r}]")
+        found[name] = probe_draws(code, train, drawn, val).mean()
     listed = ", ".join(f"{k} {100 * v:.1f} %" for k, v in found.items())
     if len({round(v, 6) for v in found.values()}) == 1:
         wrong(f"All three encoders are the same ({listed}): train three.")
@@ -862,14 +859,16 @@ def check_5_8(my_label, encoder):
             return ops.convert_to_numpy(untrained(x))
         return _codes(encoder, x, "`encoder`")
 
-    score = {}
-    for code in ("PCA", "encoder", "untrained"):
-        x, y = parts["train"]
-        z, z_val = features(code, x), features(code, parts["val"][0])
-        rows = draw_labelled(y, (40,), draws=5, seed=3)[0]
-        score[code] = np.mean(
-            [linear_probe(z[r], y[r], z_val, parts["val"][1]) for r in rows]
-        )
+    (drawn,) = draw_labelled(parts["train"][1], (40,), draws=5, seed=3)
+    score = {
+        code: probe_draws(
+            functools.partial(features, code),
+            parts["train"],
+            drawn,
+            parts["val"],
+        ).mean()
+        for code in ("PCA", "encoder", "untrained")
+    }
     of_random = score.pop("untrained")
     listed = ", ".join(f"{k} {100 * v:.1f} %" for k, v in score.items())
     if score["PCA"] < 0.6:
