@@ -41,7 +41,7 @@ NBVAL_LAX := --nbval-lax --nbval-cell-timeout 300
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-highest setup-lowest-direct run lab test unit test-notebooks test-backends \
         unit-backends test-chapters-jax pythons \
-        notebooks full site messages playground slides assignments grade grade-demo wheelhouse bench lint format lock clean
+        notebooks full site messages playground slides assignments grade grade-demo wheelhouse bench robust lint format lock clean
 
 help:
 	@echo "make run            execute every chapter (quick profile) into build/"
@@ -60,6 +60,7 @@ help:
 	@echo "make grade-demo     four made-up submissions, from release to table"
 	@echo "make wheelhouse     course and packages on a stick, for a room without internet"
 	@echo "make bench          training speed on every backend, rewrite docs/benchmarks.md"
+	@echo "make robust         chapters on other settings of the processor and other seeds"
 	@echo "make lint           style of code and notebooks"
 	@echo "make clean          remove .venv, caches and build/"
 
@@ -174,6 +175,11 @@ wheelhouse: $(STAMP)
 # Also beside a plain PyTorch loop, hence the second environment.
 bench: $(BACKENDS_STAMP)
 	$(BACKENDS_BIN)/python benchmarks/bench.py
+
+# Hours; or a part of it: make robust ROBUST="--only seeds 04a"
+ROBUST ?=
+robust: $(STAMP)
+	$(BIN)/python tools/robust.py $(ROBUST)
 
 PYTHON_FILES := conftest.py utils tests tools benchmarks site source
 lint: $(STAMP)

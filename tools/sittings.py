@@ -50,12 +50,14 @@ class Sitting:
         notebook: The notebook; gets its outputs in place.
         folder: Where its kernel starts.
         environment: Environment variables of the kernel, beside our own.
+        keep_going: Run the cells behind one that fails as well.
     """
 
     name: str
     notebook: nbformat.NotebookNode
     folder: pathlib.Path
     environment: dict = dataclasses.field(default_factory=dict)
+    keep_going: bool = False
     cell: int = 0  # the last one started, as numbered in the notebook
     seconds: float | None = None  # once it has ended
     memory: int = 0  # largest resident size of the kernel so far, bytes
@@ -83,6 +85,7 @@ class Sitting:
             self.notebook,
             timeout=CELL_TIMEOUT,
             kernel_name="python3",
+            allow_errors=self.keep_going,
             resources={"metadata": {"path": str(self.folder)}},
             record_timing=False,
             skip_cells_with_tag=SKIP,

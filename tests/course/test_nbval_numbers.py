@@ -94,7 +94,6 @@ def course(tmp_path):
         shutil.copy(ROOT / name, tmp_path)
     shutil.copytree(ROOT / "tools", tmp_path / "tools")
     (tmp_path / "tests").mkdir()
-    shutil.copy(ROOT / "tests" / "nbval_numbers.py", tmp_path / "tests")
     return tmp_path
 
 

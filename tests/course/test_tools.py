@@ -1,5 +1,6 @@
 """The notebook builder and runner on a tiny course; drift."""
 
+import ast
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import check_pythons
 import nbformat
 import pytest
 import results_page
+import robust
 import run_course
 import sittings
 
@@ -423,6 +425,72 @@ def test_run_course_records_each_chapter_s_own_tables(
     assert results_page.times("full") == {}
     copy = nbformat.read(course / "build" / "quick" / "09_sums.ipynb", 4)
     assert copy.cells[4].outputs[0].text == "total 41\n"
+
+
+NAMED = """\
+rows = load(seed=3, size=5, random_state=rest)
+draw = np.random.default_rng(7)
+SEEDS = pick(quick=range(3), full=range(2, n))
+LATER_SEED, size = 4, 4
+two_seeds = [1, 2]
+again = repeats.seeds(3)
+def f(x=1, seed=2, *, noise_seed=3, width=4): pass
+for seed in range(2): pass
+for epoch in range(2): pass
+all(f(seed) for seed in SEEDS)
+"""
+MOVED = """\
+rows = load(seed=1003, size=5, random_state=rest)
+draw = np.random.default_rng(1007)
+SEEDS = pick(quick=range(0 + 1000, 3 + 1000), full=range(2 + 1000, n + 1000))
+LATER_SEED, size = (4, 4)
+two_seeds = [1001, 1002]
+again = repeats.seeds(3, 1000)
+def f(x=1, seed=1002, *, noise_seed=1003, width=4): pass
+for seed in range(0 + 1000, 2 + 1000): pass
+for epoch in range(2): pass
+all(f(seed) for seed in SEEDS)
+"""
+
+
+def test_robust_moves_seeds_and_nothing_else(course):
+    tree = robust.Shift(1000).visit(ast.parse(NAMED))
+    assert ast.unparse(tree) == ast.unparse(ast.parse(MOVED))
+    for path in course.glob("chapters/*.ipynb"):
+        before, after = nbformat.read(path, 4), nbformat.read(path, 4)
+        robust.shifted(after, 1000)
+        for tag in ("exercise", "check"):
+            assert with_tag(before, tag) == with_tag(after, tag)
+
+
+def test_robust_page_says_what_failed_and_keeps_what_was_not_run(
+    course, monkeypatch, capsys
+):
+    monkeypatch.setattr(robust, "ROOT", course)
+    monkeypatch.setattr(robust, "PAGE", course / "docs" / "robust.md")
+    path = course / "chapters" / "08_first.ipynb"
+    fragile = nbformat.read(path, 4)
+    code = [cell for cell in fragile.cells if "base = 40" in cell.source]
+    code.append(fragile.cells[-1])
+    monkeypatch.setenv("COURSE_RESULTS", str(course))
+    code[0].source += "\nseed = 5\nassert seed < 1000, 'a seed'\nprint(.35)"
+    code[-1].source += "\nprint('goes on')"
+    tool.write(fragile, path)
+    monkeypatch.setattr(sys, "argv", ["robust", "--only", "seeds + 1"])
+    assert robust.main() == 1
+    assert "a seed" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["robust", "--only", "one thread"])
+    assert robust.main() == 1, "two cells print what is not committed"
+    found = robust.read_page()
+    (failure,) = found["08_first", "seeds + 1"]
+    assert failure.startswith("cell 1: AssertionError a seed at `assert seed")
+    assert [line[-17:] for line in found["08_first", "one thread"]] == [
+        " prints otherwise"
+    ] * 2
+    assert found["09_sums", "seeds + 1"] == found["09_sums", "one thread"] == []
+    assert ("09_sums", "two threads") not in found
+    robust.write_page(found)
+    assert robust.read_page() == found
 
 
 def test_run_course_failing_chapter_is_named_and_the_others_run(
