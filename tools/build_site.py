@@ -42,6 +42,7 @@ PAGES = (
     "mnist_bound",
     "mutation",
     "results",
+    "robust",
     "scaling",
     "teaching",
     "upstream",
