@@ -172,13 +172,72 @@ def _draw(shares, rng):
     return (rng.random((len(shares), 1)) >= edges).sum(axis=1)
 
 
-class TreeChain:
-    """Each pixel given all before it, by a forest of extra-trees.
+class _Chain:
+    """Each pixel given all before it, by a classifier, blended with its margin.
 
     The chain rule with scikit-learn: pixel i is a class, the pixels before it
-    are the features, and a forest's ``predict_proba`` is a distribution. It
-    may be 0 where a level was never seen, so it is blended with the pixel's
-    margin: p = (1 − w) forest + w margin, with one w for all pixels.
+    are the features, and ``predict_proba`` is a distribution. It may be 0
+    where a level was never seen, so p = (1 − w) classifier + w margin, with
+    one w for all pixels.
+
+    Args:
+        levels: Number K ≥ 2 of grey levels, evenly spaced on [0, 1].
+        blend: Weight w of the margin in (0, 1).
+    """
+
+    def __init__(self, levels, blend):
+        self.levels = check.check_int(levels, "levels", 2)
+        self.blend = check.check_number(blend, "blend", 1e-6, 1 - 1e-6)
+
+    def fit(self, x):
+        """Fit to rows ``(n, …)`` of grey levels; return the chain."""
+        ids = _level_ids(x, self.levels)
+        self.margins = _margins(ids, self.levels)
+        self.classifiers = [None]  # nothing comes before the first pixel
+        for pixel in range(1, ids.shape[1]):
+            classifier = None
+            if len(np.unique(ids[:, pixel])) > 1:
+                classifier = self._classifier(pixel)
+                classifier.fit(ids[:, :pixel], ids[:, pixel])
+            self.classifiers.append(classifier)
+        return self
+
+    def choose_blend(self, x):
+        """Take the weight w under which these rows are likeliest; return self.
+
+        Validation rows: on the training rows a forest knows every answer.
+        """
+        found, margin = self._masses(x)
+        score = [np.log((1 - w) * found + w * margin).sum() for w in BLENDS]
+        self.blend = BLENDS[int(np.argmax(score))]
+        return self
+
+    def score_samples(self, x):
+        """Log P of each row: float64 ``(n,)``, in nats."""
+        found, margin = self._masses(x)
+        blended = (1 - self.blend) * found + self.blend * margin
+        return np.log(blended).sum(axis=1)
+
+    def _masses(self, x):
+        """What classifiers and margins give: two ``(n, pixels)``."""
+        ids = _level_ids(x, self.levels)
+        pixels = np.arange(ids.shape[1])
+        margin = self.margins[pixels, ids]
+        found = margin.copy()
+        for pixel, classifier in enumerate(self.classifiers):
+            if classifier is not None:
+                share = np.zeros((len(ids), self.levels))
+                share[:, classifier.classes_] = classifier.predict_proba(
+                    ids[:, :pixel]
+                )
+                found[:, pixel] = share[np.arange(len(ids)), ids[:, pixel]]
+        return found, margin
+
+
+class TreeChain(_Chain):
+    """Each pixel given all before it, by a forest of extra-trees.
+
+    The forest's distribution is blended with the pixel's margin.
 
     Example:
 
@@ -199,28 +258,14 @@ class TreeChain:
     def __init__(
         self, levels, *, trees=50, least=2, features=0.3, blend=0.1, seed=0
     ):
-        self.levels = check.check_int(levels, "levels", 2)
+        super().__init__(levels, blend)
         self.trees = check.check_int(trees, "trees")
         self.least = check.check_int(least, "least")
         self.features = check.check_number(features, "features", 1e-3, 1.0)
-        self.blend = check.check_number(blend, "blend", 1e-6, 1 - 1e-6)
         self.seed = check.check_int(seed, "seed", minimum=0)
 
-    def fit(self, x):
-        """Fit to rows ``(n, …)`` of grey levels; return the chain."""
-        ids = _level_ids(x, self.levels)
-        self.margins = _margins(ids, self.levels)
-        self.forests = [None]  # nothing comes before the first pixel
-        for pixel in range(1, ids.shape[1]):
-            forest = None
-            if len(np.unique(ids[:, pixel])) > 1:
-                forest = self._predictor(pixel)
-                forest.fit(ids[:, :pixel], ids[:, pixel])
-            self.forests.append(forest)
-        return self
-
-    def _predictor(self, pixel):
-        """A classifier of one pixel, not fitted."""
+    def _classifier(self, pixel):
+        """That of one pixel, not fitted."""
         return ExtraTreesClassifier(
             self.trees,
             min_samples_leaf=self.least,
@@ -228,37 +273,8 @@ class TreeChain:
             random_state=self.seed + pixel,
         )
 
-    def choose_blend(self, x):
-        """Take the weight w under which these rows are likeliest; return self.
 
-        Validation rows: on the training rows a forest knows every answer.
-        """
-        forest, margin = self._masses(x)
-        score = [np.log((1 - w) * forest + w * margin).sum() for w in BLENDS]
-        self.blend = BLENDS[int(np.argmax(score))]
-        return self
-
-    def score_samples(self, x):
-        """Log P of each row: float64 ``(n,)``, in nats."""
-        forest, margin = self._masses(x)
-        blended = (1 - self.blend) * forest + self.blend * margin
-        return np.log(blended).sum(axis=1)
-
-    def _masses(self, x):
-        """What forests and margins give the pixels: two ``(n, pixels)``."""
-        ids = _level_ids(x, self.levels)
-        pixels = np.arange(ids.shape[1])
-        margin = self.margins[pixels, ids]
-        forest = margin.copy()
-        for pixel, trees in enumerate(self.forests):
-            if trees is not None:
-                share = np.zeros((len(ids), self.levels))
-                share[:, trees.classes_] = trees.predict_proba(ids[:, :pixel])
-                forest[:, pixel] = share[np.arange(len(ids)), ids[:, pixel]]
-        return forest, margin
-
-
-class RegressionChain(TreeChain):
+class RegressionChain(_Chain):
     """Each pixel given all before it, one-hot, by a logistic regression.
 
     For levels without an order, such as indices into a codebook.
@@ -266,15 +282,15 @@ class RegressionChain(TreeChain):
     Args:
         levels: Number K ≥ 2 of levels, as numbers evenly spaced on [0, 1].
         strength: Inverse C > 0 of the penalty, as in scikit-learn.
-        blend: As for :class:`TreeChain`.
+        blend: Weight of the pixel's margin in (0, 1).
     """
 
     def __init__(self, levels, *, strength=1.0, blend=0.02):
-        super().__init__(levels, blend=blend)
+        super().__init__(levels, blend)
         self.strength = check.check_number(strength, "strength", 1e-9)
 
-    def _predictor(self, pixel):
-        """A classifier of one pixel, not fitted."""
+    def _classifier(self, pixel):
+        """That of one pixel, not fitted."""
         return make_pipeline(
             OneHotEncoder(categories=[np.arange(self.levels)] * pixel),
             LogisticRegression(C=self.strength),
@@ -317,7 +333,7 @@ class SharedForest(TreeChain):
         """Fit to images ``(n, h, w, …)`` or rows ``(n, d)``; return it."""
         ids = _level_ids(x, self.levels)
         self.margins = _margins(ids, self.levels)
-        self.forest = self._predictor(0)
+        self.forest = self._classifier(0)
         self.forest.fit(_before(ids, np.shape(x)), ids.ravel())
         return self
 
