@@ -78,7 +78,13 @@ def by_loops(x_t, rows, a, s):
     return [row.tolist() for row in found]
 
 
-@pytest.mark.parametrize("answer", [by_scipy, by_tensors, by_loops])
+def in_halves(answer):
+    return lambda *given: np.float16(answer(*given))
+
+
+@pytest.mark.parametrize(
+    "answer", [by_scipy, by_tensors, by_loops, in_halves(by_scipy)]
+)
 def test_check_7c_2_right_means_pass(answer, capsys):
     checks.check_7c_2(answer)
     assert "correct" in capsys.readouterr().out
@@ -89,9 +95,23 @@ def without_care(x_t, rows, a, s):
     return weights @ rows / weights.sum(axis=1, keepdims=True)
 
 
+def one_maximum(x_t, rows, a, s):
+    found = exponents(x_t, rows, a, s)
+    weights = np.exp(found - found.max())
+    return weights @ rows / weights.sum(axis=1, keepdims=True)
+
+
+def in_place(x_t, rows, a, s):
+    x_t[:] = by_scipy(x_t, rows, a, s)
+    return x_t
+
+
 @pytest.mark.parametrize(
     "answer, match",
     [
+        (one_maximum, "largest exponent of each"),
+        (in_place, "make a copy"),
+        (lambda x, r, a, s: by_scipy(x, r, a, max(s, 0.05)), "without a floor"),
         (lambda x, r, a, s: by_scipy(x, r, a, s**0.5), "variance of the noise"),
         (lambda x, r, a, s: by_scipy(x, r, a, s / 2**0.5), "the 2 is missing"),
         (lambda x, r, a, s: by_scipy(x, r, 1.0, s), "shrunk"),
@@ -143,7 +163,9 @@ def as_lists(*arguments):
     return np.asarray(solved(*arguments), "float32").tolist()
 
 
-@pytest.mark.parametrize("answer", [solved, of_library, as_lists])
+@pytest.mark.parametrize(
+    "answer", [solved, of_library, as_lists, in_halves(solved)]
+)
 def test_check_7c_3_right_velocities_pass(answer, capsys):
     checks.check_7c_3(answer)
     assert "correct" in capsys.readouterr().out
@@ -164,9 +186,15 @@ def undivided(value, x_t, target, a, s, a_slope, s_slope):
     return a_slope * x + s_slope * noise
 
 
+def over_x_t(value, x_t, *given):
+    x_t[:] = solved(value, x_t, *given)
+    return x_t
+
+
 @pytest.mark.parametrize(
     "answer, match",
     [
+        (over_x_t, "make a copy"),
         (straight_always, "straight schedule alone"),
         (lambda *p: -solved(*p), "the sign"),
         (lambda v, x_t, *p: x_t, "that is a x"),
@@ -204,7 +232,11 @@ def by_keras(x, noise, t, predicted):
     return keras.losses.MeanSquaredError()(noise - x, predicted)
 
 
-@pytest.mark.parametrize("answer", [by_numpy, by_parts, by_keras])
+def in_float16(*given):
+    return ops.cast(by_parts(*given), "float16")
+
+
+@pytest.mark.parametrize("answer", [by_parts, by_keras, in_float16])
 def test_check_7c_4_right_losses_pass(answer, capsys):
     checks.check_7c_4(answer)
     assert "correct" in capsys.readouterr().out
@@ -220,6 +252,8 @@ def weighted(power):
 @pytest.mark.parametrize(
     "answer, match",
     [
+        (by_numpy, "NumPy"),
+        (lambda x, e, t, v: by_parts(x, e, t, ops.stop_gradient(v)), "is cut"),
         (lambda x, e, t, v: ops.mean(ops.square(v - x + e)), "other sign"),
         (lambda x, e, t, v: ops.mean(ops.square(v - e)), "predicts noise"),
         (lambda x, e, t, v: ops.mean(ops.square(v - x)), "predicts data"),
@@ -263,7 +297,9 @@ def recursive(velocity, x, times):
     return recursive(velocity, x + step * (first + second) / 2, times[1:])
 
 
-@pytest.mark.parametrize("answer", [one_by_one, recursive, diffusion.heun])
+@pytest.mark.parametrize(
+    "answer", [one_by_one, recursive, diffusion.heun, in_halves(one_by_one)]
+)
 def test_check_7c_5_right_walks_pass(answer, capsys):
     checks.check_7c_5(answer)
     assert "correct" in capsys.readouterr().out
@@ -273,9 +309,22 @@ def made(kind):
     return lambda v, x, times: chapter_07c._walk(v, x, times, kind)
 
 
+def writing(velocity, x, times):
+    x += one_by_one(velocity, x, times) - x
+    return x
+
+
+def eating(velocity, x, times):
+    x = one_by_one(velocity, x, times)
+    times.pop()
+    return x
+
+
 @pytest.mark.parametrize(
     "answer, match",
     [
+        (writing, "writes into them"),
+        (eating, "list of times"),
         (diffusion.euler, "Euler's walk"),
         (made("earlier time"), "earlier time"),
         (made("same row"), "at the old row"),
@@ -320,7 +369,10 @@ def by_lfilter(history, m):
     return np.float32(found[0][-1])
 
 
-@pytest.mark.parametrize("answer", [by_weights, by_differences, by_lfilter])
+@pytest.mark.parametrize(
+    "answer",
+    [by_weights, by_differences, by_lfilter, in_halves(by_weights)],
+)
 def test_check_7c_6_right_averages_pass(answer, capsys):
     checks.check_7c_6(answer)
     assert "correct" in capsys.readouterr().out
@@ -333,9 +385,17 @@ def from_zero(history, m):
     return average
 
 
+def over_the_first(history, m):
+    average = history[0]
+    for row in history[1:]:
+        average += (1 - m) * (row - average)
+    return average
+
+
 @pytest.mark.parametrize(
     "answer, match",
     [
+        (over_the_first, "changed the history"),
         (lambda h, m: h[-1], "the average is not used"),
         (from_zero, "starts at zero"),
         (lambda h, m: from_zero(h, m) / (1 - m ** len(h)), "as in Adam"),
@@ -378,6 +438,7 @@ def bumps(t):
         bumps,
         lambda t: diffusion.TimeFeatures(32)(t.astype("float32")),
         lambda t: sines(t, np.pi * np.arange(1, 31)).tolist(),
+        lambda t: np.float16(sines(t, np.geomspace(1, 100, 16))),
     ],
 )
 def test_check_7c_7_features_that_tell_pass(answer, capsys):
@@ -385,9 +446,15 @@ def test_check_7c_7_features_that_tell_pass(answer, capsys):
     assert "correct" in capsys.readouterr().out
 
 
+def scaled_in_place(t):
+    t *= 100
+    return sines(t, np.geomspace(0.01, 1, 16))
+
+
 @pytest.mark.parametrize(
     "answer, match",
     [
+        (scaled_in_place, "changed the times"),
         (lambda t: sines(t, np.geomspace(1e-4, 1, 16)), "fed unscaled"),
         (lambda t: t[:, None], "1 features"),
         (lambda t: np.stack([t, t**2], axis=1), "fed unscaled"),

@@ -54,6 +54,7 @@ def test_check_7d_1_wrong_numbers_are_named(place, value, match):
         lambda u, c, w: (u + w * (c - u)).tolist(),
         lambda u, c, w: ops.convert_to_tensor(u + w * (c - u)),
         lambda u, c, w: c + (w - 1) * (c - u),
+        lambda u, c, w: np.float16(u + w * (c - u)),
     ],
 )
 def test_check_7d_2_right_guesses_pass(answer, capsys):
@@ -61,9 +62,15 @@ def test_check_7d_2_right_guesses_pass(answer, capsys):
     assert "correct" in capsys.readouterr().out
 
 
+def guided_in_place(untold, told, w):
+    untold += w * (told - untold)
+    return untold
+
+
 @pytest.mark.parametrize(
     "answer, match",
     [
+        (guided_in_place, "make a copy"),
         (lambda u, c, w: u - w * (c - u), "The sign"),
         (lambda u, c, w: c + w * (c - u), "convention"),
         (lambda u, c, w: c + w * (u - c), "changed places"),
@@ -122,7 +129,8 @@ def in_place(labels, chance, share, num_classes):
         (lambda y, c, s, n: np.where(c < s, y, n), "what should be kept"),
         (lambda y, c, s, n: y, "No label is withheld"),
         (lambda y, c, s, n: np.full(len(y), n), "All labels"),
-        (in_place, "changes its argument"),
+        (in_place, "make a copy"),
+        (lambda y, c, s, n: np.where(c <= s, n, y), "not below it"),
         (lambda y, c, s, n: np.where(c < s, n, y + 1), "have changed"),
         (lambda y, c, s, n: np.where(c < s, 99, y), "Wrong labels"),
         (stub, "waits for your answer"),
@@ -170,6 +178,21 @@ def made(kind):
     return lambda *arguments: chapter_07d._filled(*arguments, kind)
 
 
+def truth_in_place(denoiser, x, times, truth, known):
+    filled = by_library(denoiser, x, times, truth, known)
+    truth[:] = filled
+    return truth
+
+
+def in_halves(*arguments):
+    return np.float16(by_library(*arguments))
+
+
+def test_check_7d_4_takes_half_precision(capsys):
+    checks.check_7d_4(in_halves)
+    assert "correct" in capsys.readouterr().out
+
+
 def early(denoiser, x, times, truth, known):
     return by_library(denoiser, x, times[:-1], truth, known)
 
@@ -184,6 +207,7 @@ def early(denoiser, x, times, truth, known):
         (made("old noise"), "before its entries"),
         (made("no noise"), "missing"),
         (early, "one step early"),
+        (truth_in_place, "make a copy"),
         (lambda d, x, *more: x, "Not the walk"),
         (lambda *more: None, "None"),
         (stub, "waits for your answer"),
@@ -211,7 +235,19 @@ def of_tensors(z, x, t):
     return x + t * (z - x), z - x
 
 
-@pytest.mark.parametrize("answer", [by_coefficients, stacked, of_tensors])
+def of_halves(z, x, t):
+    return [np.float16(part) for part in stacked(z, x, t)]
+
+
+def over_x(z, x, t):
+    noisy, velocity = stacked(z, x, t)
+    x[:] = noisy
+    return x, velocity
+
+
+@pytest.mark.parametrize(
+    "answer", [by_coefficients, stacked, of_tensors, of_halves]
+)
 def test_check_7d_5_right_pairs_pass(answer, capsys):
     checks.check_7d_5(answer)
     assert "correct" in capsys.readouterr().out
@@ -224,6 +260,7 @@ def fresh(z, x, t, rng=np.random.default_rng(0)):  # noqa: B008
 @pytest.mark.parametrize(
     "answer, match",
     [
+        (over_x, "make a copy"),
         (lambda z, x, t: (stacked(x, z, t)[0], z - x), "exchanged"),
         (lambda z, x, t: (x + t[:, None] * z, z - x), "shrinks"),
         (lambda z, x, t: stacked(z, x, t)[::-1], "comes first"),
@@ -250,6 +287,7 @@ def test_check_7d_5_wrong_pairs_are_named(answer, match):
         lambda z, m, d, f: f(z @ np.diag(d) + m).tolist(),
         lambda z, m, d, f: np.concatenate([f(r[None] * d + m) for r in z]),
         lambda z, m, d, f: ops.convert_to_tensor(f(m + d * z)),
+        lambda z, m, d, f: np.float16(f(m + d * z)),
     ],
 )
 def test_check_7d_6_right_images_pass(answer, capsys):
@@ -257,9 +295,16 @@ def test_check_7d_6_right_images_pass(answer, capsys):
     assert "correct" in capsys.readouterr().out
 
 
+def scaled_in_place(z, mean, deviation, decode):
+    z *= deviation
+    z += mean
+    return decode(z)
+
+
 @pytest.mark.parametrize(
     "answer, match",
     [
+        (scaled_in_place, "make a copy"),
         (lambda z, m, d, f: f(z), "still standardised"),
         (lambda z, m, d, f: f((z - m) / d), "once more"),
         (lambda z, m, d, f: f((z + m) * d), "First times"),
