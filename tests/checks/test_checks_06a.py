@@ -28,7 +28,13 @@ def _by_area(scores, truth):
 
 
 @pytest.mark.parametrize(
-    "answer", [_by_ranks, _by_area, lambda s, t: roc_auc_score(t, s)]
+    "answer",
+    [
+        _by_ranks,
+        _by_area,
+        lambda s, t: roc_auc_score(t, s),
+        lambda s, t: np.float16(_by_ranks(s, t)),
+    ],
 )
 def test_check_6a_1_right_auroc_passes(answer):
     checks.check_6a_1(answer)
@@ -53,6 +59,7 @@ def _sorting(s, t):
         (lambda s, t: np.sum(s[t][:, None] > s[~t]), "number of pairs"),
         (lambda s, t: np.sum(s[t][:, None] > s[~t]) / 3600, "all pairs"),
         (lambda s, t: 0.5, "AUROC is"),
+        (lambda s, t: max(_by_ranks(s, t), 1 - _by_ranks(s, t)), "than chance"),
         (lambda s, t: np.array([0.5, 0.5]), "one number"),
         (_sorting, "changed the arrays"),
         (stub, "waits for your answer"),
@@ -100,6 +107,11 @@ def _sample_deviation(x, truth, rng):
     return [*parts, truth[test].astype(int)]
 
 
+def _in_half(x, truth, rng):
+    *parts, test_truth = _split(x, truth, rng)
+    return *(part.astype("float16") for part in parts), test_truth
+
+
 def _with_scikit_learn(x, truth, rng):
     from sklearn.model_selection import train_test_split
     from sklearn.preprocessing import StandardScaler
@@ -116,7 +128,7 @@ def _with_scikit_learn(x, truth, rng):
 
 
 @pytest.mark.parametrize(
-    "answer", [_split, _sample_deviation, _with_scikit_learn]
+    "answer", [_split, _sample_deviation, _with_scikit_learn, _in_half]
 )
 def test_check_6a_2_right_split_passes(answer):
     checks.check_6a_2(answer)
@@ -138,6 +150,17 @@ def _twice(x, truth, rng):
     return train, train[:40], test, test_truth
 
 
+def _anomalies_alone(x, truth, rng):
+    *parts, test, test_truth = _split(x, truth, rng)
+    return *parts, test[test_truth], test_truth[test_truth]
+
+
+def _truth_in_place(x, truth, rng):
+    parts = _split(x, truth, rng)
+    truth[:] = False
+    return parts
+
+
 def _with(**options):
     return lambda x, truth, rng: _split(x, truth, rng, **options)
 
@@ -153,6 +176,8 @@ def _with(**options):
         (_with(shuffle=False), "draw them with"),
         (_wrong_truth, "does not belong"),
         (_twice, "stands in two parts"),
+        (_anomalies_alone, "80 are left"),
+        (_truth_in_place, "or its truth"),
         (lambda x, t, rng: _split(x, t, rng)[:3], "Return 4 things"),
         (
             lambda x, t, rng: (*_split(x, t, rng)[:3], t[:3]),
@@ -285,7 +310,13 @@ def _by_quantile(scores, rate):
     return np.float32(np.quantile(scores, level, method="inverted_cdf"))
 
 
-@pytest.mark.parametrize("answer", [_by_counting, _by_partition, _by_quantile])
+def _in_half_precision(scores, rate):
+    return np.float16(_by_counting(scores, rate))
+
+
+@pytest.mark.parametrize(
+    "answer", [_by_counting, _by_partition, _by_quantile, _in_half_precision]
+)
 def test_check_6a_5_right_threshold_passes(answer):
     checks.check_6a_5(answer)
 
