@@ -16,7 +16,9 @@ from utils.models import clustering
 checks = Watched(chapter_06f)
 
 
-@pytest.mark.parametrize("answer", [0.63, np.float32(0.63), [0.63]])
+@pytest.mark.parametrize(
+    "answer", [0.63, np.float32(0.63), [0.63], np.float16(0.63)]
+)
 def test_check_6f_1_right_value_passes(answer, capsys):
     checks.check_6f_1(answer)
     assert "correct" in capsys.readouterr().out
@@ -50,15 +52,22 @@ def _rows(kernel):
         clustering.soft_assignment,
         lambda z, m: np.array(_rows(1 / (1 + _squared(z, m)))).tolist(),
         lambda z, m: ops.softmax(-ops.log(1.0 + _squared(z, m)), axis=1),
+        lambda z, m: _rows(1 / (1 + _squared(z, m))).astype("float16"),
     ],
 )
 def test_check_6f_2_right_answer_passes(answer):
     checks.check_6f_2(answer)
 
 
+def _moved(z, m):
+    z -= m[0]
+    return _rows(1 / (1 + _squared(z, m - m[0])))
+
+
 @pytest.mark.parametrize(
     ("answer", "match"),
     [
+        (_moved, "changed an array"),
         (lambda z, m: 1 / (1 + _squared(z, m)), "before the division"),
         (lambda z, m: _rows(1 / (1 + _squared(z, m)).T).T, "over the rows"),
         (lambda z, m: _rows(1 / (1 + _squared(z, m) ** 0.5)), "be squared"),
@@ -80,6 +89,7 @@ def test_check_6f_2_wrong_answer_is_named(answer, match):
         lambda q: _rows(q**2 / q.mean(axis=0)),  # the constant cancels
         lambda q: _rows(np.float64(q) ** 2 / np.float64(q).sum(0)).tolist(),
         lambda q: ops.softmax(2 * ops.log(q) - ops.log(ops.sum(q, 0)), axis=1),
+        lambda q: _rows(q**2 / q.sum(axis=0)).astype("float16"),
     ],
 )
 def test_check_6f_3_right_answer_passes(answer):
@@ -134,15 +144,24 @@ def _with_log_of_mean(p, o, b):
         _loss,
         lambda p, o, b: ops.convert_to_tensor(_loss(p, o, b)),
         lambda p, o, b: np.array([_loss(o, p, b)]),
+        lambda p, o, b: _loss(np.float16(p), np.float16(o), b),
     ],
 )
 def test_check_6f_4_right_answer_passes(answer):
     checks.check_6f_4(answer)
 
 
+def _emptied(p, o, b):
+    loss = _loss(p, o, b)
+    p *= 0
+    return loss
+
+
 @pytest.mark.parametrize(
     ("answer", "match"),
     [
+        (_emptied, "changed an array"),
+        (lambda p, o, b: _loss(p, o, 2.0), "argument `balance`"),
         (_wrong_sign, "sign of the entropy"),
         (_row_entropies, "entropies of single rows"),
         (_with_log_of_mean, "logarithm of the mean"),
