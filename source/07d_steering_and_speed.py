@@ -23,7 +23,7 @@
 #
 # - digits to order by guidance without a classifier, and what exaggeration costs;
 # - a half digit completed, and which number praises whom for it;
-# - walks made straight, so that one step is enough;
+# - walks made straight in two ways, so that one step does most of the work;
 # - flow matching on an autoencoder's codes, beside a mixture fitted in a moment.
 #
 # | | |
@@ -42,6 +42,8 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 from keras import ops
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from sklearn.metrics import pairwise_distances_argmin_min
@@ -49,7 +51,10 @@ from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsRegressor
 
 from utils import data, plotting
-from utils.baselines.mixtures import choose_gaussian_mixture
+from utils.baselines.mixtures import (
+    choose_gaussian_mixture,
+    fill_from_mixture,
+)
 from utils.checks import chapter_07d as checks
 from utils.evaluation import generation
 from utils.evaluation.judge import Judge
@@ -67,7 +72,7 @@ plotting.use_style()
 
 # %% tags=["setup"]
 STEPS = profile.pick(quick=768, full=3840)  # training on digits
-RING_STEPS = profile.pick(quick=480, full=2560)
+RING_STEPS = profile.pick(quick=800, full=2560)
 LATENT = profile.pick(quick="digits", full="mnist")  # data of section 5
 LATENT_DIM = profile.pick(quick=12, full=32)
 CODER_EPOCHS = profile.pick(quick=60, full=6)
@@ -83,8 +88,8 @@ LATENT_SEEDS = profile.pick(quick=SEEDS, full=(0,))
 digits = data.load("digits")
 SHAPE, flat = digits.event_shape, digits.flat()
 CENTRE, SCALE = digits.x_train.mean(), digits.x_train.std()
-x_train, x_test = (
-    (rows - CENTRE) / SCALE for rows in (flat.x_train, flat.x_test)
+x_train, x_val, x_test = (
+    (rows - CENTRE) / SCALE for rows in (flat.x_train, flat.x_val, flat.x_test)
 )
 y_train = digits.y_train
 asked = np.arange(1000) % 10
@@ -174,10 +179,8 @@ options = {
     "num_classes": 10,
 }
 model = Diffusion.dense((64,), seed=0, **options)
-written = OpenGuided(model.network)
 pairs = {"x": x_train, "labels": y_train.astype("int32")}
-train(written, pairs, steps=96)
-print("trained on the page:", len(written.trainable_variables), "arrays")
+written = train(OpenGuided(model.network), pairs, steps=96)
 
 # %% [markdown]
 # `Diffusion(…, num_classes=10)` of the library, given the same network, state of the
@@ -233,21 +236,21 @@ def spread_within(x, y):
 
 
 def to_order(x, y=asked):
-    """Recognised share, variety, Fréchet distance, coverage."""
+    """Recognised, %, variety, Fréchet distance, coverage."""
     distance, _, coverage = beside(np.random.default_rng(0).permutation(x))
     varied = spread_within(x, y) / spread_within(digits.x_test, digits.y_test)
-    return judge.accuracy(x, y), varied, distance, coverage
+    return 100 * judge.accuracy(x, y), varied, distance, coverage
 
 
 # %%
-pca = PCA(16, random_state=0).fit(flat.x_train)
+pca = PCA(20, random_state=0).fit(flat.x_train)
 
 
 def by_class(components, seed):
     """A mixture for each class, in principal components."""
     images = []
     for c in range(10):
-        inside = pca.transform(flat.x_train[y_train == c])
+        inside = pca.transform(flat.x_train[y_train == c]).astype("float64")
         fitted = GaussianMixture(
             components, reg_covar=1e-2, random_state=seed
         ).fit(inside)
@@ -258,7 +261,21 @@ def by_class(components, seed):
 
 # %%
 WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
-curve, drawn = [], {}
+curve, drawn, partly = [], {}, []
+
+
+def in_the_middle(seed):
+    """w = 2, but only at times from 0.2 to 0.6, by sixteen steps of DDIM."""
+
+    def guess(x_t, t):
+        w = 2.0 if 0.2 <= t <= 0.6 else 1.0
+        return model.denoise(x_t, t, labels=asked, guidance=w)
+
+    x = np.random.default_rng(seed).standard_normal((1000, 64))
+    way = {"schedule": model.schedule}
+    return to_images(diffusion.ddim(guess, x, np.linspace(1, 0, 17), **way))
+
+
 for seed in SEEDS:
     model = Diffusion.dense((64,), seed=seed, **options) if not seed else model
     if seed:
@@ -270,6 +287,7 @@ for seed in SEEDS:
         drawn[w] = to_images(made)
         line.append(to_order(drawn[w]))
     curve.append(line)
+    partly.append(to_order(in_the_middle(seed)))
 curve = np.array(curve)  # (seeds, weights, numbers)
 
 # %% tags=["nbval-ignore-output"]
@@ -278,51 +296,41 @@ table = {
     "one Gaussian a class": [to_order(by_class(1, seed)) for seed in SEEDS],
     "3 Gaussians a class": [to_order(by_class(3, seed)) for seed in SEEDS],
     **{f"guidance w = {w:g}": curve[:, i] for i, w in enumerate(WEIGHTS)},
+    "w = 2, t from 0.2 to 0.6 only": partly,
 }
 runtime.record(
     "digits to order: a hundred of each class",
     ["drawn by", "recognised, %", "variety", "Fréchet", "coverage"],
     [
-        [
-            name,
-            with_spread(100 * np.array(values)[:, 0], 1),
-            *(with_spread(v, 2) for v in np.transpose(values)[1:]),
-        ]
+        [name, *map(with_spread, np.transpose(values), (1, 2, 2, 2))]
         for name, values in table.items()
     ],
 )
 
 # %% tags=["nbval-ignore-output"]
-figure, (left, right) = plt.subplots(1, 2, figsize=(9.4, 3.7))
 told, varied, distance, _ = curve.mean(axis=0).T
-left.plot(varied, 100 * told, "o-", label="guidance")
-for w, x, y in [*zip(WEIGHTS, varied, 100 * told, strict=True)][:4]:
-    left.annotate(f" w = {w:g}", (x, y), fontsize=8)
-for marker, name in zip("*sv", list(table)[:3], strict=True):
-    share, variety, *_ = np.mean(table[name], axis=0)
-    left.plot(variety, 100 * share, f"k{marker}", label=name)
-left.set(xlabel="variety within a class (real: 1)", ylabel="recognised, %")
-left.set_title("Recognised by exaggeration, at the price of variety")
-left.legend(fontsize=8)
-right.plot(WEIGHTS, distance, "o-")
-right.set(xlabel="guidance weight w", ylabel="Fréchet distance")
-right.set_title("The whole set is best near w = 1")
+partly = np.mean(partly, axis=0)
+figure, axis = plt.subplots()
+axis.plot(WEIGHTS, distance, "o-", label="guided at all times")
+axis.plot(2, partly[2], "s", label="0.2 ≤ t ≤ 0.6 only")
+axis.set(xlabel="guidance weight w", ylabel="Fréchet distance")
+axis.set_title("The whole set is best near w = 1")
+axis.legend()
 plt.show()
 
 # %% tags=["hide-input"]
-assert told[0] < 0.2 < 0.9 < told[2], "w = 0 does not listen, w = 1 does"
+assert told[0] < 20 < 90 < told[2], "w = 0 does not listen, w = 1 does"
 assert told[3] > told[2] and varied[3] < varied[2] - 0.02
 assert min(distance[3:]) > 1.3 * distance[2], "exaggerated"
 rivals = [np.mean(table[name], axis=0) for name in list(table)[1:3]]
-assert distance[2] < min(rival[2] for rival in rivals) + 0.3
-assert told[2] > min(rival[0] for rival in rivals) - 0.02
+assert distance[2] < min(rival[2] for rival in rivals) + 0.4, "level"
+assert partly[2] < 0.8 * distance[3] and partly[0] > told[2] - 0.5
+assert told[2] > min(rival[0] for rival in rivals) - 2
 
 # %% tags=["nbval-ignore-output"]
 plotting.image_rows(
     {
-        "real": np.stack(
-            [digits.x_test[digits.y_test == c][0] for c in range(10)]
-        ),
+        "real": digits.x_test[np.unique(digits.y_test, return_index=True)[1]],
         **{f"w = {w:g}": drawn[w][:10] for w in (0.0, 1.0, 4.0, 8.0)},
     },
     "One noise a column, digits 0 to 9 asked for",
@@ -330,28 +338,32 @@ plotting.image_rows(
 plt.show()
 
 # %% [markdown]
-# **Figure 7d.1.** From $w=0$, where the label is not heard, to $w=1$, which is what the
-# model was trained to do; at 2 everything is recognised, at the price of variety and of
-# the Fréchet distance. Beyond, guesses leave the range of the pixels: variety falls no
-# further, coverage does, so what varies is error. **Figure 7d.2.** Down a column only $w$ changes; at 4 strokes harden,
-# at 8 stray pixels light up. A *recognised share above that of
-# real digits is no success*: real ones are sometimes hard to read.
+# **Figure 7d.1.** At $w=0$ the label is not heard, $w=1$ is what the model was trained to
+# do; at 2 everything is recognised, at the price of variety and of the Fréchet distance.
+# Beyond, guesses leave the range of the pixels: variety falls no further, coverage does, so
+# what varies is error. Most of the price is paid early, while nearly all is noise: guided
+# at times from 0.2 to 0.6 only (Kynkäänniemi et al. 2024), $w=2$ is recognised as often, at
+# half the distance. (More steps, or guesses clipped to the range, had changed nothing.)
+# **Figure 7d.2.** Down a column only $w$ changes; at 4 strokes harden, at 8 stray pixels
+# light up. A *recognised share above that of real digits is no success*: real ones are
+# sometimes hard to read.
 #
-# At $w=1$ the network is level with Gaussians a class, fitted in no time, in what is
-# recognised, and a little ahead of them in Fréchet distance: told the class, it is
-# ahead of every opponent so far, by little.
+# At $w=1$ the network is level with three Gaussians a class, fitted in no time: they are
+# recognised and vary a little more, it reaches a little more of the real digits. In 16
+# directions, as in 3b, they had stood at a Fréchet distance of 2.8; in 20 the lead is gone.
 
 # %% [markdown]
-# ## 3. Half a digit, completed: the neighbours win
+# ## 3. Half a digit, completed: a mixture wins
 #
 # The upper half of a test digit is known. A network never trained for it can fill in the
 # rest: wherever it guesses the clean row, put the known pixels in their place, and let
 # the sampler go on (Lugmayr et al. 2022). What is unknown is drawn to fit what is known.
 # We take a network without labels, trained as in 7c.
 #
-# Opponents, on the same rows, each chosen on validation rows: the mean training digit; the
-# nearest training row, judged by the upper half; the mean of its $k$ nearest; ridge
-# regression of the lower half on the upper one.
+# Opponents, on the same rows, each chosen on validation rows: the nearest training row,
+# judged by the upper half; the mean of its $k$ nearest; ridge regression of the lower half
+# on the upper one; and a Gaussian mixture of all 64 pixels, which is a mixture again once
+# some of them are known: `fill_from_mixture` has its mean, and draws, in closed form.
 
 # %%
 known = np.arange(64) < 32  # the upper four rows
@@ -361,22 +373,28 @@ filler = Diffusion.dense((64,), widths=(128, 128), **still)
 train(filler, x_train, steps=STEPS, rate=6e-3, batch=192)
 
 
-def complete(rows, seed, steps=20):
-    """Fill the unknown entries of standardised rows."""
+def complete(rows, seed, steps=20, rounds=1):
+    """Fill the unknown entries; each step is taken back and made again."""
 
     def guess(x_t, t):
         return np.where(known, rows, filler.denoise(x_t, t))
 
-    rng = np.random.default_rng(seed)
-    start = rng.standard_normal(rows.shape)
-    times = np.linspace(1, 0, steps + 1)
-    schedule = {"schedule": filler.schedule}
-    return diffusion.ancestral(guess, start, times, seed=rng, **schedule)
+    rng, way = np.random.default_rng(seed), {"schedule": filler.schedule}
+    x, times = rng.standard_normal(rows.shape), np.linspace(1, 0, steps + 1)
+    a, s, *_ = diffusion.coefficients(times, filler.schedule)
+    for i in range(steps):
+        part = a[i] / a[i + 1]
+        left = np.sqrt(s[i] ** 2 - (part * s[i + 1]) ** 2)
+        for _ in range(rounds):
+            y = diffusion.ancestral(guess, x, times[i : i + 2], seed=rng, **way)
+            x = part * y + left * rng.standard_normal(x.shape)  # back again
+        x = y
+    return x
 
 
+# %%
 def chosen(fits, rows):
     """Of some regressors the best on validation rows; its predictions."""
-    x_val = (flat.x_val - CENTRE) / SCALE
     best = min(
         (fit.fit(x_train[:, known], x_train[:, ~known]) for fit in fits),
         key=lambda f: np.mean(
@@ -390,15 +408,21 @@ def chosen(fits, rows):
 
 # %%
 ten = [complete(x_test, seed) for seed in range(10)]
-mean_row = np.where(known, x_test, x_train.mean(axis=0))
+by_em = choose_gaussian_mixture(x_train, x_val, (10, 20), ridge=0.1)
 fillings = {
-    "mean training digit": [mean_row],
     "nearest training row": [chosen([KNeighborsRegressor(1)], x_test)],
     "mean of k nearest": [
         chosen([KNeighborsRegressor(k) for k in (3, 5, 10, 20)], x_test)
     ],
     "ridge regression": [chosen([Ridge(a) for a in (1, 10, 100)], x_test)],
+    "mixture, mean": [fill_from_mixture(by_em, x_test, known)],
+    "mixture, one draw": [
+        fill_from_mixture(by_em, x_test, known, seed) for seed in SEEDS
+    ],
     "network, one draw": ten[:3],
+    "the same, each step five times": [
+        complete(x_test, seed, rounds=5) for seed in SEEDS
+    ],
     "network, mean of ten draws": [np.mean(ten, axis=0)],
 }
 
@@ -427,13 +451,7 @@ runtime.record(
     "digits: the lower half from the upper one, test rows",
     ["filled in by", "squared error", "recognised, %", "Fréchet"],
     [
-        [
-            name,
-            *(
-                with_spread(v, d)
-                for v, d in zip(values.T, (4, 1, 1), strict=True)
-            ),
-        ]
+        [name, *map(with_spread, values.T, (4, 1, 1))]
         for name, values in filled.items()
     ],
 )
@@ -444,45 +462,54 @@ plotting.image_rows(
     {
         "known": np.where(known, x_test, 0)[shown].reshape(-1, *SHAPE) * SCALE
         + CENTRE,
-        "ridge regression": to_images(fillings["ridge regression"][0][shown]),
-        "one draw": to_images(ten[0][shown]),
-        "another": to_images(ten[1][shown]),
-        "mean of ten": to_images(np.mean(ten, axis=0)[shown]),
+        **{
+            name: to_images(fillings[name][0][shown])
+            for name in [*fillings][3:]
+        },
         "truth": digits.x_test[shown],
     },
-    "The lower half: regressed, drawn twice, averaged",
+    "The lower half, by a mixture and by a network",
 )
 plt.show()
 
 # %% tags=["hide-input"]
-mean_digit, nearest, few, ridge, one_draw, ten_draws = (
+nearest, few, ridge, mean, drawn_once, one_draw, patient, ten_draws = (
     values.mean(axis=0) for values in filled.values()
 )
 assert ten_draws[0] < one_draw[0], "squared error wants a mean"
-assert few[0] < min(ridge[0], ten_draws[0]), "that of neighbours"
+assert max(mean[0], few[0]) < min(ridge[0], ten_draws[0]), "not the network's"
+for place in (0, 2):
+    assert max(drawn_once[place], patient[place]) < one_draw[place], "ahead"
 assert one_draw[2] < min(ten_draws[2], ridge[2]), "Fréchet wants a draw"
 assert nearest[2] < one_draw[2], "a real one, copied"
 
 # %% [markdown]
-# **Figure 7d.3.** Two draws may be two different digits, where the upper half leaves the
+# **Figure 7d.3.** A draw may be another digit than the truth, where the upper half leaves the
 # choice. **Squared error favours means**: the best answer to it is the conditional mean, and
 # a draw, however good, pays its variance on top, twice what the mean pays if it is a draw
-# from the truth. Average ten draws, and the network is a regression again, and a worse one
-# than the mean of some neighbours. **Fréchet favours draws**: means are grey. Its best
-# draw is the nearest training row: a real lower half, copied from a real digit. On a
-# thousand small digits that is hard to beat; the network's own claim is that it copies
-# nothing and saw no hole before. (6b's filler was trained on holes, for squared error.)
+# from the truth. Average ten draws, and the network is a regression again, worse than the
+# mean of some neighbours. **Fréchet favours draws**, most where the mean is grey. Its best
+# draw is the nearest training row: a real lower half, copied.
+#
+# The mixture is ahead of everybody in squared error and of the network in everything, and it
+# copies nothing and saw no hole either. One draw of ours is the plain method; its authors
+# take each step back, by new noise, and make it again, so that what is unknown can follow
+# what is known. Five times make most of the difference, at five times the cost.
+# (6b's filler was trained on holes, for squared error.)
 #
 # ## 4. One step: walks made straight
 #
 # One Euler step from $t=1$ lands on the mean (7c). Walks bend because a network that
 # sees $x_t$ averages over all rows whose paths cross there, and they cross because noise
-# and rows were paired at random. **Reflow** (Liu et al. 2023): let the trained flow pair
-# them. Draw $z$, walk to $\hat x$, and train again on
-# $x_t=(1-t)\hat x+tz$ with *this* $z$. Walks of a flow never cross, so the new paths
-# hardly do, and one step may follow them. `fit({"x": rows, "noise": noise})` keeps pairs.
+# and rows were paired at random. Pair them otherwise, and train on
+# $x_t=(1-t)\,x+tz$ with *this* $z$: `fit({"x": rows, "noise": noise})` keeps pairs.
 #
-# The control has as many more steps of training, on the same rows, without pairs.
+# - **Reflow** (Liu et al. 2023) lets a trained flow pair them: draw $z$, walk to $\hat x$,
+#   and train again. Walks of a flow never cross, so the new paths hardly do.
+# - **Optimal transport** (Pooladian et al. 2023) needs no first flow: among 256 rows and as
+#   much noise, deal out the noise so that the squared distances are least in all.
+#
+# The control has as many more steps as reflow, on the same rows, without pairs.
 
 # %%
 ring, _ = data.make_toy("gaussians", n=25_600, seed=0)
@@ -492,38 +519,48 @@ UNIT = ring.std()
 STEP_COUNTS = (1, 2, 20)
 
 
+def dealt(rows, block=256):
+    """Rows and noise, dealt out within blocks by optimal transport."""
+    noise = np.random.default_rng(6).standard_normal(rows.shape)
+    for i in range(0, len(rows), block):
+        costs = cdist(rows[i : i + block], noise[i : i + block], "sqeuclidean")
+        noise[i : i + block] = noise[i + linear_sum_assignment(costs)[1]]
+    return {"x": rows, "noise": noise.astype("float32")}
+
+
 def quality(flow):
     """Share within 3σ of a cluster, by number of Euler steps."""
-    return [
-        generation.modes_covered(
-            UNIT * flow.sample(2000, steps=n, sampler="euler", seed=1),
-            CENTRES,
-            std=0.1,
-        ).share_within
+    made = [
+        UNIT * flow.sample(2000, steps=n, sampler="euler", seed=1)
         for n in STEP_COUNTS
     ]
+    return [generation.modes_covered(x, CENTRES, std=0.1)[1] for x in made]
 
 
 # %%
-shares = {"flow": [], "as many more steps": [], "reflow": []}
+NAMES = "flow", "as many more steps", "reflow", "optimal transport"
+shares, one_step = {name: [] for name in NAMES}, {}
 flow = Diffusion.dense((2,), widths=(64, 64), seed=0)
 z = np.random.default_rng(5).standard_normal((8192, 2)).astype("float32")
-times, setting = np.linspace(1, 0, 13), {"rate": 1.2e-2, "batch": 256}
-for seed in SEEDS:
+plain, near = {"x": ring / UNIT}, dealt(ring / UNIT)
+times = np.linspace(1, 0, 13)
+setting = {"steps": RING_STEPS, "rate": 1.2e-2, "batch": 256}
+for seed in SEEDS[:2]:
     if seed:
         restart(flow, seed)
-    train(flow, ring / UNIT, steps=RING_STEPS, first=not seed, **setting)
+    fresh = flow.get_weights()
+    train(flow, plain, first=not seed, **setting)
     base = flow.get_weights()
     pairs = {"noise": z, "x": diffusion.heun(flow.velocity, z, times)}
-    shares["flow"].append(quality(flow))
-    bent = UNIT * flow.sample(800, steps=1, sampler="euler", seed=1)
-    more = {"steps": RING_STEPS, "first": False, **setting}
-    train(flow, ring / UNIT, **more)
-    shares["as many more steps"].append(quality(flow))
-    flow.set_weights(base)
-    train(flow, pairs, **more)
-    shares["reflow"].append(quality(flow))
-    straight = UNIT * flow.sample(800, steps=1, sampler="euler", seed=1)
+    ways = [(base, None), (base, plain), (base, pairs), (fresh, near)]
+    for name, (weights, rows) in zip(NAMES, ways, strict=True):
+        flow.set_weights(weights)
+        if rows is not None:
+            train(flow, rows, first=False, **setting)
+        shares[name].append(quality(flow))
+        one_step[name] = UNIT * flow.sample(
+            800, steps=1, sampler="euler", seed=1
+        )
 
 # %% tags=["nbval-ignore-output"]
 runtime.record(
@@ -534,29 +571,31 @@ runtime.record(
         for name, values in shares.items()
     ],
 )
-figure, axes = plt.subplots(1, 2, figsize=(7.4, 3.7))
-for axis, (name, x) in zip(
-    axes, {"flow": bent, "reflow": straight}.items(), strict=True
-):
+del one_step["as many more steps"]
+figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.4))
+for axis, (name, x) in zip(axes, one_step.items(), strict=True):
     axis.scatter(*ring[:1500].T, s=4, c="0.8", linewidths=0)
     axis.scatter(*x.T, s=5, c="C0", linewidths=0)
     axis.set(xlim=(-3.2, 3.2), ylim=(-3.2, 3.2), aspect="equal")
-    axis.set_title(f"{name}: one Euler step")
+    axis.set_title(f"{name}: one Euler step", fontsize=10)
 plt.show()
 
 # %% tags=["hide-input"]
-first, control, again = (np.array(v) for v in shares.values())
+first, control, again, near = (np.array(v) for v in shares.values())
 assert first[:, 0].max() < 0.1 and control[:, 0].max() < 0.1
-assert again[:, 0].min() > 0.7 * first[:, -1].mean(), "one for twenty"
-assert np.all(again[:, 0] > 0.8 * again[:, -1]), "straight"
-assert again[:, -1].mean() < first[:, -1].mean() + 0.02, "errors are kept"
+assert again[:, 0].min() > 0.7 * first[:, -1].mean(), "most of twenty steps"
+assert again[:, -1].mean() < control[:, -1].mean() + 0.03, "errors are kept"
+assert near[:, 0].mean() > again[:, 0].mean() - 0.2, "with half the training"
 
 # %% [markdown]
 # **Figure 7d.4.** The same network, one evaluation. More training does not straighten
-# anything: the averages it regresses on are the right ones. New pairs do: after reflow one
-# step is as good as twenty, of its own and of the flow that taught it. What reflow cannot do is
-# repair: its rows are the first flow's samples, bridges between clusters included, and the
-# first flow was trained briefly. (7c trained more than three times as long, for .951.)
+# anything: the averages it regresses on are the right ones. Other pairs do. After reflow one
+# step reaches most of what twenty reach. What reflow cannot do is repair: its rows are the
+# first flow's samples, bridges between clusters included. Pairs by optimal transport hold
+# real rows and need no first flow. With half the training they are ahead of reflow at twenty
+# steps and, while training is brief, at one step too; trained three times as long they have
+# .77 there, and reflow .85. They are the first thing to try, in the plane: how much a
+# block of 256 says in many dimensions is not shown here.
 #
 # ## 5. Flow matching on codes, and a mixture that is as good
 #
@@ -625,17 +664,11 @@ one = GaussianMixture(1, random_state=0).fit(fitted)
 many = choose_gaussian_mixture(fitted, val_codes, COMPONENTS, ridge=1e-3)
 latent = Diffusion.dense((LATENT_DIM,), widths=LATENT_WIDTHS, seed=0)
 from_flow = {n: [] for n in (2, 5, 10)}
+setting = {"steps": LATENT_STEPS, "rate": LATENT_RATE, "batch": LATENT_BATCH}
 for seed in LATENT_SEEDS:
     if seed:
         restart(latent, seed)
-    train(
-        latent,
-        codes,
-        steps=LATENT_STEPS,
-        rate=LATENT_RATE,
-        batch=LATENT_BATCH,
-        first=not seed,
-    )
+    train(latent, codes, first=not seed, **setting)
     for n, sets in from_flow.items():
         sets.append(paint(latent.sample(2000, steps=n, seed=seed)))
 
@@ -661,18 +694,6 @@ runtime.record(
     ],
 )
 
-# %% tags=["nbval-ignore-output"]
-plotting.image_rows(
-    {
-        "real": pictures.x_test[:12],
-        "one Gaussian": sets["one Gaussian"][0][:12],
-        "mixture": paint(draw(many, 0))[:12],
-        "flow, 10 steps": from_flow[10][0][:12],
-    },
-    "Drawn among codes, painted by one decoder",
-)
-plt.show()
-
 # %% tags=["hide-input"]
 real, rebuilt, gaussian, mixed, two, five, ten_steps = (
     values.mean(axis=0) for values in judged.values()
@@ -685,7 +706,7 @@ assert abs(mixed[2] - ten_steps[2]) < 0.07, "as many reached"
 assert min(mixed[3], ten_steps[3]) > 0.7, "none copies"
 
 # %% [markdown]
-# **Figure 7d.5.** One Gaussian blends. Between the mixture and the flow there is little: the
+# One Gaussian blends. Between the mixture and the flow there is little: the
 # mixture is ahead, clearly in density alone, and it took a
 # moment where the flow took most of this section's time. That is the honest state of
 # affairs at this size: dozens of full Gaussians cover the codes of ten digits. On MNIST, in
@@ -705,10 +726,11 @@ assert min(mixed[3], ten_steps[3]) > 0.7, "none copies"
 # ## What we showed
 #
 # - A label withheld from every tenth row let one network exaggerate: more recognised, less
-#   varied; at $w=1$ it was a little ahead of Gaussians a class.
-# - Half digits were completed by a network never trained for it, and better by neighbours;
-#   squared error praised averages, Fréchet distance praised draws.
-# - Reflow made one Euler step as good as twenty; as much training without pairs did not.
+#   varied, and cheaper at middle times only; at $w=1$ it was level with Gaussians a class.
+# - Half digits were completed by a network never trained for it, and better by neighbours
+#   and by a mixture; squared error praised averages, Fréchet distance praised draws.
+# - Reflow, and for half the training pairs by optimal transport, made one Euler step do
+#   most of what twenty do; as much training without pairs did not.
 # - On an autoencoder's codes five Heun steps were enough, and came close to a mixture.
 #
 # **Limits.** Small images and small networks: nothing here says what happens at a thousand
@@ -716,9 +738,11 @@ assert min(mixed[3], ten_steps[3]) > 0.7, "none copies"
 #
 # ## References
 #
-# Ho, Salimans (2021), *Classifier-free diffusion guidance*, NeurIPS workshop · Liu, Gong,
-# Liu (2023), *Flow straight and fast*, ICLR · Lugmayr et al. (2022), *RePaint*, CVPR ·
-# Rombach et al. (2022), *High-resolution image synthesis with latent diffusion models*, CVPR.
+# Ho, Salimans (2021), *Classifier-free diffusion guidance*, NeurIPS workshop · Kynkäänniemi
+# et al. (2024), *Applying guidance in a limited interval improves sample and distribution
+# quality in diffusion models*, NeurIPS · Liu, Gong, Liu (2023), *Flow straight and fast*,
+# ICLR · Lugmayr et al. (2022), *RePaint*, CVPR · Pooladian et al. (2023), *Multisample flow
+# matching: straightening flows with minibatch couplings*, ICML · Rombach et al. (2022), *High-resolution image synthesis with latent diffusion models*, CVPR.
 
 # %% [markdown]
 # ## Exercises

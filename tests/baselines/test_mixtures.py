@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from sklearn.mixture import GaussianMixture
 
 from utils.baselines.mixtures import (
     BernoulliMixture,
     LevelMixture,
     choose_gaussian_mixture,
     choose_mixture,
+    fill_from_mixture,
 )
 
 
@@ -85,3 +87,72 @@ def test_choice_is_by_held_out_rows():
     )
     assert chosen.n_components == 2
     assert chosen.means_.dtype == np.float64
+
+
+# ------------------------------------------------- unknown from known entries
+
+KNOWN = np.array([True, False, True])
+
+
+def correlated(n=4000, seed=0):
+    """Rows of two clusters, three columns that depend on each other."""
+    rng = np.random.default_rng(seed)
+    z = rng.standard_normal((n, 3))
+    rows = np.stack([z[:, 0], 2 * z[:, 0] + 0.5 * z[:, 1], z[:, 2]], axis=1)
+    return rows + 6.0 * rng.integers(2, size=(n, 1))
+
+
+def test_fill_one_gaussian_is_linear_regression():
+    x = correlated()[:2000]
+    mixture = GaussianMixture(1, reg_covar=0.0).fit(x)
+    design = np.column_stack([x[:, KNOWN], np.ones(len(x))])
+    line = np.linalg.lstsq(design, x[:, 1], rcond=None)[0]
+    hidden = np.where(KNOWN, x, 77.0)  # not read
+    filled = fill_from_mixture(mixture, hidden, KNOWN)
+    assert np.allclose(filled[:, 1], design @ line)
+    assert np.allclose(filled[:, KNOWN], x[:, KNOWN])
+
+
+def test_fill_two_gaussians_is_bayes_rule_over_a_grid():
+    x = correlated()
+    mixture = GaussianMixture(2, random_state=0).fit(x)
+    grid = np.linspace(-15, 30, 9001)
+    some = x[:5]
+    filled = fill_from_mixture(mixture, some, KNOWN)
+    for row, found in zip(some, filled[:, 1], strict=True):
+        lines = np.repeat(row[None], len(grid), axis=0)
+        lines[:, 1] = grid
+        density = np.exp(mixture.score_samples(lines))
+        assert np.isclose(found, np.average(grid, weights=density), atol=1e-4)
+
+
+def test_fill_draws_have_the_conditional_mean_and_spread():
+    mixture = GaussianMixture(2, random_state=0).fit(correlated())
+    row = np.array([[0.5, 0.0, 0.2]])
+    many = fill_from_mixture(mixture, np.repeat(row, 5000, 0), KNOWN, seed=1)
+    mean = fill_from_mixture(mixture, row, KNOWN)
+    assert abs(many[:, 1].mean() - mean[0, 1]) < 0.05
+    assert abs(many[:, 1].std() - 0.5) < 0.05
+    again = fill_from_mixture(mixture, np.repeat(row, 5000, 0), KNOWN, seed=1)
+    assert np.array_equal(many, again)
+
+
+@pytest.mark.parametrize(
+    "kind, known, match",
+    [
+        ("full", [True, False], "known"),
+        ("full", [True, True, True], "some true and some false"),
+        ("full", [1, 0, 1], "booleans"),
+        ("diag", KNOWN, "full covariances"),
+    ],
+)
+def test_fill_refuses_what_does_not_fit(kind, known, match):
+    mixture = GaussianMixture(1, covariance_type=kind).fit(correlated(50))
+    with pytest.raises(ValueError, match=match):
+        fill_from_mixture(mixture, correlated(3), known)
+
+
+def test_fill_refuses_rows_of_another_width():
+    mixture = GaussianMixture(1).fit(correlated(50))
+    with pytest.raises(ValueError, match="rows"):
+        fill_from_mixture(mixture, np.zeros((2, 4)), KNOWN)

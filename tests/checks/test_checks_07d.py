@@ -131,6 +131,7 @@ def in_place(labels, chance, share, num_classes):
         (lambda y, c, s, n: np.full(len(y), n), "All labels"),
         (in_place, "make a copy"),
         (lambda y, c, s, n: np.where(c <= s, n, y), "not below it"),
+        (lambda y, c, s, n: np.where(c < s, 5, y), "argument num_classes"),
         (lambda y, c, s, n: np.where(c < s, n, y + 1), "have changed"),
         (lambda y, c, s, n: np.where(c < s, 99, y), "Wrong labels"),
         (stub, "waits for your answer"),

@@ -7,6 +7,8 @@ one of those. Scores are log-likelihoods of rows, in nats, summed over pixels.
 import warnings
 
 import numpy as np
+from scipy.special import softmax
+from scipy.stats import multivariate_normal
 from sklearn.cluster import KMeans
 from sklearn.mixture import GaussianMixture
 
@@ -17,6 +19,7 @@ __all__ = [
     "LevelMixture",
     "choose_gaussian_mixture",
     "choose_mixture",
+    "fill_from_mixture",
 ]
 
 
@@ -177,3 +180,52 @@ def choose_gaussian_mixture(
     mixtures = [GaussianMixture(k, **options) for k in components]
     x, held_out = (np.asarray(rows, "float64") for rows in (x, held_out))
     return choose_mixture(mixtures, x, held_out)
+
+
+def fill_from_mixture(mixture, rows, known, seed=None):
+    """Unknown entries of rows from a Gaussian mixture, given the known ones.
+
+    Given some entries, a Gaussian mixture is a mixture again: component k
+    weighs π_k N(x_known; μ_k, Σ_k) and has the mean that linear regression
+    inside it gives, μ_u + Σ_uk Σ_kk⁻¹ (x_known − μ_known).
+
+    Args:
+        mixture: Fitted ``GaussianMixture`` of d columns, full covariances.
+        rows: Array ``(n, d)``; its unknown entries are not read.
+        known: Boolean vector ``(d,)``, some true and some false.
+        seed: ``None`` fills in the conditional mean; an integer ≥ 0 a draw.
+
+    Returns:
+        Float64 array ``(n, d)``.
+
+    Raises:
+        ValueError: other covariances, shapes that do not fit, NaN.
+    """
+    if mixture.covariance_type != "full":
+        check.fail("mixture", "full covariances", mixture.covariance_type)
+    size = mixture.means_.shape[1]
+    rows = check.check_array(rows, "rows", event_shape=(size,))
+    known = np.asarray(known)
+    if known.shape != (size,) or known.dtype != bool or len(set(known)) < 2:
+        expected = f"{size} booleans, some true and some false"
+        check.fail("known", expected, f"{known.dtype} of shape {known.shape}")
+    filled = rows.astype("float64")
+    given, rng = filled[:, known], np.random.default_rng(seed)
+    logs, guesses = np.log(mixture.weights_) + np.zeros((len(rows), 1)), []
+    for k, (mean, sigma) in enumerate(
+        zip(mixture.means_, mixture.covariances_, strict=True)
+    ):
+        inside, across = sigma[known][:, known], sigma[known][:, ~known]
+        slopes = np.linalg.solve(inside, across)
+        logs[:, k] += multivariate_normal(mean[known], inside).logpdf(given)
+        guess = mean[~known] + (given - mean[known]) @ slopes
+        if seed is not None:
+            left = sigma[~known][:, ~known] - across.T @ slopes
+            nothing = np.zeros(len(left))
+            guess += rng.multivariate_normal(nothing, left, size=len(rows))
+        guesses.append(guess)
+    weights = softmax(logs, axis=1)  # (n, K)
+    if seed is not None:
+        weights = np.stack([rng.multinomial(1, row) for row in weights])
+    filled[:, ~known] = np.einsum("nk,knu->nu", weights, guesses)
+    return filled

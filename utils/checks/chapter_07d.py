@@ -116,14 +116,14 @@ def check_7d_3(function):
     rng = np.random.default_rng(1)
     labels, chance = rng.integers(0, 5, 40), rng.uniform(size=40)
     chance[:4] = 0.0, 0.3, 0.0, 0.3  # draws that equal a share
-    for share in (0.3, 0.0, 1.0):
+    for share, classes in ((0.3, 5), (0.0, 5), (0.4, 9)):
         given = labels.copy(), chance.copy()
-        found = call(function, *given, share, 5)
+        found = call(function, *given, share, classes)
         found = as_array(found, "The labels", (40,))
         reached("shape")
         unchanged(given, (labels, chance), "the labels or the draws")
         low = chance < share
-        if np.array_equal(found, np.where(low, 5, labels)):
+        if np.array_equal(found, np.where(low, classes, labels)):
             continue
         name_value(
             found,
@@ -139,25 +139,30 @@ def check_7d_3(function):
                     "of the table.",
                 ),
                 (
-                    np.where(low, 4, labels),
+                    np.where(low, classes - 1, labels),
                     "num_classes − 1 is the last class: withheld is "
                     "num_classes.",
                 ),
                 (
-                    np.where(low, labels, 5),
+                    np.where(low, labels, classes),
                     "You withhold what should be kept: below the share means "
                     "withheld.",
                 ),
                 (
-                    np.where(chance <= share, 5, labels),
+                    np.where(chance <= share, classes, labels),
                     "A draw equal to the share is not below it: with `<=` and "
                     "a share of 0 a draw of 0 withholds a label.",
                 ),
+                (
+                    np.where(low, 5, labels),
+                    f"With {classes} classes withheld is {classes}: use the "
+                    "argument num_classes.",
+                ),
                 (labels, "No label is withheld."),
-                (np.full(40, 5), "All labels are withheld."),
+                (np.full(40, classes), "All labels are withheld."),
             ],
         )
-        if set(np.unique(found[low])) == {5.0}:
+        if set(np.unique(found[low])) == {classes}:
             wrong("The labels that are not withheld have changed.")
         wrong(f"Wrong labels at share = {share:g}: compare `chance < share`.")
     correct("7d.3", "What does share = 1 make of the model?")
