@@ -51,10 +51,17 @@ def test_check_6e_2_right_answer_passes(answer):
     checks.check_6e_2(answer)
 
 
+def _blacklist(text):
+    if set(text) & set("N acgt"):
+        raise ValueError(text)
+    return np.array([[float(b == c) for b in "ACGT"] for c in text])
+
+
 @pytest.mark.parametrize(
     ("answer", "match"),
     [
         (_unguarded, "was accepted"),
+        (_blacklist, "was accepted"),
         (_guarded("ATGC"), "in this order"),
         (lambda t: _guarded("ACGT")(t).T, "one row a base"),
         (lambda t: 2 * _guarded("ACGT")(t), "sum to 1"),
@@ -138,6 +145,12 @@ def test_check_6e_4_right_answer_passes(answer):
         (lambda k, u: _bits(_lines(_counts(u)), u), "you are to code"),
         (lambda k, u: -_bits(_lines(_counts(k)), u), "The sign"),
         (lambda k, u: 2.0, "should be"),
+        (
+            lambda k, u: (
+                (_bits(_lines(_counts(k)), u) * (len(u) - 1) + 2) / len(u)
+            ),
+            "the mean is over all bases but the first",
+        ),
     ],
 )
 def test_check_6e_4_wrong_answer_is_named(answer, match):

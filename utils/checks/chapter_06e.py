@@ -66,7 +66,7 @@ def check_6e_2(answer):
     if not np.array_equal(result, genomes.one_hot(drawn)):
         wrong(f"GATTACA is right, and {drawn} is not.")
     reached("values")
-    for text in ("GATN", "gatt", "GA T"):
+    for text in ("GATN", "gatt", "GA T", "GAUT", "R-A", "TXG"):
         try:
             answer(text)
         except ValueError:
@@ -201,9 +201,19 @@ def check_6e_4(answer):
         )
     # a pair that never occurred must stay possible
     reached("values")
-    value = as_number(call(answer, "AACCAACC", "AGTGA"), "The code length")
+    known, unseen = "AACCAACC", "AAC"  # two pairs to code, not three bases
+    value = as_number(call(answer, known, "AGTGA"), "The code length")
     if value > 20:
         wrong("A pair that was never seen costs almost infinitely much.")
+    p = _pairs(known)[1]
+    right = -np.log2(p[0, :2]).mean()
+    value = as_number(call(answer, known, unseen), "The code length")
+    if not np.isclose(value, right, rtol=2e-3):
+        wrong(
+            f"Right for long sequences; for {unseen} after {known} it should "
+            f"be {right:.4f} bits, not {value:.4f}: the mean is over all bases "
+            "but the first, which has none before it."
+        )
     correct("6e.4", "Which order would you take with only 100 known bases?")
 
 
