@@ -666,10 +666,10 @@ assert min(mixed[:, 3].min(), drawn[:, 3].min()) > 0.85
 # labels and is level with the one that had them, and with the mixture as 3b left it
 # (3.2 ± .3). But tune the one number that 3b fixed, and the mixture is ahead, 2.5 ± .1 to
 # 3.3 ± .2, and was fitted in a second: small digits are clusters, and a mixture says so
-# outright. Nearly three times the steps, in the full profile, bring the network level, to
-# 2.7 ± .2, and its newness down to .91.
-# Note the copies and the points between neighbours: Fréchet, density and coverage praise them
-# more than any model. Only newness tells, and it falls by degrees.
+# outright. Nearly three times the steps, in the full profile, bring the network near, to
+# 2.8 ± .1, and its newness down to .92. Note the copies and the points between neighbours:
+# Fréchet, density and coverage praise them more than any model. Only newness tells, and it
+# falls by degrees.
 #
 # ## 6. How many steps?
 #
