@@ -584,7 +584,7 @@ assert np.all(of_network[:, 1] > 0.9 * of_network[:, 2]), "no copies"
 # rows at low noise, and averages over rows that look alike. The last two columns show the
 # first trace of copying. The validation digits lie equally far from 359 digits of either
 # set (their two numbers differ by .01 or .02); the network's samples lie nearer to those that
-# it saw, by .05 after this training and by .07 after the longer one of the full profile.
+# it saw, by .05 after this training and by .06 after the longer one of the full profile.
 # Capacity and training buy more of it. Look at these columns whenever a diffusion model is
 # praised.
 #
