@@ -584,7 +584,7 @@ assert np.all(of_network[:, 1] > 0.9 * of_network[:, 2]), "no copies"
 # rows at low noise, and averages over rows that look alike. The last two columns show the
 # first trace of copying. The validation digits lie equally far from 359 digits of either
 # set (their two numbers differ by .01 or .02); the network's samples lie nearer to those that
-# it saw, by .05 after this training and by .07 after the longer one of the full profile.
+# it saw, by .05 after this training and by .06 after the longer one of the full profile.
 # Capacity and training buy more of it. Look at these columns whenever a diffusion model is
 # praised.
 #
@@ -666,10 +666,10 @@ assert min(mixed[:, 3].min(), drawn[:, 3].min()) > 0.85
 # labels and is level with the one that had them, and with the mixture as 3b left it
 # (3.2 ± .3). But tune the one number that 3b fixed, and the mixture is ahead, 2.5 ± .1 to
 # 3.3 ± .2, and was fitted in a second: small digits are clusters, and a mixture says so
-# outright. Nearly three times the steps, in the full profile, bring the network level, to
-# 2.7 ± .2, and its newness down to .91.
-# Note the copies and the points between neighbours: Fréchet, density and coverage praise them
-# more than any model. Only newness tells, and it falls by degrees.
+# outright. Nearly three times the steps, in the full profile, bring the network near, to
+# 2.8 ± .1, and its newness down to .92. Note the copies and the points between neighbours:
+# Fréchet, density and coverage praise them more than any model. Only newness tells, and it
+# falls by degrees.
 #
 # ## 6. How many steps?
 #
