@@ -144,6 +144,13 @@ def test_curves_three_dimensions_refused():
         plotting.curves({"a": np.zeros((2, 2, 2))})
 
 
+def test_bars_long_names_take_two_lines():
+    names = ("Markov", "Markov + memory", "GRU", "GRU + memory", "a", "b")
+    axis = plotting.bars(dict.fromkeys(names, 1.0)).axes[0]
+    shown = [label.get_text() for label in axis.get_xticklabels()]
+    assert shown[1] == "Markov +\nmemory" and shown[0] == "Markov"
+
+
 def test_bars_height_is_the_mean_and_every_seed_a_dot():
     figure = plotting.bars(
         {"PCA": 0.5, "AE": [0.1, 0.3]}, ylabel="mse", reference=("floor", 0.05)

@@ -7,6 +7,7 @@ colour blindness.
 """
 
 import io
+import textwrap
 
 import cycler
 import matplotlib.pyplot as plt
@@ -257,7 +258,11 @@ def bars(values, title=None, *, ylabel="", reference=None):
         )
         if len(numbers) > 1:
             axis.plot(np.full(len(numbers), index), numbers, "k.", markersize=6)
-    axis.set_xticks(range(len(values)), list(values))
+    wide = max(9, 60 // max(1, len(values)))  # letters that a bar has room for
+    names = [
+        textwrap.fill(name, wide, break_long_words=False) for name in values
+    ]
+    axis.set_xticks(range(len(values)), names)
     axis.grid(axis="x", visible=False)
     axis.set_ylabel(ylabel)
     if reference is not None:

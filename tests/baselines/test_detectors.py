@@ -11,6 +11,7 @@ from utils.baselines.detectors import (
     Mahalanobis,
     NearestNeighbor,
     PCAError,
+    Prototypes,
     ZScore,
 )
 
@@ -22,6 +23,7 @@ MAKERS = {
     "nearest_neighbor": NearestNeighbor,
     "fifth_neighbor": lambda: NearestNeighbor(5),
     "local_outlier": LocalOutlier,
+    "prototypes": lambda: Prototypes(8),
 }
 
 each_detector = pytest.mark.parametrize(
@@ -118,6 +120,14 @@ def test_local_outlier_measures_by_the_density_of_the_place(rng):
     assert distance[0] < 2 * distance[1]
 
 
+def test_prototypes_measure_from_the_middle_of_each_heap():
+    heaps = [[0.0, 0.0], [2.0, 0.0], [100.0, 0.0], [102.0, 0.0]]
+    scores = Prototypes(2).fit(heaps).anomaly_scores([[1.0, 3.0], [101.0, 0]])
+    np.testing.assert_allclose(scores, [3.0, 0.0], atol=1e-9)
+    each = Prototypes(4).fit(heaps).anomaly_scores(heaps)  # a centre a row
+    np.testing.assert_allclose(each, 0.0, atol=1e-9)
+
+
 def test_forest_depends_on_its_seed_alone(rows):
     def scores(seed):
         return Forest(seed).fit(rows).anomaly_scores(rows)
@@ -198,6 +208,8 @@ def test_detector_misuse_is_named(make, rows):
         (lambda: Forest(-1), "seed: expected an integer ≥ 0"),
         (lambda: NearestNeighbor(0), "k: expected an integer ≥ 1"),
         (lambda: LocalOutlier(0.5), "k: expected an integer"),
+        (lambda: Prototypes(0), "k: expected an integer ≥ 1"),
+        (lambda: Prototypes(seed=-1), "seed: expected an integer ≥ 0"),
     ],
 )
 def test_detector_wrong_arguments_are_named(make, match):
@@ -215,3 +227,5 @@ def test_more_neighbors_than_rows_are_refused(rows):
         NearestNeighbor(81).fit(rows)
     with pytest.raises(ValueError, match="k: expected an integer from 1 to 79"):
         LocalOutlier(80).fit(rows)
+    with pytest.raises(ValueError, match="k: expected an integer from 1 to 80"):
+        Prototypes(81).fit(rows)

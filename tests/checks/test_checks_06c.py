@@ -76,7 +76,13 @@ def _as_dtype(r, p, m):
     return ops.sum(error * error) / ops.cast(ops.shape(r)[0], r.dtype)
 
 
-@pytest.mark.parametrize("answer", [_right, _by_rows, _by_selection, _as_dtype])
+def _in_half(r, p, m):
+    return ops.cast(_right(r, p, m), "float16")
+
+
+@pytest.mark.parametrize(
+    "answer", [_right, _by_rows, _by_selection, _as_dtype, _in_half]
+)
 def test_check_6c_2_right_loss_passes(answer):
     checks.check_6c_2(answer)
 
@@ -84,6 +90,11 @@ def test_check_6c_2_right_loss_passes(answer):
 def _trap(r, p, m):
     # the value is right; the slope of the branch not taken is NaN
     return ops.sum(ops.where(m > 0, (r - p) ** 2, 0.0)) / len(r)
+
+
+def _of_raters(r, p, m):
+    raters = ops.sum(ops.cast(ops.any(m > 0, axis=1), "float32"))
+    return ops.sum(_where(r, p, m) ** 2) / raters
 
 
 def _cut(r, p, m):
@@ -107,6 +118,8 @@ def _cut(r, p, m):
         (lambda r, p, m: ops.sum(m * (r - p) ** 2) / len(r), "NaN is NaN"),
         (_cut, "slope 0, in an observed one"),
         (_trap, "runs through the branch not taken"),
+        (_of_raters, "number of rows"),
+        (lambda r, p, m: ops.sum(_where(r, p, m) ** 2) / 6, "number of rows"),
         (lambda r, p, m: _where(r, p, m), "one number"),
         (lambda r, p, m: 3.0, "should be"),
         (stub, "waits for your answer"),
@@ -137,6 +150,11 @@ def _floats(scores, seen, k):
     return order[:, :k].astype("float32")
 
 
+def _partitioned(scores, seen, k):
+    left = np.where(seen > 0, -np.inf, scores)
+    return np.argpartition(-left, k, axis=1)[:, :k]
+
+
 @pytest.mark.parametrize("answer", [_loop, ranking.top_k, _floats])
 def test_check_6c_3_right_lists_pass(answer):
     checks.check_6c_3(answer)
@@ -151,6 +169,11 @@ def test_check_6c_3_right_lists_pass(answer):
         (lambda s, m, k: ranking.top_k(s, m, k)[:, ::-1], "wrong order"),
         (lambda s, m, k: -np.sort(-s, axis=1)[:, :k], "not scores"),
         (_in_place, "changed an array"),
+        (_partitioned, "wrong order"),
+        (
+            lambda s, m, k: ranking.top_k(np.where(m > 0, s.min(), s), k=k),
+            "not the four best",
+        ),
         (lambda s, m, k: ranking.top_k(s, m, 5), "shape"),
         (lambda s, m, k: ranking.top_k(s, m, 4), "shape"),
         (stub, "waits for your answer"),
@@ -194,8 +217,13 @@ def _by_columns(x):
     return made.tolist()
 
 
+def _scores_in_half(x):
+    return _by_sklearn(x).astype("float16")
+
+
 @pytest.mark.parametrize(
-    "answer", [_by_sklearn, checks._cosine_scores, _by_columns]
+    "answer",
+    [_by_sklearn, checks._cosine_scores, _by_columns, _scores_in_half],
 )
 def test_check_6c_4_right_scores_pass(answer):
     checks.check_6c_4(answer)
@@ -382,7 +410,13 @@ def _by_sparse(sequences, num_items, a):
     )
 
 
-@pytest.mark.parametrize("answer", [_chain, _by_dict, _by_sparse])
+def _chain_in_half(sequences, num_items, a):
+    return _chain(sequences, num_items, a).astype("float16")
+
+
+@pytest.mark.parametrize(
+    "answer", [_chain, _by_dict, _by_sparse, _chain_in_half]
+)
 def test_check_6c_7_right_probabilities_pass(answer):
     checks.check_6c_7(answer)
 

@@ -70,6 +70,12 @@ def test_6d_2_right_answers_pass():
     checks.check_6d_2(by_cross_entropy)
 
 
+def half_stopped(u, real, drawn):
+    s, _ = logits(u, real, drawn)
+    _, noise = logits(ops.stop_gradient(u), real, drawn)
+    return ops.softplus(-s) + ops.sum(ops.softplus(noise), -1)
+
+
 def of_logits(function):
     return lambda u, real, drawn: function(*logits(u, real, drawn))
 
@@ -117,6 +123,7 @@ def of_logits(function):
         ),
         (lambda u, r, d: right_6d_2(u, r, d)[:, None], "shape"),
         (lambda u, r, d: right_6d_2(u, r, d) + 0.5, "differ"),
+        (half_stopped, "gradient by u"),
         (lambda u, r, d: None, "None"),
     ],
 )
@@ -174,6 +181,10 @@ def weight(counts, x_max):
         (lambda f, c, m: right_6d_3(f, c, 10.0), "does not follow"),
         (lambda f, c, m: right_6d_3(f, c, m)[:, None], "shape"),
         (lambda f, c, m: right_6d_3(f, c, m) + 1, "differ"),
+        (
+            lambda f, c, m: ops.stop_gradient(right_6d_3(f, c, m)),
+            "gradient by `fitted`",
+        ),
     ],
 )
 def test_6d_3_wrong_answers_are_named(answer, match):
@@ -196,6 +207,14 @@ def by_powers(p, tau):
 def test_6d_4_right_answers_pass():
     checks.check_6d_4(right_6d_4)
     checks.check_6d_4(by_powers)
+    checks.check_6d_4(lambda p, tau: right_6d_4(p, tau).astype("float16"))
+
+
+def in_place(p, tau):
+    p /= p.max()
+    p **= 1 / tau
+    p /= p.sum()
+    return p
 
 
 def plain_powers(p, tau):
@@ -219,6 +238,7 @@ def plain_powers(p, tau):
         (lambda p, t: p[:2], "shape"),
         (lambda p, t: right_6d_4(p, 0.5 * t), "τ = 0.5"),
         (lambda p, t: right_6d_4(p, 0.5), "τ = 2"),
+        (in_place, "make a copy"),
     ],
 )
 def test_6d_4_wrong_answers_are_named(answer, match):

@@ -6,6 +6,7 @@ all statistics are taken in float64.
 """
 
 import numpy as np
+from sklearn.cluster import KMeans
 from sklearn.covariance import LedoitWolf
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
@@ -20,6 +21,7 @@ __all__ = [
     "Mahalanobis",
     "NearestNeighbor",
     "PCAError",
+    "Prototypes",
     "ZScore",
 ]
 
@@ -155,6 +157,29 @@ class NearestNeighbor(_Detector):
 
     def _strangeness(self, rows):
         return self._search.kneighbors(rows)[0][:, -1]
+
+
+class Prototypes(_Detector):
+    """Euclidean distance to the closest centre of k-means.
+
+    A nearest neighbour that keeps k rows instead of all.
+
+    Args:
+        k: Number of centres ≥ 1; ``fit`` refuses more than there are rows.
+        seed: Integer ≥ 0, of the first centres.
+    """
+
+    def __init__(self, k=100, seed=0):
+        self.k = check.check_int(k, "k")
+        self.seed = check.check_seed(seed)
+
+    def _learn(self, rows):
+        check.check_int(self.k, "k", 1, len(rows))
+        means = KMeans(self.k, n_init=1, random_state=self.seed)
+        self._means = means.fit(rows)
+
+    def _strangeness(self, rows):
+        return self._means.transform(rows).min(axis=1)
 
 
 class LocalOutlier(_Detector):

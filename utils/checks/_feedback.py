@@ -316,7 +316,7 @@ def as_array(value, what, shape=None):
 
 def in_half(value):
     """Whether an answer is in half precision, three digits and no more."""
-    return str(getattr(value, "dtype", "")).endswith("float16")
+    return "float16" in str(getattr(value, "dtype", ""))  # TensorFlow's, too
 
 
 def as_number(value, what):

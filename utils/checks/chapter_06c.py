@@ -10,6 +10,7 @@ from utils.checks._feedback import (
     as_values,
     call,
     correct,
+    in_half,
     name_value,
     one_sentence,
     reached,
@@ -79,10 +80,12 @@ def check_6c_2(answer):
         parts = (rated, x_hat, mask)
         return call(answer, *map(ops.convert_to_tensor, parts))
 
-    value = as_values(run(given), "The loss", False)
+    result = run(given)
+    value = as_values(result, "The loss", False)
     if value.size != 1:
         wrong(f"The loss is one number; yours has shape {value.shape}.")
     value = float(value.reshape(()))
+    within = 2e-3 if in_half(result) else 1e-4
     zeros = (given - predicted) ** 2
     name_value(
         value,
@@ -113,7 +116,7 @@ def check_6c_2(answer):
             ),
         ],
     )
-    if not np.isclose(value, right, rtol=1e-4):
+    if not np.isclose(value, right, rtol=within):
         wrong(
             f"On a test batch the loss should be {right:.4f}, not {value:.4f}."
         )
@@ -123,13 +126,27 @@ def check_6c_2(answer):
         other = as_values(run(changed), "The loss", False)
         if other.size != 1:
             wrong(f"The loss is one number; yours has shape {other.shape}.")
-        if not np.isclose(float(other.reshape(())), right, rtol=1e-4):
+        if not np.isclose(float(other.reshape(())), right, rtol=within):
             wrong(
                 f"With {name} in the unobserved places the loss became "
                 f"{float(other.reshape(())):.4g}. Multiplying by the mask is "
                 "not enough: 0 · NaN is NaN. Replace those entries before "
                 "you subtract."
             )
+    one_silent = mask[:4].copy()
+    one_silent[0] = 0.0  # a user without a rating is a user all the same
+    parts = (
+        np.where(one_silent > 0, ratings[:4], 0.0),
+        predicted[:4],
+        one_silent,
+    )
+    parts = [ops.convert_to_tensor(part.astype("float32")) for part in parts]
+    fewer = as_number(call(answer, *parts), "The loss")
+    if not np.isclose(fewer, (one_silent * squared[:4]).sum() / 4, rtol=within):
+        wrong(
+            "Right for six users, wrong for four of whom one rated nothing: "
+            "divide by the number of rows of the batch."
+        )
     right_slope = 2 * mask * (predicted - ratings) / 6
     for anything, name in ((0.0, "0"), (np.nan, "NaN")):
         changed = np.where(mask > 0, ratings, anything).astype("float32")
@@ -145,7 +162,7 @@ def check_6c_2(answer):
                 "runs through the branch not taken, and 0 · NaN is NaN. "
                 "Replace the *ratings* there before you subtract."
             )
-        if not np.allclose(gradient, right_slope, rtol=1e-3, atol=1e-5):
+        if not np.allclose(gradient, right_slope, rtol=1e-3, atol=within / 10):
             wrong(
                 "The value is right, its gradient is not: a predicted rating "
                 "in an unobserved place must have slope 0, in an observed one "
@@ -158,8 +175,12 @@ def check_6c_2(answer):
 def check_6c_3(answer):
     """The best unseen items, best first."""
     rng = np.random.default_rng(0)
-    scores = rng.standard_normal((7, 12)) - 5.0  # all negative, as logits are
-    seen = (rng.random((7, 12)) < 0.4).astype("float32")
+    # all negative, as logits are; so many that a partition is not yet sorted
+    scores = rng.standard_normal((7, 600)) - 9.0
+    seen = (rng.random((7, 600)) < 0.4).astype("float32")
+    # four items are left, and nothing scores lower than the last of them
+    seen[0], scores[0, -4:] = 1.0, [-9.0, -20.0, -19.0, -30.0]
+    seen[0, -4:] = 0.0
     before = scores.copy(), seen.copy()
     right = ranking.top_k(scores, seen, k=4)
     result = as_array(call(answer, scores, seen, 4), "The lists", (7, 4))
@@ -167,9 +188,12 @@ def check_6c_3(answer):
     unchanged((scores, seen), before)
     if np.array_equal(result, right):
         reached("values")
-        other = as_array(call(answer, scores, 0 * seen, 2), "The lists", (7, 2))
-        if not np.array_equal(other, ranking.top_k(scores, k=2)):
-            wrong("Right for k = 4, wrong for k = 2 with nothing seen.")
+        other = as_array(call(answer, scores, 0 * seen, 9), "The lists", (7, 9))
+        right = ranking.top_k(scores, k=9)
+        if not np.array_equal(other, right):
+            if np.array_equal(np.sort(other), np.sort(right)):
+                wrong("For k = 9 the right items in the wrong order.")
+            wrong("Right for k = 4, wrong for k = 9 with nothing seen.")
         correct("6c.3", "What should happen if a user has seen nearly all?")
         return
     if np.array_equal(result, ranking.top_k(scores, k=4)):
@@ -205,6 +229,7 @@ def check_6c_4(answer):
     x[~x.any(axis=1), 0] = 1.0
     given = x.copy()
     result = call(answer, x)
+    within = 2e-2 if in_half(result) else 1e-5
     unchanged((x,), (given,), "the matrix")
     result = as_values(result, "The scores", finite=False, shape=x.shape)
     reached("shape")
@@ -213,7 +238,7 @@ def check_6c_4(answer):
             "There are NaN or infinite scores: an item that nobody has makes "
             "a length of 0. Its score is 0."
         )
-    if np.allclose(result, _cosine_scores(x), atol=1e-5):
+    if np.allclose(result, _cosine_scores(x), atol=within):
         correct("6c.4", "Keep only the ten largest similarities of each item.")
         return
     rows = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
@@ -352,6 +377,7 @@ def check_6c_7(answer):
     result = call(answer, sequences, 7, 2.0)
     if any(map(np.any, map(np.not_equal, sequences, given))):
         wrong("Your function changed a sequence it was given.")
+    within = 1e-3 if in_half(result) else 1e-6
     result = as_values(result, "The probabilities", False, shape=(7, 7))
     reached("shape")
     if not np.isfinite(result).all():
@@ -393,8 +419,8 @@ def check_6c_7(answer):
             ),
         ],
     )
-    if not np.allclose(result, right, rtol=1e-4, atol=1e-6):
-        if not np.allclose(result.sum(axis=1), 1, atol=1e-4):
+    if not np.allclose(result, right, rtol=1e-4, atol=within):
+        if not np.allclose(result.sum(axis=1), 1, atol=100 * within):
             wrong("The rows are probabilities and have to sum to 1.")
         row = int(np.abs(result - right).max(axis=1).argmax())
         wrong(
@@ -406,6 +432,6 @@ def check_6c_7(answer):
     other = as_values(
         call(answer, sequences, 7, 0.5), "The probabilities", shape=(7, 7)
     )
-    if not np.allclose(other, smooth(pairs, popular, 0.5), atol=1e-6):
+    if not np.allclose(other, smooth(pairs, popular, 0.5), atol=within):
         wrong("Right for a = 2 and wrong for a = 0.5: use the argument.")
     correct("6c.7", "What would a chain of the last *two* calls need?")
