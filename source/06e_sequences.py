@@ -541,7 +541,7 @@ def markov_score(order, learn):
     return np.subtract(rest, gene)
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 shares = np.array([triplets(p) for p in pieces])
 with_gc = np.array([t.count("G") + t.count("C") for t in pieces]) / WIDTH
 free = np.array([genomes.longest_open_frame(t) for t in pieces])

@@ -154,11 +154,22 @@ def polar(x, y):
         polar,
         lambda x, y: orthogonal_procrustes(x, y)[0],
         lambda x, y: rotate(x, y).astype("float32").tolist(),
+        lambda x, y: rotate(x, y).astype("float16"),
     ],
 )
 def test_6i_3_right_answers_pass(answer, capsys):
     checks.check_6i_3(answer)
     assert "6i.3: correct" in capsys.readouterr().out
+
+
+def centred(x, y):
+    return rotate(x - x.mean(0), y - y.mean(0))
+
+
+def emptying(x, y):
+    found = rotate(x, y)
+    x *= 0
+    return found
 
 
 def proper(x, y):
@@ -179,6 +190,8 @@ def proper(x, y):
         (lambda x, y: 2 * np.eye(5), "not the identity"),
         (lambda x, y: np.eye(4), "\\(5, 5\\)"),
         (proper, "mirror image|can be had"),
+        (centred, "no means off"),
+        (emptying, "changed an array"),
     ],
 )
 def test_6i_3_wrong_answers_are_named(answer, match):
@@ -204,7 +217,18 @@ def score_by_letters(secret, key, log_p):
     )
 
 
-@pytest.mark.parametrize("answer", [score, score_by_counts, score_by_letters])
+def score_in_place(secret, key, log_p):
+    secret[:] = key[secret]
+    return log_p[secret[:-1], secret[1:]].sum()
+
+
+def score_in_half(secret, key, log_p):
+    return np.float16(score(secret, key, log_p))
+
+
+@pytest.mark.parametrize(
+    "answer", [score, score_by_counts, score_by_letters, score_in_half]
+)
 def test_6i_4_right_answers_pass(answer, capsys):
     checks.check_6i_4(answer)
     assert "6i.4: correct" in capsys.readouterr().out
@@ -222,6 +246,7 @@ def test_6i_4_right_answers_pass(answer, capsys):
         (lambda s, k, p: score(s, k, p) / np.log(2), "in bits"),
         (lambda s, k, p: score(s, k, p) - 1, "is not right"),
         (lambda s, k, p: p, "one number"),
+        (score_in_place, "changed an array"),
     ],
 )
 def test_6i_4_wrong_answers_are_named(answer, match):

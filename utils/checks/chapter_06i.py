@@ -11,10 +11,12 @@ from utils.checks._feedback import (
     as_values,
     call,
     correct,
+    in_half,
     kind,
     name_value,
     one_sentence,
     reached,
+    unchanged,
     wrong,
 )
 from utils.data import corpora
@@ -134,7 +136,10 @@ def check_6i_3(answer):
     y = x @ turn + 0.05 * rng.standard_normal(x.shape)
     u, _, vt = np.linalg.svd(x.T @ y)
     right = u @ vt
-    found = as_values(call(answer, x.copy(), y.copy()), "R")
+    given = x.copy(), y.copy()
+    result = call(answer, *given)
+    found, within = as_values(result, "R"), 5e-3 if in_half(result) else 1e-3
+    unchanged(given, (x, y))
     if found.shape == (40, 5):
         wrong("You return the turned rows; return R itself, (5, 5).")
     if found.shape != (5, 5):
@@ -158,7 +163,7 @@ def check_6i_3(answer):
             (x.T @ y, "XᵀY is the start; its singular vectors make R."),
         ),
     )
-    if not np.allclose(found.T @ found, np.eye(5), atol=1e-3):
+    if not np.allclose(found.T @ found, np.eye(5), atol=within):
         wrong(
             "RᵀR is not the identity: your R stretches. Leave out the singular "
             "values."
@@ -178,6 +183,15 @@ def check_6i_3(answer):
             "Right until the best R is a mirror image (determinant −1). (3) "
             "allows those: two spaces need not be of the same hand."
         )
+    moved = x + [1.0, 2.0, 3.0, 0.0, 0.0]
+    u, _, vt = np.linalg.svd(x.T @ moved)
+    best = np.sum((x @ u @ vt - moved) ** 2)
+    found = as_values(call(answer, x.copy(), moved), "R")
+    if np.sum((x @ found - moved) ** 2) > 1.001 * best:
+        wrong(
+            "Right for these pairs, and not where y is shifted against x: "
+            "(3) takes no means off."
+        )
     correct("6i.3", "What is R if y = 3x? What is lost by that?")
 
 
@@ -189,9 +203,10 @@ def check_6i_4(answer):
     log_p = np.log(p / p.sum(axis=1, keepdims=True))
     key = np.append(rng.permutation(26), 26)
     secret = rng.integers(0, 27, 50)
-    found = as_number(
-        call(answer, secret.copy(), key.copy(), log_p.copy()), "Your result"
-    )
+    given = secret.copy(), key.copy(), log_p.copy()
+    result = call(answer, *given)
+    found = as_number(result, "Your result")
+    unchanged(given, (secret, key, log_p))
     plain, other = key[secret], np.argsort(key)[secret]
 
     def total(x):
@@ -218,7 +233,7 @@ def check_6i_4(answer):
             (right / np.log(2), "That is in bits; log_p holds nats."),
         ),
     )
-    if not np.isclose(found, right, rtol=1e-4):
+    if not np.isclose(found, right, rtol=2e-3 if in_half(result) else 1e-4):
         wrong(
             f"{found:.2f} is not right; {right:.2f} is. Decode, look up "
             "log_p[x_t, x_(t+1)] for the 49 pairs of neighbours, and add."
