@@ -270,8 +270,8 @@ chapter held and, where the seeds are the committed ones, every printed number
 was the committed one, as far as `make test` asks (one unit of the last digit).
 A number counts the cells that failed, listed below. "without AVX-512" limits
 TensorFlow's products, NumPy and its BLAS to AVX2 on a processor that has more.
-"seeds + 1" adds a thousand to every seed that the chapter names, "+ 2" two. What
-is empty has not been run.
+"seeds + 1" adds a thousand to every seed that the chapter names, "+ 2" two.
+What is empty has not been run.
 """
 
 
