@@ -286,7 +286,7 @@ assert mean["SVD"][0] + 0.03 < scaled < mean["EASE"][0] - 0.01
 # within the first split: a small leak in the network's favour, since that split
 # sees what the others hide.
 
-# %% tags=["nbval-ignore-output"]
+# %%
 steps = EPOCHS * len(x) // BATCH
 vae = ready(
     MultVAE.dense(x.shape[1], 64, widths=(256,), beta=0.2, dropout=0.5, seed=0),
