@@ -250,7 +250,7 @@ assert max(means) < nearest + 0.01, "nobody is clearly ahead of it"
 # elsewhere, and chapter 6g will meet an anomaly with a small one. Ten digits
 # times three seeds make thirty trainings of one compiled model.
 
-# %% tags=["nbval-ignore-output"]
+# %%
 autoencoder = ready(
     Autoencoder.dense(
         (PIXELS,), LATENT_DIM, widths=WIDTHS, seed=0, likelihood=Bernoulli()
@@ -846,8 +846,9 @@ assert 3 * prototypes < network < search
 #   nearest neighbour.
 # - The rank $\lceil q(n+1)\rceil$ kept its promise to new rows at 20, 40 and 100
 #   validation rows; the usual one raised up to twice the alarms it had promised.
-# - A few rare rows or a little noise broke something. 2 % of dirt put the nearest neighbour behind PCA; trimming
-#   by another judge helped some, the $k$-th neighbour most.
+# - A few rare rows or a little noise broke something. 2 % of dirt put the nearest
+#   neighbour behind PCA; trimming by another judge helped some, the $k$-th neighbour
+#   most.
 # - A z-score beat the autoencoder on tumours.
 #
 # **Limits.** A held-out digit is a *different* class, far easier than a subtle

@@ -47,7 +47,6 @@ from utils import runtime
 profile = runtime.start(seed=0)
 
 # %% tags=["setup"]
-import inspect
 import os
 import pathlib
 import re
@@ -151,7 +150,6 @@ print(users[row], "imports", *items[x[row] > 0])
 counts = x.sum(axis=0)
 for index in np.argsort(-counts)[:5]:
     print(f"{items[index]:<10} imported by {counts[index]:.0f}")
-print("imported by at most three:", int(np.sum(counts <= 3)), "of", len(items))
 
 # %% [markdown]
 # A handful of items fill a large part of the matrix, and a long tail occurs a
@@ -180,7 +178,6 @@ gain = 1 / np.log2(3) + 1 / np.log2(5)
 best = 1 / np.log2(2) + 1 / np.log2(3)
 assert np.isclose(ndcg_at_k(scores, hidden, k=4), gain / best)
 assert recall_at_k(scores, hidden, k=4) == 1.0
-print(f"nDCG@4 = {gain:.3f} / {best:.3f} = {gain / best:.3f}, recall@4 = 1")
 
 
 # %%
@@ -192,9 +189,6 @@ def quality(score, seen, hidden):
 splits = [hide_items(x, 0.2, min_items=5, seed=split) for split in SPLITS]
 seen, hidden = splits[0]
 assert np.array_equal(seen + hidden, x) and not (seen * hidden).any()
-print(
-    "users asked", int(hidden.any(axis=1).sum()), "| hidden", int(hidden.sum())
-)
 
 # %% [markdown]
 # ## 3. Counting, neighbours, and two kinds of linear algebra
@@ -217,10 +211,8 @@ print(
 # hide once more *within* the seen ones, and for each split anew: what split 2
 # hides, split 0 has seen.
 
+
 # %%
-print(inspect.getsource(EASE._weigh))
-
-
 class ScaledSVD(LatentFactors):
     """SVD of columns of equal length; scores are scaled back."""
 
@@ -247,6 +239,7 @@ def choose(name, rows, seen, hidden):
     return method(max(found, key=found.get))
 
 
+# %%
 results = {}
 for split, (seen, hidden) in enumerate(splits):
     inner = hide_items(seen, 0.2, min_items=4, seed=100 + split)
@@ -294,9 +287,6 @@ assert mean["SVD"][0] + 0.03 < scaled < mean["EASE"][0] - 0.01
 # sees what the others hide.
 
 # %%
-print(inspect.getsource(MultVAE.call))
-
-# %% tags=["nbval-ignore-output"]
 steps = EPOCHS * len(x) // BATCH
 vae = ready(
     MultVAE.dense(x.shape[1], 64, widths=(256,), beta=0.2, dropout=0.5, seed=0),
@@ -309,9 +299,6 @@ for split in SPLITS:
     fit_from(vae, split, seen, epochs=EPOCHS)
     found = quality(vae.reconstruct(seen), seen, hidden)
     results["Mult-VAE"].append(found)
-print(
-    "Mult-VAE recall@10", spread([recall for recall, _ in results["Mult-VAE"]])
-)
 
 # %% tags=["nbval-ignore-output", "gallery-recommendation"]
 plotting.bars(
@@ -422,11 +409,9 @@ mask = np.array([[1, 0, 1, 0]])
 for unobserved in (0.0, 5.0, 1e6):
     given = np.array([[4.0, unobserved, 1.0, unobserved]])
     loss = losses.masked_squared_error(given, x_hat, mask)
-    print(
-        f"unobserved {unobserved:>9}: loss",
-        float(ops.convert_to_numpy(loss)[0]),
-    )
-    assert float(ops.convert_to_numpy(loss)[0]) == 1.0 + 4.0
+    loss = float(ops.convert_to_numpy(loss)[0])
+    print(f"unobserved {unobserved:>9}: loss", loss)
+    assert loss == 1.0 + 4.0
 
 # %% [markdown]
 # Equation (3) does not notice what stands in the empty places. A tenth of the
@@ -517,9 +502,8 @@ runtime.record(
 # %%
 rmse = {name: np.mean(values) for name, values in errors.items()}
 assert rmse["SVD, empty = 0"] > 2 * rmse["mean rating"], "zeros are no ratings"
-assert rmse["item mean"] < rmse["mean rating"]
 assert rmse["matrix factorisation"] < rmse["biases"] < rmse["item mean"]
-assert rmse["AutoRec"] < rmse["item mean"]
+assert rmse["AutoRec"] < rmse["item mean"] < rmse["mean rating"]
 
 # %% [markdown]
 # SVD with zeros in the empty places is far worse than knowing nothing: it
@@ -849,8 +833,7 @@ report(
 score = {name: np.mean(rows, axis=0) for name, rows in next_call.items()}
 assert np.array_equal(truth[:, 0], after[role == 2]), "the same calls are asked"
 assert score["repeat"][2] > score["popularity"][2] + 0.2
-assert score["Markov"][2] > score["repeat"][2] + 0.04
-assert score["GRU"][2] > score["repeat"][2] + 0.04
+assert min(score["Markov"][2], score["GRU"][2]) > score["repeat"][2] + 0.04
 best_seed = np.max(next_call["GRU"], axis=0)[2]
 assert score["Markov + memory"][2] > best_seed, "of every seed"
 assert score["GRU + memory"][2] > score["GRU"][2] + 0.01
