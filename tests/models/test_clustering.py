@@ -522,15 +522,24 @@ def test_cluster_codes_wrong_argument_refused(codes, arguments, match):
         clusterings.cluster_codes(codes, *arguments)
 
 
-def test_stability_renaming_gives_one_and_chance_gives_nothing(rng):
-    ids = rng.integers(4, size=500)
-    assert clusters.stability([ids, (ids + 1) % 4, ids]) == 1.0
-    others = [rng.integers(4, size=500) for _ in range(4)]
-    assert abs(clusters.stability(others)) < 0.02
-    with pytest.raises(ValueError, match="labelings: expected at least two"):
-        clusters.stability([ids])
-    with pytest.raises(ValueError, match=r"labelings\[1\]: expected 500"):
-        clusters.stability([ids, ids[:10]])
+def test_steadiness_compares_answers_on_the_part_that_both_have_seen():
+    classes = np.random.default_rng(0).integers(4, size=90)
+    assert clusters.steadiness(lambda rows: (classes[rows] + 1) % 4, 90) == 1.0
+
+    rng = np.random.default_rng(1)  # other ids at every call
+    drawn = clusters.steadiness(
+        lambda rows: rng.integers(4, size=len(rows)), 900
+    )
+    assert abs(drawn) < 0.02
+    seen = []
+    clusters.steadiness(lambda rows: seen.append(rows) or rows % 2, 31)
+    assert all(len(np.unique(rows)) == len(rows) for rows in seen)
+    shared = [np.intersect1d(seen[i], seen[i - 1]) for i in range(3)]
+    assert np.array_equal(np.sort(np.concatenate(shared)), np.arange(31))
+    with pytest.raises(ValueError, match="num_rows"):
+        clusters.steadiness(lambda rows: rows, 3)
+    with pytest.raises(ValueError, match="ids"):
+        clusters.steadiness(lambda rows: rows[1:], 30)
 
 
 def test_key_frames_one_row_a_cluster_in_order_of_time(rng):

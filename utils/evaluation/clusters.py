@@ -1,48 +1,53 @@
 """How clusterings are judged without a label, and shown by one row each."""
 
-import itertools
-
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
 from utils.support import validation as check
 
-__all__ = ["key_frames", "stability"]
+__all__ = ["key_frames", "steadiness"]
 
 
-def stability(labelings):
-    """Mean agreement of several clusterings of the same rows.
+def steadiness(method, num_rows, *, seed=0):
+    """Agreement of a method with itself on other rows, without a label.
 
-    Agreement of two is their adjusted Rand index, which renaming the
-    clusters leaves alone. High stability says that the method finds the
-    same answer again, not that the answer is right.
+    The rows are cut into three parts at random and each two of them
+    clustered; two answers are compared on the part that both have seen. What
+    other seeds cannot show of a method without chance, other rows do.
 
     Args:
-        labelings: At least two vectors of integer ids ``(n,)``.
+        method: Function from int64 row numbers ``(m,)`` to their ids
+            ``(m,)``.
+        num_rows: Number of rows, at least 6.
+        seed: Integer ≥ 0, of the cut.
 
     Returns:
-        Float, at most 1; about 0 for unrelated clusterings.
+        Float, the mean of three adjusted Rand indices, at most 1.
 
     Raises:
-        ValueError: fewer than two, or lengths that differ.
+        ValueError: too few rows, or ids that are not one a row.
 
     Example:
 
-    >>> stability([[0, 0, 1, 1], [1, 1, 0, 0]])
+    >>> steadiness(lambda rows: rows % 2, 30)
     1.0
     """
-    if len(labelings) < 2:
-        check.fail("labelings", "at least two", f"{len(labelings)}")
-    size = len(labelings[0])
-    labelings = [
-        check.check_labels(ids, f"labelings[{index}]", num_rows=size)
-        for index, ids in enumerate(labelings)
-    ]
-    scores = [
-        adjusted_rand_score(*pair)
-        for pair in itertools.combinations(labelings, 2)
-    ]
-    return float(np.mean(scores))
+    num_rows = check.check_int(num_rows, "num_rows", minimum=6)
+    rng = np.random.default_rng(check.check_int(seed, "seed", minimum=0))
+    parts = np.array_split(rng.permutation(num_rows), 3)
+    answers = []
+    for i in range(3):
+        rows = np.concatenate([parts[i - 1], parts[i]])
+        ids = check.check_labels(method(rows), "ids", num_rows=len(rows))
+        answers.append(np.split(ids, [len(parts[i - 1])]))
+    return float(
+        np.mean(
+            [
+                adjusted_rand_score(answers[i][1], answers[(i + 1) % 3][0])
+                for i in range(3)
+            ]
+        )
+    )
 
 
 def key_frames(codes, ids):
