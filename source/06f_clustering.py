@@ -625,7 +625,7 @@ on_rows = {
     "t-SNE, then k-means": lambda r: cluster(drawn(near[r]), K),
 }
 steady = {
-    name: clusters.steadiness(method, len(x[:SLOW_ROWS]))
+    name: clusters.row_agreement(method, len(x[:SLOW_ROWS]))
     for name, method in on_rows.items()
 }
 for name, value in steady.items():

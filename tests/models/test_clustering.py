@@ -522,24 +522,26 @@ def test_cluster_codes_wrong_argument_refused(codes, arguments, match):
         clusterings.cluster_codes(codes, *arguments)
 
 
-def test_steadiness_compares_answers_on_the_part_that_both_have_seen():
+def test_row_agreement_compares_answers_on_the_part_that_both_have_seen():
     classes = np.random.default_rng(0).integers(4, size=90)
-    assert clusters.steadiness(lambda rows: (classes[rows] + 1) % 4, 90) == 1.0
+    assert (
+        clusters.row_agreement(lambda rows: (classes[rows] + 1) % 4, 90) == 1.0
+    )
 
     rng = np.random.default_rng(1)  # other ids at every call
-    drawn = clusters.steadiness(
+    drawn = clusters.row_agreement(
         lambda rows: rng.integers(4, size=len(rows)), 900
     )
     assert abs(drawn) < 0.02
     seen = []
-    clusters.steadiness(lambda rows: seen.append(rows) or rows % 2, 31)
+    clusters.row_agreement(lambda rows: seen.append(rows) or rows % 2, 31)
     assert all(len(np.unique(rows)) == len(rows) for rows in seen)
     shared = [np.intersect1d(seen[i], seen[i - 1]) for i in range(3)]
     assert np.array_equal(np.sort(np.concatenate(shared)), np.arange(31))
     with pytest.raises(ValueError, match="num_rows"):
-        clusters.steadiness(lambda rows: rows, 3)
+        clusters.row_agreement(lambda rows: rows, 3)
     with pytest.raises(ValueError, match="ids"):
-        clusters.steadiness(lambda rows: rows[1:], 30)
+        clusters.row_agreement(lambda rows: rows[1:], 30)
 
 
 def test_key_frames_one_row_a_cluster_in_order_of_time(rng):

@@ -5,10 +5,10 @@ from sklearn.metrics import adjusted_rand_score
 
 from utils.support import validation as check
 
-__all__ = ["key_frames", "steadiness"]
+__all__ = ["key_frames", "row_agreement"]
 
 
-def steadiness(method, num_rows, *, seed=0):
+def row_agreement(method, num_rows, *, seed=0):
     """Agreement of a method with itself on other rows, without a label.
 
     The rows are cut into three parts at random and each two of them
@@ -29,7 +29,7 @@ def steadiness(method, num_rows, *, seed=0):
 
     Example:
 
-    >>> steadiness(lambda rows: rows % 2, 30)
+    >>> row_agreement(lambda rows: rows % 2, 30)
     1.0
     """
     num_rows = check.check_int(num_rows, "num_rows", minimum=6)
