@@ -775,8 +775,10 @@ else:
 # **Limits.** Small networks, small images, one seed for each pretext, learning
 # rates that were not tuned for each contender, and views chosen by somebody
 # who knew what the labels mean: that knowledge is supervision, too, and it is
-# not counted in labels. Validation rows were labelled. Second head
-# and support vector machine have not been run on MNIST.
+# not counted in labels. Validation rows were labelled. On MNIST the second head, run by
+# itself, leaves the pixels where they were (40, 70 and 84 % with 1, 10 and 100 labels),
+# principal components too (38, 71, 85), and a linear map told the views (41, 70, 81): all
+# far behind SimCLR. The support vector machine has not been run there.
 #
 # Next: words and texts, where the same recipe has gone furthest.
 #
