@@ -596,7 +596,7 @@ def halves(seed):
     return [[every_text[i] for i in order[start::2]] for start in (0, 1)]
 
 
-# %%
+# %% tags=["nbval-ignore-output"]
 translated = collections.defaultdict(list)
 for seed in SEEDS:
     ours, theirs = map(language, halves(seed))
