@@ -555,7 +555,7 @@ else:
 # %% [markdown]
 # Well above k-means on pixels, and on the digits below the map: a thousand
 # small images are few to train on. On MNIST it is the other way round: in the
-# full profile the network has about 95% of the rows right, the map 84%, Ward 57%,
+# full profile the network has about 96% of the rows right, the map 84%, Ward 57%,
 # on the same 20 000 rows. But the network is told about slant, by its small changes;
 # the map that is told too, of upright rows, came to 92% on a quarter of them. The
 # network names a *new* row by itself, without keeping the old ones. That is no
