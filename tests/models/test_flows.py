@@ -228,7 +228,7 @@ def test_bound_by_many_draws_nears_masses_that_sum_to_one():
     once = [model.log_likelihood(pairs, seed=seed) for seed in range(20)]
     often = model.log_likelihood(pairs, 60, seed=0)
     # deviation of the noise within a cell is below a half: of 60 draws .06
-    np.testing.assert_allclose(often, np.log(masses), atol=0.2)
+    np.testing.assert_allclose(often, np.log(masses), atol=0.3)
     assert np.mean(once) < np.log(masses).mean()
 
 

@@ -331,7 +331,8 @@ def as_parts(value, *names):
     """The parts of a returned tuple, list or stack of arrays, or feedback."""
     if not isinstance(value, (list, tuple)):
         with contextlib.suppress(Exception):
-            value = list(_numpy(value))
+            array = _numpy(value)
+            value = list(array) if len(array) <= 1000 else array
     if not isinstance(value, (list, tuple)) or len(value) != len(names):
         wrong(
             f"Return {len(names)} things, ({', '.join(names)}); received "

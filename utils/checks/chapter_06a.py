@@ -33,7 +33,7 @@ def check_6a_1(answer):
     keep = scores.copy(), truth.copy()
     right = roc_auc_score(truth, scores)
     result = call(answer, scores, truth)
-    within = 1e-3 if in_half(result) else 1e-9
+    within = 1e-3 if in_half(result) else 1e-6
     value = as_number(result, "The AUROC")
     unchanged((scores, truth), keep, "the arrays")
     threshold = np.median(scores)
