@@ -587,6 +587,7 @@ unordered = samples_of(unlabelled, LABEL_SEEDS, epochs=epochs)
 by_class = []
 for c in range(10):
     inside = pca.transform(flat.x_train[digits.y_train == c])
+    inside = inside.astype("float64")  # for a covariance of full precision
     one_class = GaussianMixture(1, reg_covar=1e-2).fit(inside)
     by_class.append(pca.inverse_transform(draw(one_class, c, 200)))
 # 0, 1, …, 9, 0, 1, … as asked
