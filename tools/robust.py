@@ -12,21 +12,23 @@ docs/robust.md gets a row a chapter, and says which cells failed.
 
 import argparse
 import ast
-import configparser
 import dataclasses
 import re
 import sys
 
 import nbformat
 import numpy as np
+from nbval.plugin import get_sanitize_patterns
 from nbval_numbers import same_print
 from run_course import slowest_first
-from sittings import ROOT, Sitting, room, run_all, sources, tags
+from sittings import ROOT, THREADS, Sitting, room, run_all, sources, tags
 
 from utils.support.files import write_whole
 
-SANITIZERS = ROOT / "tests" / "nbval_sanitize.cfg"
-
+# what may differ: pairs for re.sub
+SANITIZERS = get_sanitize_patterns(
+    (ROOT / "tests" / "nbval_sanitize.cfg").read_text("utf-8")
+)
 PAGE = ROOT / "docs" / "robust.md"
 STRIDE = 1000  # seeds of a chapter are smaller, so that none meets another
 FOUND = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
@@ -48,18 +50,10 @@ class Variant:
     shift: int = 0
 
 
-def threads(number):
-    """An environment with so many threads."""
-    names = (
-        "OMP_NUM_THREADS TF_NUM_INTRAOP_THREADS TF_NUM_INTEROP_THREADS".split()
-    )
-    return dict.fromkeys(names, str(number))
-
-
 VARIANTS = (
     Variant("as committed"),
-    Variant("one thread", threads(1)),
-    Variant("two threads", threads(2)),
+    Variant("one thread", dict.fromkeys(THREADS, "1")),
+    Variant("two threads", dict.fromkeys(THREADS, "2")),
     Variant("oneDNN on", {"TF_ENABLE_ONEDNN_OPTS": "1"}),
     Variant(
         "without AVX-512",
@@ -143,16 +137,12 @@ class Shift(ast.NodeTransformer):
         if isinstance(node, ast.Call):
             called = getattr(node.func, "attr", getattr(node.func, "id", ""))
             if called == "range":
-                ends = node.args if len(node.args) > 1 else [0, *node.args]
-                ends = [
-                    one if isinstance(one, ast.AST) else ast.Constant(one)
-                    for one in ends
+                if len(node.args) == 1:
+                    node.args.insert(0, ast.Constant(0))
+                node.args[:2] = [
+                    ast.BinOp(end, ast.Add(), ast.Constant(self.shift))
+                    for end in node.args[:2]
                 ]
-                ends[:2] = [
-                    ast.BinOp(one, ast.Add(), ast.Constant(self.shift))
-                    for one in ends[:2]
-                ]
-                node.args = ends
             if called == "pick":
                 for keyword in node.keywords:
                     keyword.value = self.moved(keyword.value)
@@ -175,15 +165,6 @@ def shifted(notebook, shift):
 # --------------------------------------------------------------- comparing
 
 
-def sanitizers():
-    """What may differ, from the file that nbval reads: pairs for re.sub."""
-    parser = configparser.ConfigParser(interpolation=None)
-    parser.read(ROOT / "tests" / "nbval_sanitize.cfg", encoding="utf-8")
-    return [
-        (part["regex"], part["replace"]) for part in parser.values() if part
-    ]
-
-
 def printed(cell):
     """All text of a cell's outputs, sanitized as nbval does."""
     texts = []
@@ -193,7 +174,7 @@ def printed(cell):
         elif output.output_type in ("execute_result", "display_data"):
             texts.append(output.data.get("text/plain", ""))
     text = "\n".join(texts)
-    for regex, replace in sanitizers():
+    for regex, replace in SANITIZERS:
         text = re.sub(regex, replace, text)
     return text
 

@@ -319,6 +319,18 @@ def in_half(value):
     return "float16" in str(getattr(value, "dtype", ""))  # TensorFlow's, too
 
 
+def close(answer, found, right):
+    """Equal up to rounding, to three digits where they come in halves.
+
+    Args:
+        answer: What was returned, for its precision.
+        found: The same as a NumPy array.
+        right: What it should be.
+    """
+    within = 3e-3 if in_half(answer) else 1e-4
+    return np.allclose(found, right, rtol=within, atol=within / 10)
+
+
 def as_number(value, what):
     """A finite float from an answer (0-d and 1-element arrays pass)."""
     array = as_values(value, what)

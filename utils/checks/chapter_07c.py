@@ -7,8 +7,8 @@ from utils.checks._feedback import (
     as_array,
     as_number,
     call,
+    close,
     correct,
-    in_half,
     lettered_numbers,
     name_value,
     one_sentence,
@@ -18,12 +18,6 @@ from utils.checks._feedback import (
     wrong,
 )
 from utils.models import diffusion
-
-
-def _close(answer, found, right):
-    """Equal up to rounding, to three digits where they come in halves."""
-    within = 3e-3 if in_half(answer) else 1e-4
-    return np.allclose(found, right, rtol=within, atol=within / 10)
 
 
 @one_sentence
@@ -104,7 +98,7 @@ def check_7c_2(function):
     right = _mean_of_rows(x_t, rows, a, s)
     reached("shape")
     unchanged(given, (x_t, rows), "x_t or the rows")
-    if not _close(answer, found, right):
+    if not close(answer, found, right):
         gaps = ((x_t[:, None] - a * rows) ** 2).sum(axis=2)
         across = np.exp(-gaps / (2 * s**2))
         name_value(
@@ -190,7 +184,7 @@ def check_7c_3(function):
             answer = call(function, *given, target, a, s, a_slope, s_slope)
             found = as_array(answer, f"The velocity from {target}", x_t.shape)
             unchanged(given, (value, x_t), "the prediction or x_t")
-            if _close(answer, found, right):
+            if close(answer, found, right):
                 continue
             where = f"Given the {target}, schedule {schedule}:"
             reached("shape")
@@ -357,7 +351,7 @@ def check_7c_5(function):
     if given[1] != times:
         wrong("Your function changed the list of times: make a copy.")
     unchanged(given[:1], (x,), "the rows (`x += …` writes into them)")
-    if not _close(answer, found, right):
+    if not close(answer, found, right):
         sayings = {
             "earlier time": "The second slope is taken at the earlier time: it "
             "belongs to the trial row at the *next* time.",
@@ -416,7 +410,7 @@ def check_7c_6(function):
     right = average(history[0], history[1:], momentum)
     reached("shape")
     unchanged((given,), (history,), "the history")
-    if not _close(answer, found, right):
+    if not close(answer, found, right):
         zero = average(np.zeros(3), history, momentum)
         name_value(
             found,
@@ -455,7 +449,7 @@ def check_7c_6(function):
         wrong("Not the moving average: m times the old, 1 − m times the new.")
     reached("values")
     answer = call(function, history[:1].copy(), 0.9)
-    if not _close(answer, as_array(answer, "The average", (3,)), history[0]):
+    if not close(answer, as_array(answer, "The average", (3,)), history[0]):
         wrong("After a single step the average is that step's weights.")
     correct("7c.6", "How far back does m = 0.99 look?")
 

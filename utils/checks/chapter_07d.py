@@ -6,8 +6,8 @@ from utils.checks._feedback import (
     as_array,
     as_parts,
     call,
+    close,
     correct,
-    in_half,
     lettered_numbers,
     name_value,
     one_sentence,
@@ -15,12 +15,6 @@ from utils.checks._feedback import (
     unchanged,
     wrong,
 )
-
-
-def _close(answer, found, right):
-    """Equal up to rounding, to three digits where they come in halves."""
-    within = 3e-3 if in_half(answer) else 1e-4
-    return np.allclose(found, right, rtol=within, atol=within / 10)
 
 
 @one_sentence
@@ -75,7 +69,7 @@ def check_7d_2(function):
         answer = call(function, *given, w)
         found = as_array(answer, f"The guess at w = {w:g}", (3, 4))
         unchanged(given, (untold, told), "untold or told")
-        if _close(answer, found, untold + w * (told - untold)):
+        if close(answer, found, untold + w * (told - untold)):
             continue
         reached("shape")
         name_value(
@@ -218,7 +212,7 @@ def check_7d_4(function):
         found = as_array(answer, "The rows", (6, 4))
         right = _filled(denoiser, x, times, truth, known)
         unchanged(given, (x, times, truth, known), "x, times, truth or known")
-        if _close(answer, found, right):
+        if close(answer, found, right):
             continue
         named = [
             (_filled(denoiser, x, times, truth, known, kind), told)
@@ -249,7 +243,7 @@ def check_7d_5(function):
     right = (1 - time) * x + time * z
     reached("shape")
     unchanged(given, (z, x, t), "z, x or t")
-    if not _close(answers[0], noisy, right):
+    if not close(answers[0], noisy, right):
         name_value(
             noisy,
             [
@@ -269,7 +263,7 @@ def check_7d_5(function):
                 "training. Use the z that led to x."
             )
         wrong("Not x_t = (1 − t) x + t z, each row with its own z and t.")
-    if not _close(answers[1], target, z - x):
+    if not close(answers[1], target, z - x):
         name_value(
             target,
             [
@@ -307,7 +301,7 @@ def check_7d_6(function):
         wrong("These are the codes: decode them.")
     found = as_array(found, "The images", (6, 4))
     reached("shape")
-    if not _close(answer, found, right):
+    if not close(answer, found, right):
         name_value(
             found,
             [
