@@ -94,11 +94,11 @@ flat = digits.flat()
 
 def samples_of(game, seeds, y=None, *, epochs=EPOCHS, **order):
     """2 000 samples of a trained game, then of it from the other seeds."""
-    made = [game.sample(2000, seed=1, **order)]
+    made = [game.sample(2000, seed=seeds[0], **order)]
     for seed in seeds[1:]:
         restart(game, seed)
         game.fit(x_train, y, batch_size=BATCH, epochs=epochs, verbose=0)
-        made.append(game.sample(2000, seed=1, **order))
+        made.append(game.sample(2000, seed=seed, **order))
     return made
 
 
@@ -305,12 +305,12 @@ convolver = dcgan(SEEDS[0])
 few = x_train[:CONV_ROWS]
 line = callbacks.ProgressLine("DCGAN")
 train(convolver, few, epochs=CONV_EPOCHS, callbacks=[line])
-by_dcgan = [convolver.sample(2000, seed=1)]
+by_dcgan = [convolver.sample(2000, seed=SEEDS[0])]
 for seed in SEEDS[1:]:
     convolver.set_weights(dcgan(seed).get_weights())
     recipes.forget(convolver.optimizer)
     convolver.fit(few, batch_size=BATCH, epochs=CONV_EPOCHS, verbose=0)
-    by_dcgan.append(convolver.sample(2000, seed=1))
+    by_dcgan.append(convolver.sample(2000, seed=seed))
 
 # %% tags=["hide-input"]
 assert dcgan_generator().output_shape == dcgan_discriminator().input_shape

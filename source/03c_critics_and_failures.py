@@ -193,12 +193,12 @@ def judged(wrap, gamma):
 
     model = players(SEEDS[0])
     train(model, images, epochs=EPOCHS, batch=64, rate=RATE)
-    found = [verdict(model.sample(JUDGED, seed=1))]
+    found = [verdict(model.sample(JUDGED, seed=SEEDS[0]))]
     for seed in SEEDS[1:]:  # compiled once, started afresh
         model.set_weights(players(seed).get_weights())
         recipes.forget(model.optimizer)
         model.fit(images, batch_size=64, epochs=EPOCHS, verbose=0)
-        found.append(verdict(model.sample(JUDGED, seed=1)))
+        found.append(verdict(model.sample(JUDGED, seed=seed)))
     return np.array(found)
 
 

@@ -117,13 +117,16 @@ for model in runs(vae):
     scores.append(
         model.evaluate(x_test, batch_size=500, return_dict=True, verbose=0)
     )
-    by_vae.append(model.sample(2000, seed=1))
+    by_vae.append(model.sample(2000, seed=len(by_vae)))
 main_loss = [score["loss"] for score in scores]
-noise = np.random.default_rng(1).standard_normal((2000, LATENT_DIM))
+rng = np.random.default_rng(1)
 plain = Autoencoder.dense(
     SHAPE, LATENT_DIM, widths=WIDTHS, seed=0, likelihood=Bernoulli()
 )
-by_plain = [model.decode(noise) for model in runs(plain)]
+by_plain = [
+    model.decode(rng.standard_normal((2000, LATENT_DIM)))
+    for model in runs(plain)
+]
 print(f"VAE: −ELBO {with_spread(main_loss, 2)} nats a test image")
 
 # %% [markdown]

@@ -344,6 +344,7 @@ plt.show()
 # what varies is error. Most of the price is paid early, while nearly all is noise: guided
 # at times from 0.2 to 0.6 only (Kynkäänniemi et al. 2024), $w=2$ is recognised as often, at
 # half the distance. (More steps, or guesses clipped to the range, had changed nothing.)
+#
 # **Figure 7d.2.** Down a column only $w$ changes; at 4 strokes harden, at 8 stray pixels
 # light up. A *recognised share above that of real digits is no success*: real ones are
 # sometimes hard to read.

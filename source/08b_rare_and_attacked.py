@@ -647,8 +647,10 @@ plotting.image_rows(
 plt.show()
 
 # %% [markdown]
-# **Figure 8b.2.** Recall against length. **Figure 8b.3.** Ten anomalies, and the same
-# after moves of length ½ against three detectors.
+# **Figure 8b.2.** Recall against the length of the move.
+#
+# **Figure 8b.3.** Ten anomalies, and the same after moves of length ½ against three
+# detectors.
 #
 # In the table of moves of length ½: recall without a move, after a *random* one, after the
 # *worst*; the share that is *sure*, by (2); recall after the moves made for the network

@@ -47,6 +47,8 @@ from utils.support.files import write_whole
 KINDS = ("chapters", "solutions")
 WAITS = "# your answer here"
 LONGEST = 400  # letters of an alternative text
+SENTENCE_END = re.compile(r"(?<!\bal)(?<!\b[A-Za-z])\. ")  # not "et al. ", "e.g. "
+CAPTION = re.compile(r"^(\*\*Figure.*?)(?=\n\n|\n\*\*Figure|\Z)", re.M | re.S)
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 # an exercise's heading: its number, its title
 EXERCISE = re.compile(r"^### Exercise (\S+)(?: \(\w+\))? · (.+)$", re.M)
@@ -208,38 +210,44 @@ def in_words(caption):
     text = " ".join(text.split())
     if len(text) <= LONGEST:
         return text
-    end = text.rfind(". ", 0, LONGEST)
-    return text[: end + 1] if end > 0 else text[: LONGEST - 1] + "…"
+    ends = [m.start() + 1 for m in SENTENCE_END.finditer(text, 0, LONGEST)]
+    return text[: ends[-1]] if ends else text[: LONGEST - 1] + "…"
 
 
 def describe_figures(notebook):
     """Give each picture the caption below it as its alternative text.
 
-    A caption is a markdown cell that begins with ``**Figure``, at most
-    four cells below. nbconvert reads the text in the output's metadata,
-    myst-nb in the cell's. Returns the indices of cells without a caption.
+    A caption is what a line that begins with ``**Figure`` starts, in a
+    markdown cell at most four cells below, up to the next caption or empty
+    line. Pictures above several captions get them in order. nbconvert reads
+    the text in the output's metadata, myst-nb in the cell's. Returns the
+    indices of cells without a caption.
     """
+    cells, pictured = notebook.cells, {}  # cells of pictures by their captions
     without = []
-    for index, cell in enumerate(notebook.cells):
-        pictures = [
-            output
-            for output in cell.get("outputs", ())
-            if "image/png" in output.get("data", {})
-        ]
-        if not pictures:
-            continue
-        below = notebook.cells[index + 1 : index + 5]
-        captions = [c.source for c in below if c.source.startswith("**Figure")]
-        if not captions:
-            without.append(index)
-            continue
-        words = in_words(captions[0].split("\n\n")[0])
-        cell.metadata["mystnb"] = {"image": {"alt": words}}
-        for picture in pictures:
-            picture.metadata["image/png"] = {
-                **picture.metadata.get("image/png", {}),
-                "alt": words,
-            }
+    for index, cell in enumerate(cells):
+        if any(
+            "image/png" in o.get("data", {}) for o in cell.get("outputs", ())
+        ):
+            below = range(index + 1, min(index + 5, len(cells)))
+            captions = [
+                tuple(CAPTION.findall(cells[i].source))
+                for i in below
+                if cells[i].cell_type == "markdown"
+            ]
+            where = next((found for found in captions if found), None)
+            if where is None:
+                without.append(index)
+            else:
+                pictured.setdefault(where, []).append(cell)
+    for captions, above in pictured.items():
+        for k, cell in enumerate(above):
+            words = in_words(captions[min(k, len(captions) - 1)])
+            cell.metadata["mystnb"] = {"image": {"alt": words}}
+            for output in cell.outputs:
+                if "image/png" in output.get("data", {}):
+                    known = output.metadata.get("image/png", {})
+                    output.metadata["image/png"] = {**known, "alt": words}
     return without
 
 

@@ -30,6 +30,7 @@ SANITIZERS = get_sanitize_patterns(
     (ROOT / "tests" / "nbval_sanitize.cfg").read_text("utf-8")
 )
 PAGE = ROOT / "docs" / "robust.md"
+TAKE_A_SEED = ("default_rng", "set_random_seed", "SeedGenerator")
 STRIDE = 1000  # seeds of a chapter are smaller, so that none meets another
 FOUND = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
 AVX512 = " ".join(n for n in FOUND if n == "X86_V4" or n.startswith("AVX512"))
@@ -74,9 +75,9 @@ class Shift(ast.NodeTransformer):
     """Add a number to each seed that code names.
 
     Seeds are whole numbers given as ``seed=``, ``…_seed=`` or
-    ``random_state=``, in a call or as a default, to ``default_rng`` or
-    ``set_random_seed``, those under a name that ends in "seed" or "seeds",
-    and what a loop over ``seed`` counts.
+    ``random_state=``, in a call or as a default, the first argument of what
+    takes one there, those under a name that ends in "seed" or "seeds", and
+    what a loop over ``seed`` counts.
     """
 
     def __init__(self, shift):
@@ -93,7 +94,7 @@ class Shift(ast.NodeTransformer):
         """``default_rng(0)``, ``seeds(3)``."""
         self.generic_visit(node)
         called = getattr(node.func, "attr", getattr(node.func, "id", ""))
-        if called in ("default_rng", "set_random_seed") and node.args:
+        if called in TAKE_A_SEED and node.args:
             node.args[0] = self.moved(node.args[0])
         if called == "seeds" and len(node.args) == 1 and not node.keywords:
             node.args.append(ast.Constant(self.shift))

@@ -151,9 +151,33 @@ def test_picture_without_a_caption_is_named():
     assert build_notebooks.describe_figures(notebook) == [0]
 
 
-def test_long_caption_ends_with_a_sentence():
-    words = build_notebooks.in_words("One sentence here. " * 40)
-    assert len(words) <= build_notebooks.LONGEST and words.endswith(".")
+def test_pictures_above_two_captions_get_one_each():
+    captions = markdown("Seen.\n\n**Figure 9.1.** One.\n**Figure 9.2.** Two.")
+    notebook = nbformat.v4.new_notebook(cells=[picture(), picture(), captions])
+    assert build_notebooks.describe_figures(notebook) == []
+    described = [
+        c.metadata["mystnb"]["image"]["alt"] for c in notebook.cells[:2]
+    ]
+    assert described == ["Figure 9.1. One.", "Figure 9.2. Two."]
+
+
+@pytest.mark.parametrize("end", ["", "As Li et al. 2024, e.g. by " + "x" * 300])
+def test_long_caption_ends_with_a_sentence(end):
+    words = build_notebooks.in_words("One sentence here. " * 10 + end * 2)
+    words = words if end else build_notebooks.in_words("Here it is. " * 40)
+    assert len(words) <= build_notebooks.LONGEST
+    assert words.endswith(("sentence here.", "Here it is."))
+
+
+@each_chapter
+def test_no_two_figures_of_a_chapter_share_a_description(path):
+    notebook = nbformat.read(path, 4)
+    described = [
+        cell.metadata["mystnb"]["image"]["alt"]
+        for cell in notebook.cells
+        if "mystnb" in cell.metadata
+    ]
+    assert len(set(described)) == len(described)
 
 
 @each_chapter
