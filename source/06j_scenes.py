@@ -429,7 +429,7 @@ assert f1["clutter"] > results["templates", "clutter"]["f1"] - 0.02
 for name in HARD:
     assert f1[name] > results["components", name]["f1"] + 0.04
 assert f1["texture"] > black["texture"]["f1"] + 0.2
-assert f1["clutter"] > black["clutter"]["f1"] + 0.03
+assert f1["clutter"] > black["clutter"]["f1"] - 0.02, "how far: by the seed"
 for name in HARD:
     assert abs(f1[name] - linear[name]["f1"]) < 0.06, "a plane does as well"
     assert linear[name]["iou"] > spread(name, "iou")[0], "tighter boxes"
@@ -457,8 +457,8 @@ plt.show()
 # right, or all but. On touching digits
 # templates are as good. On clean scenes
 # components win: their boxes are tight to the pixel. The first control
-# says what was learned: pasted on black alone, the network takes strokes and
-# stones for digits. What carries the gain is *the ground that one has
+# says what was learned: pasted on black alone, the network takes stones for digits (in
+# clutter it loses little, in one training of ours nothing). What carries the gain is *the ground that one has
 # learned to ignore*, whoever learns. **Take the margin with care**: the scenes were made harder (more strokes,
 # brighter grounds) after templates had reached .96 on an easier draft, on which the detector was
 # never run, and the detector's settings were chosen with these scores in view, while of the templates

@@ -405,7 +405,7 @@ for name, way in ways.items():
     model, found = Diffusion(small_network(0), **way), []
     for seed in SEEDS:
         model.network.set_weights(small_network(seed).get_weights())
-        train(model, six, TOY_STEPS, rate=1.5e-2, first=not seed)
+        train(model, six, TOY_STEPS, rate=1.5e-2, first=seed == SEEDS[0])
         found.append([off_by(model, t) for t in clock])
     errors[name] = np.array(found)
 runtime.record(
@@ -503,9 +503,10 @@ way = {"target": "data", **ROUND}
 pixels = Diffusion.dense((64,), widths=DIGIT_WIDTHS, seed=0, **way)
 by_network = []
 for seed in SEEDS:
-    if seed:
+    first = seed == SEEDS[0]
+    if not first:
         restart(pixels, seed)
-    train(pixels, rows, DIGIT_STEPS, rate=6e-3, batch=192, first=not seed)
+    train(pixels, rows, DIGIT_STEPS, rate=6e-3, batch=192, first=first)
     by_network.append(to_images(pixels.sample(1100, seed=seed)))
 
 
@@ -745,10 +746,11 @@ print(f"EM chose {by_em.n_components} Gaussians, the KDE {kde.bandwidth}")
 flow = Diffusion.dense((2,), widths=RING_WIDTHS, seed=0)
 from_flow = []
 for seed in SEEDS:
-    if seed:
+    first = seed == SEEDS[0]
+    if not first:
         restart(flow, seed)
-    train(flow, ring / UNIT, RING_STEPS, rate=1.2e-2, batch=256, first=not seed)
-    from_flow.append(UNIT * flow.sample(2000, steps=20, seed=1))
+    train(flow, ring / UNIT, RING_STEPS, rate=1.2e-2, batch=256, first=first)
+    from_flow.append(UNIT * flow.sample(2000, steps=20, seed=seed))
 by_em.random_state = 1
 rivals = {
     "the mixture itself": [quality(ring[-2000:])],

@@ -277,10 +277,12 @@ def in_the_middle(seed):
 
 
 for seed in SEEDS:
-    model = Diffusion.dense((64,), seed=seed, **options) if not seed else model
-    if seed:
+    first = seed == SEEDS[0]
+    if first:
+        model = Diffusion.dense((64,), seed=seed, **options)
+    else:
         restart(model, seed)
-    train(model, x_train, y_train, steps=STEPS, rate=5e-3, first=not seed)
+    train(model, x_train, y_train, steps=STEPS, rate=5e-3, first=first)
     line = []
     for w in WEIGHTS:
         made = model.sample(1000, steps=8, labels=asked, guidance=w, seed=seed)
@@ -547,10 +549,10 @@ plain, near = {"x": ring / UNIT}, dealt(ring / UNIT)
 times = np.linspace(1, 0, 13)
 setting = {"steps": RING_STEPS, "rate": 1.2e-2, "batch": 256}
 for seed in SEEDS[:2]:
-    if seed:
+    if seed != SEEDS[0]:
         restart(flow, seed)
     fresh = flow.get_weights()
-    train(flow, plain, first=not seed, **setting)
+    train(flow, plain, first=seed == SEEDS[0], **setting)
     base = flow.get_weights()
     pairs = {"noise": z, "x": diffusion.heun(flow.velocity, z, times)}
     ways = [(base, None), (base, plain), (base, pairs), (fresh, near)]
@@ -667,9 +669,9 @@ latent = Diffusion.dense((LATENT_DIM,), widths=LATENT_WIDTHS, seed=0)
 from_flow = {n: [] for n in (2, 5, 10)}
 setting = {"steps": LATENT_STEPS, "rate": LATENT_RATE, "batch": LATENT_BATCH}
 for seed in LATENT_SEEDS:
-    if seed:
+    if seed != LATENT_SEEDS[0]:
         restart(latent, seed)
-    train(latent, codes, first=not seed, **setting)
+    train(latent, codes, first=seed == LATENT_SEEDS[0], **setting)
     for n, sets in from_flow.items():
         sets.append(paint(latent.sample(2000, steps=n, seed=seed)))
 
