@@ -175,6 +175,7 @@ wheelhouse: $(STAMP)
 # Also beside a plain PyTorch loop, hence the second environment.
 bench: $(BACKENDS_STAMP)
 	$(BACKENDS_BIN)/python benchmarks/bench.py
+	$(BACKENDS_BIN)/python benchmarks/to_quality.py
 
 # Hours; or a part of it: make robust ROBUST="--only seeds 04a"
 ROBUST ?=
