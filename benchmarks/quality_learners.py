@@ -70,30 +70,39 @@ def course(seed, **networks):
     return VAE.dense(SHAPE, **networks, seed=seed)
 
 
-def keras_io(seed):
-    """The convolutional VAE of keras.io: two numbers a code."""
+def keras_io_networks():
+    """Encoder and decoder of keras.io's VAE: two numbers a code."""
     import keras
-    from keras import layers, ops
+    from keras import layers
 
     maps = {"strides": 2, "padding": "same", "activation": "relu"}
     x = keras.Input(SHAPE)
     hidden = layers.Conv2D(32, 3, **maps)(x)
     hidden = layers.Flatten()(layers.Conv2D(64, 3, **maps)(hidden))
     hidden = layers.Dense(16, "relu")(hidden)
-    heads = {n: layers.Dense(2)(hidden) for n in ("mean", "log_var")}
-    body = [
-        layers.Dense(7 * 7 * 64, "relu"),
-        layers.Reshape((7, 7, 64)),
-        layers.Conv2DTranspose(64, 3, **maps),
-        layers.Conv2DTranspose(32, 3, **maps),
-        layers.Conv2DTranspose(1, 3, padding="same"),
-    ]
+    heads = {name: layers.Dense(2)(hidden) for name in ("mean", "log_var")}
+    decoder = keras.Sequential(
+        [
+            keras.Input((2,)),
+            layers.Dense(7 * 7 * 64, "relu"),
+            layers.Reshape((7, 7, 64)),
+            layers.Conv2DTranspose(64, 3, **maps),
+            layers.Conv2DTranspose(32, 3, **maps),
+            layers.Conv2DTranspose(1, 3, padding="same"),
+        ]
+    )
+    return keras.Model(x, heads), decoder
+
+
+def keras_io(seed):
+    """The VAE of keras.io, as one writes it without this course."""
+    import keras
+    from keras import ops
 
     class Example(keras.Model):
         def __init__(self):
             super().__init__()
-            self.encoder = keras.Model(x, heads)
-            self.decoder = keras.Sequential([keras.Input((2,)), *body])
+            self.encoder, self.decoder = keras_io_networks()
             self.draws = keras.random.SeedGenerator(seed)
 
         def call(self, x):
