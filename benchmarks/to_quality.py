@@ -168,7 +168,7 @@ def results_table(curves, limit):
                 contender.name,
                 contender.settings,
                 *(cell(contender, own, level, limit) for level in LEVELS),
-                bench_page.spread(known, "{:.1f}"),
+                bench_page.spread(known, "{:z.1f}"),
                 bench_page.spread([c[-1].bound for c in own], "{:.1f}"),
                 f"{np.median([len(curve) for curve in own]):.0f}",
             ]
@@ -229,10 +229,10 @@ def draw(curves):
     )
     ticks = [95, *LEVELS, 110, 120, 150, 200, 300]
     axis.set_yticks(ticks, [str(tick) for tick in ticks])
-    axis.set_ylim(94, max(160, *(own[0][-1].bound for own in curves.values())))
+    axis.set_ylim(94, max(165, *(own[0][-1].bound for own in curves.values())))
     axis.set_xlabel("seconds of training")
     axis.set_ylabel("−ELBO of test rows, nats an image")
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8, loc="lower left", frameon=True, framealpha=1.0)
     return figure
 
 
