@@ -244,6 +244,7 @@ def main(arguments=None):
     results = run_all(families, names, effort)
     minutes = (time.perf_counter() - start) / 60
     page = bench_page.page(results, effort, minutes)
+    page += bench_page.last_section(options.output)
     options.output.write_text(page, encoding="utf-8")
     print(f"Wrote {options.output.name} after {minutes:.1f} minutes")
     return 0

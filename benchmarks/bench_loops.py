@@ -123,12 +123,15 @@ class Loop(nn.Module):
     """A model, its loss and the loop that trains it.
 
     A subclass builds its modules in the order of the Keras model's weights
-    and defines ``loss(batch)``.
+    and defines ``loss(batch)``. The rate falls over ``decay_steps``; with
+    ``None`` it stays.
     """
 
-    def __init__(self, family, rows):
+    decay_steps = DECAY_STEPS
+
+    def __init__(self, family, rows, seed=0):
         super().__init__()
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         self.family = family
         self.rows = torch.from_numpy(rows).to(torch.get_default_device())
         self.build()
@@ -146,9 +149,10 @@ class Loop(nn.Module):
 
     def step(self, batch):
         """One update; returns the loss."""
-        done = min(self.steps_done / DECAY_STEPS, 1.0)
-        rate = 0.5 * self.family.rate * (1.0 + math.cos(math.pi * done))
-        self.adam.param_groups[0]["lr"] = rate
+        if self.decay_steps is not None:
+            done = min(self.steps_done / self.decay_steps, 1.0)
+            rate = 0.5 * self.family.rate * (1.0 + math.cos(math.pi * done))
+            self.adam.param_groups[0]["lr"] = rate
         self.steps_done += 1
         loss = self.loss(batch)
         self.adam.zero_grad()

@@ -17,6 +17,7 @@ TITLES = {
     "jax": "JAX",
     "torch": "Keras on PyTorch",
 }
+TO_QUALITY = "## Time to quality"  # the section that to_quality.py writes
 SLOW = 0.9  # of the loop: below it, a reason is due
 LINEAR = 0.1  # largest deviation from cost in proportion to the data
 ALIKE = 0.05  # largest relative difference of two losses that never overlap
@@ -203,6 +204,14 @@ def page(results, effort, minutes):
         ]
     parts += [*machine_parts(results), *growth_parts(results)]
     return "\n\n".join(parts) + "\n"
+
+
+def last_section(path):
+    """The section of ``to_quality.py`` on an older page; "" where none is."""
+    if not path.exists():
+        return ""
+    _, heading, words = path.read_text("utf-8").partition(TO_QUALITY)
+    return f"\n{heading}{words}" if heading else ""
 
 
 def alike_words(results):
