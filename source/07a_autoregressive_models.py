@@ -45,6 +45,8 @@ from utils import runtime
 profile = runtime.start(seed=0)
 
 # %% tags=["setup", "hide-input"]
+import lzma
+
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
@@ -80,8 +82,6 @@ RATE = profile.pick(quick=2e-2, full=3e-3)
 COMPARED = profile.pick(quick=True, full=False)  # four networks, or one
 FILTERS = profile.pick(quick=64, full=32)  # of the masked convolutions
 KERNELS = profile.pick(quick=(15, 1, 1), full=(7, 3, 4))  # first, later, depth
-ACTIVATION = profile.pick(quick="relu", full="gelu")
-CURVES = 3  # in a mixture of logistics
 CHOSEN = profile.pick(quick="ordinal", full="classes")  # on validation rows
 GREY_EPOCHS = profile.pick(quick=(10, 8), full=(0, 2))  # dense, convolutions
 GREY_BATCH = profile.pick(quick=(32, 16), full=(0, 16))
@@ -378,7 +378,8 @@ assert level["three orders, mean logit (no model)"] < best - 0.4
 # %% [markdown]
 # On a thousand black-and-white digits **the mixture of Bernoullis wins**, given enough
 # components, with no network; three of them, averaged, win by half a nat. All are below
-# the VAE's bound. The ensemble of orders beats each order, but so do three seeds of the
+# the VAE's bound. (On MNIST, full profile, 54 000 rows, the networks win: 93 to 97 nats where the
+# tree has 135 and fifty components 144.) The ensemble of orders beats each order, but so do three seeds of the
 # random order, and by as much: what helps is an average of three networks, not their
 # orders. Its rule is $\log\frac13\sum_o p_o(x)$: probabilities *of whole images* are
 # averaged, which is a mixture, sums to 1, and is within $\log 3$ nats of
@@ -499,15 +500,13 @@ def network(kind, likelihood):
     if kind == "MADE":
         dense = {"widths": (128,), "dropout": 0.3}
         return Autoregressive.made(SHAPE, **dense, **common)
-    first, later, depth = KERNELS
+    kernels = zip(("first_kernel", "kernel", "depth"), KERNELS, strict=True)
     return Autoregressive.pixelcnn(
         SHAPE,
         filters=FILTERS,
-        first_kernel=first,
-        kernel=later,
-        depth=depth,
         dropout=0.0 if profile.full else 0.1,
-        activation=ACTIVATION,
+        activation="gelu" if profile.full else "relu",
+        **dict(kernels),
         **common,
     )
 
@@ -528,9 +527,9 @@ def runs(model, x=x_train, kind="PixelCNN", epochs=None):
 # %% tags=["nbval-ignore-output"]
 makers = {
     ("MADE", "classes"): Categorical(LEVELS),
-    ("MADE", "ordinal"): LogisticMixture(LEVELS, CURVES),
+    ("MADE", "ordinal"): LogisticMixture(LEVELS, 3),
     ("PixelCNN", "classes"): Categorical(LEVELS),
-    ("PixelCNN", "ordinal"): LogisticMixture(LEVELS, CURVES),
+    ("PixelCNN", "ordinal"): LogisticMixture(LEVELS, 3),
 }
 on_test, on_val = {}, {}
 for (kind, levels), likelihood in makers.items():
@@ -566,7 +565,8 @@ if COMPARED:
 # of the pixels before it, whose shares are blended with the pixel's own frequencies,
 # or a level never seen in a leaf would be impossible. What is shared in a PixelCNN can
 # be shared in trees: **one forest for all pixels** sees what lies above and left of a
-# pixel, by distance, and the pixel's place. The VAE's number is its
+# pixel, by distance, and the pixel's place. And a program that packs files is a model,
+# too: we count the bits that test rows add to packed training rows. The VAE's number is its
 # importance-weighted bound from [chapter 4b](04b_what_it_is_good_for.ipynb).
 
 # %%
@@ -583,9 +583,12 @@ if not profile.full:
     opponents["chain of forests"] = forests.choose_blend(x_val)
     forest = densities.SharedForest(LEVELS, trees=TREES).fit(x_train)
     opponents["one forest for all pixels"] = forest.choose_blend(x_val)
+both = np.rint(np.r_[x_train[:10_000], x_test] * (LEVELS - 1)).astype("uint8")
+packed = [len(lzma.compress(rows)) for rows in (both, both[: -len(x_test)])]
+of_lzma = 8 * (packed[0] - packed[1]) / x_test.size
 
 # %% tags=["nbval-ignore-output"]
-scores = {"independent pixels": [of_alone]}
+scores = {"independent pixels": [of_alone], "lzma": [of_lzma]}
 for name, opponent in opponents.items():
     scores[name] = [in_bits(opponent.score_samples(x_test))]
 scores["VAE, bound (chapter 4b)"] = [profile.pick(quick=2.013, full=1.51)]
@@ -637,6 +640,11 @@ plt.show()
 # hardly a knob. What won is the sharing: it takes the forests down by .06 bits, too.
 # MADE with ordered levels is behind the forests, with classes behind the VAE. The mean of
 # three networks, as probabilities, is a little better than each, for three trainings.
+#
+# Packing is no model of small digits: `lzma` looks for stretches that return. **On MNIST** (full
+# profile, 256 levels) it takes 1.37 bits, less than the VAE's bound, 1.51, and no more than
+# 7b's flow. Try it before you praise a likelihood. The PixelCNN takes 1.08 after two passes through the rows,
+# its levels as classes, which there were no worse than ten curves.
 
 # %% [markdown]
 # ## 6. A draw costs a pass for each pixel, and copying halves is surer

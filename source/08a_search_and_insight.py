@@ -427,7 +427,7 @@ assert np.diff(accuracy[..., ::-2]).mean() > (0.02 if profile.full else 0.08)
 # %% [markdown]
 # **Figure 8a.3.** The circle is the default. Over all designs the rank correlation of −ELBO and accuracy
 # is about 0.1: next to nothing. Within one β it is a quarter. The smallest −ELBO
-# is .06 behind the best here, from other seeds .01: one choice by a score that hardly ranks is luck. Look at
+# is .06 behind the best, from other seeds .01: luck. Look at
 # the colours: β = 0.25 is the worst of all by the loss and among the best by its codes. The ELBO prices
 # a nat in the code like one in the pixels; a classifier
 # would have bought more.

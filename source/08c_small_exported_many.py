@@ -259,7 +259,7 @@ assert error["narrow, distilled"] > 0.85 * error["narrow"], "no gain"
 if not profile.full:  # there the network trains four times as long
     assert error["PCA, 16, int8"] < error["wide"]
     assert area["nearest row"] > area["wide"] + 0.005
-    assert area["PCA, 16, int8"] > area["wide"] - 0.02
+    assert area["PCA, 16, int8"] > area["wide"] - 0.06
 assert error["PCA, 24, int8"] < 0.6 * error["wide"]
 assert size["PCA, 24, int8"] < size["wide, int8"] / 10
 assert abs(error["PCA, 16, int8"] / error["PCA, 16"] - 1) < 0.02
@@ -298,8 +298,8 @@ plt.show()
 # and neither down nor up: three seeds cannot see the difference. That holds for PCA
 # as for the network, and PCA is so far left that no treatment of the network
 # reaches it: 16 components in eight bits, 1 344 bytes, reconstruct *better* than
-# the wide network's 25 000. They rank as well, too; but 8, 12 or 24 rank a point or
-# two lower, and which number is best for anomalies nobody knows before having some.
+# the wide network's 25 000. On these three splits they rank as well, too: luck. On six
+# others PCA with 16 had .95, as 12 and 24 have here, and the network .98.
 #
 # What the network has is a shorter code, and patience. With 12 numbers a row it is
 # ahead of PCA with 12 in both columns; if codes are what you store, count those
@@ -826,8 +826,8 @@ assert same > 1.3 * small and small < root < same, "a part is given back"
 #
 # - Eight bits cost nothing that three seeds could see, for the network and for PCA;
 #   PCA in 1 344 bytes reconstructs better than the network in 25 000, until the
-#   network trains four times as long, and at its best size ranks as well. At 12
-#   numbers a row the network is ahead; the nearest row ranks best, 64 centres as well.
+#   network trains four times as long. It ranks behind the network, but for the three
+#   splits shown; the nearest row ranks best, 64 centres as well.
 # - Distillation did not help an autoencoder; depth at equal bytes cost error.
 # - ONNX: equal scores within $10^{-5}$, and no alarm for a NaN.
 # - From disk and from memory: equal weights. PCA's sums are exact in one pass;

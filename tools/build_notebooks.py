@@ -26,7 +26,8 @@ In the chapter the code of ``exercise`` and ``check`` cells is neither run
 nor compared; in the solutions it is both. In JupyterLab *Run All* goes on
 after a check that still waits (``raises-exception``). nbval's own tags, such
 as ``nbval-ignore-output``, are kept. Both notebooks get a first cell that
-fetches the course's package where a notebook is opened alone, in Colab.
+fetches the course's package where a notebook is opened alone, in Colab. What a
+chapter records goes to docs/results.md: page and outputs come from one run.
 """
 
 import argparse
@@ -39,6 +40,7 @@ import tomllib
 
 import jupytext
 import nbformat
+import results_page
 from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions
 from sittings import ROOT, SKIP, Sitting, room, run_all, sources, tags
 
@@ -47,7 +49,9 @@ from utils.support.files import write_whole
 KINDS = ("chapters", "solutions")
 WAITS = "# your answer here"
 LONGEST = 400  # letters of an alternative text
-SENTENCE_END = re.compile(r"(?<!\bal)(?<!\b[A-Za-z])\. ")  # not "et al. ", "e.g. "
+SENTENCE_END = re.compile(
+    r"(?<!\bal)(?<!\b[A-Za-z])\. "
+)  # not "et al. ", "e.g. "
 CAPTION = re.compile(r"^(\*\*Figure.*?)(?=\n\n|\n\*\*Figure|\Z)", re.M | re.S)
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 # an exercise's heading: its number, its title
@@ -333,7 +337,9 @@ def main():
             f"{kind}/{path.stem}",
             notebook,
             ROOT / kind,
-            {"COURSE_PROFILE": "quick"},
+            results_page.environment_for(path.stem, "quick")
+            if kind == "chapters"
+            else {"COURSE_PROFILE": "quick"},
         )
         for path in paths
         for kind, notebook in build(path).items()
@@ -342,6 +348,10 @@ def main():
     for sitting in run_all(sittings, options.jobs):
         if sitting.error is None:
             write(sitting.notebook, ROOT / f"{sitting.name}.ipynb")
+            kind, stem = sitting.name.split("/")
+            if kind == "chapters":
+                tables = results_page.read_tables(sitting.environment)
+                results_page.write("quick", stem, sitting.seconds, tables)
         else:
             failed.append(sitting)
     for sitting in failed:

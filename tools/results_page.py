@@ -6,9 +6,11 @@ of the page alone.
 
 import datetime
 import importlib.metadata
+import json
 import os
 import platform
 import re
+import shutil
 
 from sittings import ROOT, sources
 
@@ -19,12 +21,30 @@ PROFILES = ("full", "quick")
 OPENING = """\
 # Results
 
-Written by `make full`; do not edit. Each chapter's tables in the full profile
-(MNIST and other larger data), then in the quick one (data that come with the
-packages). Errors are on test rows, which nothing was fitted to or chosen by;
+Written by `make notebooks` and `make full`; do not edit. Each chapter's tables
+in the full profile (MNIST and other larger data), then in the quick one (data
+that come with the packages). Errors are on test rows, which nothing was fitted
+to or chosen by;
 ± is the standard deviation over seeds, divided by n − 1 since 26 November 2026
 (by n in earlier full profiles). Seconds are those of the whole chapter;
 other processes may have run beside it."""
+
+
+def environment_for(stem, profile):
+    """Environment of a chapter that records its tables in its own folder."""
+    folder = ROOT / "build" / "results" / stem
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return {"COURSE_PROFILE": profile, "COURSE_RESULTS": str(folder)}
+
+
+def read_tables(environment):
+    """Tables that a chapter recorded there, in order."""
+    collected = os.path.join(environment["COURSE_RESULTS"], "results.jsonl")
+    if not os.path.exists(collected):
+        return []
+    with open(collected, encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
 
 
 def markdown_table(header, rows):

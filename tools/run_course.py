@@ -12,9 +12,7 @@ fails is reported and the others still run; the exit status is then 1.
 """
 
 import argparse
-import json
 import os
-import shutil
 import sys
 
 import nbformat
@@ -30,26 +28,13 @@ def slowest_first(stems, profile):
 
 
 def prepare(stem, profile):
-    """A chapter to execute; it records its tables in a folder of its own."""
-    results = ROOT / "build" / "results" / stem
-    shutil.rmtree(results, ignore_errors=True)
-    results.mkdir(parents=True)
+    """A chapter to execute."""
     folder = ROOT / "chapters"
-    environment = {"COURSE_PROFILE": profile, "COURSE_RESULTS": str(results)}
+    environment = results_page.environment_for(stem, profile)
     if os.environ.get("COURSE_DATA"):  # kernels start in chapters/
         environment["COURSE_DATA"] = os.path.abspath(os.environ["COURSE_DATA"])
     notebook = nbformat.read(folder / f"{stem}.ipynb", 4)
     return Sitting(stem, notebook, folder, environment)
-
-
-def read_tables(sitting):
-    """Tables that a chapter recorded, in order."""
-    folder = sitting.environment["COURSE_RESULTS"]
-    collected = os.path.join(folder, "results.jsonl")
-    if not os.path.exists(collected):
-        return []
-    with open(collected, encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
 
 
 def table(sittings):
@@ -87,9 +72,8 @@ def main():
         if options.full:
             save_gallery(sitting.notebook, ROOT / "docs" / "images")
         if options.record:
-            results_page.write(
-                profile, sitting.name, sitting.seconds, read_tables(sitting)
-            )
+            tables = results_page.read_tables(sitting.environment)
+            results_page.write(profile, sitting.name, sitting.seconds, tables)
     print()
     print("\n".join(table(sittings)))
     failed = [sitting for sitting in sittings if sitting.error is not None]

@@ -21,7 +21,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-CELL_TIMEOUT = 600  # seconds; the full profile trains for minutes
+CELL_TIMEOUT = 600  # seconds; the full profile trains for minutes,
+PATIENCE = 6  # so it gets this many times as long: a processor may be slow
 MEMORY = 2 * 1024**3  # bytes that a kernel may take
 SKIP = "skip-execution"
 THREADS = (
@@ -75,6 +76,12 @@ class Sitting:
         )
 
     @property
+    def timeout(self):
+        """Seconds that a cell may take."""
+        full = self.environment.get("COURSE_PROFILE") == "full"
+        return CELL_TIMEOUT * (PATIENCE if full else 1)
+
+    @property
     def running(self):
         """Whether its kernel is at work."""
         return self.kernel is not None and self.seconds is None
@@ -83,7 +90,7 @@ class Sitting:
         """Run every cell that is not tagged to be skipped."""
         client = NotebookClient(
             self.notebook,
-            timeout=CELL_TIMEOUT,
+            timeout=self.timeout,
             kernel_name="python3",
             allow_errors=self.keep_going,
             resources={"metadata": {"path": str(self.folder)}},
@@ -101,7 +108,7 @@ class Sitting:
         except CellExecutionError as error:
             self._fail(f"{error.ename}: {error.evalue}", str(error))
         except CellTimeoutError as error:
-            self._fail(f"not done after {CELL_TIMEOUT} s", str(error))
+            self._fail(f"not done after {self.timeout} s", str(error))
         except RuntimeError as error:  # it does not start, or has died
             self._fail(f"{error}; is there enough memory?")
         self.seconds = time.perf_counter() - start

@@ -69,8 +69,10 @@ def root(tmp_path, monkeypatch):
     for kind in tool.KINDS:
         (tmp_path / kind).mkdir()
     (tmp_path / "source" / "09_sums.py").write_text(SOURCE, "utf-8")
-    for module in (sittings, tool):
+    (tmp_path / "docs").mkdir()
+    for module in (sittings, tool, results_page):
         monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(results_page, "PAGE", tmp_path / "docs" / "results.md")
     return tmp_path
 
 
@@ -290,6 +292,13 @@ def test_execute_dead_kernel_and_endless_cell_end_one_sitting(
     assert not endless.kernel.is_running(), "no kernel is left"
 
 
+def test_cell_of_the_full_profile_gets_longer(tmp_path):
+    quick = sitting(tmp_path, "pass")
+    full = sitting(tmp_path, "pass")
+    full.environment["COURSE_PROFILE"] = "full"
+    assert full.timeout >= 3600 > quick.timeout == sittings.CELL_TIMEOUT
+
+
 def test_execute_reports_the_largest_memory_of_the_kernel(tmp_path):
     small = sitting(tmp_path, "pass")
     large = sitting(tmp_path, "b = b'1' * 150_000_000; del b")
@@ -385,8 +394,6 @@ def test_progress_line_is_rewritten_on_a_terminal(tmp_path, capsys):
 def course(root, monkeypatch):
     """Two chapters that record a table each, and the runner's way to them."""
     monkeypatch.setattr(run_course, "ROOT", root)
-    monkeypatch.setattr(results_page, "PAGE", root / "docs" / "results.md")
-    (root / "docs").mkdir()
     record = """
 
 # %%
@@ -543,6 +550,14 @@ def test_build_notebooks_writes_what_went_well(root, monkeypatch, capsys):
     assert tool.main() == 1
     assert (root / "solutions" / "09_sums.ipynb").read_bytes() == before
     assert "solutions/09_sums failed in cell [3]" in capsys.readouterr().out
+
+
+def test_build_notebooks_records_what_the_chapter_did(course, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["build_notebooks", "09"])
+    assert tool.main() == 0
+    page = (course / "docs" / "results.md").read_text("utf-8")
+    assert "of 09_sums" in page and "### Quick profile" in page
+    assert "08_first" not in page
 
 
 def test_build_notebooks_text_alone_keeps_what_was_executed(
