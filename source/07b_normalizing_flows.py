@@ -687,7 +687,7 @@ if not profile.full:
 # - A flow is trained on its exact log-density; forty lines on the page gave the library's
 #   number, the inverse came back to 1e-5, the log-determinant agreed with differences and
 #   the density integrated to 1.
-# - On the moons 0.04 nats were missing with 5 000 rows and 0.17 with 500; a Gaussian mixture
+# - On the moons 0.04 nats were missing with 5 000 rows and 0.2 with 500; a Gaussian mixture
 #   was nearer both times, in half a second.
 # - Grey levels without noise have no density worth a number; noise over half a cell takes
 #   64 log 2 nats off the report and changes no probability.

@@ -334,6 +334,21 @@ def test_chapter_redefines_no_name_of_the_library(path):
     assert not defined & library_names()
 
 
+@each_chapter
+def test_chapter_runs_from_any_seeds(path):
+    """No seed decides by being 0, or `make robust` could not move them."""
+    tests = [
+        test
+        for cell in code_cells(path)
+        for node in ast.walk(parsed(cell))
+        for test in (
+            getattr(node, "test", None),
+            getattr(node, "operand", None),
+        )
+    ]
+    assert not [t for t in tests if isinstance(t, ast.Name) and t.id == "seed"]
+
+
 @each_notebook
 def test_no_cell_takes_the_name_of_an_import(path):
     trees = [parsed(cell) for cell in code_cells(path)]
