@@ -562,12 +562,12 @@ assert profile.full or shorter[0] < shorter[1] + 1, "hardly better"
 # the same network from scratch, *shown the same views*, need for it? Draw by
 # draw, between budgets along straight lines over the logarithm ("inf": more
 # than the largest budget). That answers the question of this sitting. On the
-# digits, **one label a class with pretraining is worth about two without** (two to
-# four over the draws), three about seven (four to nine), and with ten the
-# difference is within its interval, zero included: nothing that five draws
-# could show. But a network is not the best that one can do without unlabelled rows:
+# digits, **one label a class with pretraining is worth two or three without** (two to
+# four over the draws), three seven or eight (five to more than ten), and with ten the
+# gain is hardly more than its interval: +1.2 on one kind of processor, +2.9 on another.
+# But a network is not the best that one can do without unlabelled rows:
 # for the support vector machine, shown the same views, one is worth two as well,
-# **three about five** (three to six), and with ten the machine is level or ahead. **On
+# **three about five** (four to seven), and with ten the machine is level or ahead. **On
 # MNIST ten labels with pretraining are worth 88 without** (54 to more than
 # 100 over the draws): the gain is 7.8 points there (5.4 to 10.2), and 1.8 (.6 to 3.0) with
 # a hundred. One is worth 2.5 (1.6 to 3.4), a hundred are worth more than any budget that was
@@ -760,8 +760,8 @@ else:
 # - Every contender was trained to its own optimum on validation rows; none was
 #   still rising.
 # - Among networks SimCLR won with one label a class, scratch with the same views
-#   included. On the digits that was worth a factor of two in labels, and by ten
-#   labels a class nothing: a support vector machine shown the views is level.
+#   included. On the digits that was worth a factor of two in labels; by ten
+#   labels a class a support vector machine shown the views is level.
 # - The head was half of some rows: logistic regression in place of Adam's gave
 #   PCA thirteen points.
 # - Label spreading on plain pixels, which is no network, beat them all on the digits;
