@@ -768,15 +768,16 @@ runtime.record(
 
 # %% tags=["hide-input"]
 modes, share = np.transpose(rivals["flow matching, 20 Heun steps"])
-assert by_em.n_components == 8
-assert np.all(modes == 8) and share.min() > 0.92
-assert min(q[0][1] for q in [*rivals.values()][1:3]) > share.max(), "behind"
+assert by_em.n_components == 8 and np.all(modes == 8) and share.min() > 0.92
+worse = min(q[0][1] for q in [*rivals.values()][1:3])  # of EM and the KDE
+assert worse > (share.mean() - 0.01 if profile.full else share.max())
 
 # %% [markdown]
 # Eight of eight with every seed and nothing to tune: where chapter 3 needed an unusual
 # optimiser, a regression has no way to collapse. It leaves a few per cent of its
 # samples on the bridges between clusters, the game as many or more, EM and the KDE next to
-# none, and they saw a sixth of the rows.
+# none, and they saw a sixth of the rows. (More steps, in the full profile, bring it level with
+# the KDE: .978 ± .009.)
 #
 # The same network gives a density, by the **instantaneous change of variables** (Chen
 # et al. 2018): along a walk $\log p$ changes by $-\operatorname{div}v$, so
