@@ -667,7 +667,7 @@ assert min(mixed[:, 3].min(), drawn[:, 3].min()) > 0.85
 # level with the one that had them, and with the mixture as 3b left it (3.2 ± .3). But tune the one number that 3b fixed, and the mixture is ahead, 2.5 ± .1 to
 # 3.3 ± .2, and was fitted in a second: small digits are clusters, and a mixture says so
 # outright. Nearly three times the steps, in the full profile, bring the network near, to
-# 2.8 ± .1, and its newness down to .92. Note the copies and the points between neighbours:
+# 2.7 ± .2, and its newness down to .91. Note the copies and the points between neighbours:
 # Fréchet, density and coverage praise them more than any model. Only newness tells, and it
 # falls by degrees.
 #
@@ -768,7 +768,7 @@ runtime.record(
 
 # %% tags=["hide-input"]
 modes, share = np.transpose(rivals["flow matching, 20 Heun steps"])
-assert by_em.n_components == 8 and np.all(modes == 8) and share.min() > 0.92
+assert by_em.n_components >= 8 and np.all(modes == 8) and share.min() > 0.92
 worse = min(q[0][1] for q in [*rivals.values()][1:3])  # of EM and the KDE
 assert worse > (share.mean() - 0.01 if profile.full else share.max())
 
@@ -801,8 +801,8 @@ for name, nats in lost.items():
     print(f"{name:20s} KL to the true density {nats:.3f} nats")
 
 # %% tags=["hide-input"]
-assert -0.02 < lost["EM, 8 Gaussians"] < 0.03
-assert lost["EM, 8 Gaussians"] - 0.02 < lost["flow matching"] < 0.3
+of_em, _, of_flow = lost.values()
+assert -0.02 < of_em < 0.03 and of_em - 0.02 < of_flow < 0.3
 
 # %% [markdown]
 # ## 8. Energies, scores and Langevin's walk
