@@ -415,14 +415,14 @@ assert profile.full or np.all(fit["pixels"] > adams["pixels"] - 0.02)
 assert np.all(fit["SimCLR"] > fit["pixels"] + 0.02)
 for name in ("VICReg", "BYOL"):
     ahead = fit[name][1] - fit["pixels, told the views"][1]
-    assert profile.full or ahead < 0.035, "a linear map comes as far"
+    assert profile.full or ahead < 0.08, "a linear map comes near"
 
 # %% [markdown]
 # It was the head: PCA and pixels are one, near 66 % with one label and 81 with three.
 # (Their rows in the first table stand as a warning.) VICReg and BYOL gain two or three
-# points, too, and with three labels or more are then **level with scratch with views**,
-# and with three so is a linear map of the pixels, told the same views. Only SimCLR stays
-# far ahead. The support vector machine is never behind a network without
+# points, too, and with three labels or more are then **level with scratch with views**.
+# A linear map of the pixels, told the same views, comes within a point of them with three (from
+# other seeds within three and five). Only SimCLR stays far ahead. The support vector machine is never behind a network without
 # pretraining, and with ten labels it is level with the best of those that have it.
 #
 # The race used unlabelled rows once, for the encoder. Chapter 4's winner uses them
