@@ -71,25 +71,40 @@ def run_process():
     """Run Python code in a new process; return the finished process."""
 
     def run(code, *arguments, **environment):
-        path = os.pathsep.join(
-            [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        )
-        return subprocess.run(
-            [sys.executable, "-c", code, *map(str, arguments)],
-            env={
-                **os.environ,
-                "MPLBACKEND": "Agg",
-                "PYTHONPATH": path,
-                **environment,
-            },
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=300,
-        )
+        return python("-c", code, *arguments, **environment)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def run_script():
+    """Run a file of ours in a new process; return the finished process."""
+
+    def run(path, *arguments, **environment):
+        return python(ROOT / path, *arguments, **environment)
+
+    return run
+
+
+def python(*command, **environment):
+    """A finished process of Python's."""
+    path = os.pathsep.join(
+        [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
+    return subprocess.run(
+        [sys.executable, *map(str, command)],
+        env={
+            **os.environ,
+            "MPLBACKEND": "Agg",
+            "PYTHONPATH": path,
+            **environment,
+        },
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=300,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,7 @@
 
 import functools
 import importlib.util
-import os
 import pathlib
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import bench_page
@@ -16,6 +13,7 @@ from bench_families import DATA, FAMILIES
 from bench_worker import Run
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+COMMAND = "benchmarks/bench.py"
 BACKEND = keras.backend.backend()
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 EFFORT = SimpleNamespace(rounds=2, seconds=0.1)
@@ -193,31 +191,21 @@ def test_loop_refuses_the_weights_of_another_model():
         loop.load([*weights[:-1], np.zeros(3, "float32")])
 
 
-def run_bench(*arguments):
-    """The command in a process of its own."""
-    path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
-    return subprocess.run(
-        [
-            sys.executable,
-            str(ROOT / "benchmarks" / "bench.py"),
-            *map(str, arguments),
-        ],
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=300,
-    )
-
-
 @pytest.mark.skipif(
     BACKEND != "tensorflow" or HAS_TORCH,
     reason="a run of seconds on one backend; with loops it takes minutes",
 )
-def test_command_writes_the_page(tmp_path):
+def test_command_writes_the_page(tmp_path, run_script):
     page = tmp_path / "page.md"
-    done = run_bench(
-        "--quick", "--families", "784", "--backends", BACKEND, "--output", page
+    done = run_script(
+        COMMAND,
+        "--quick",
+        "--families",
+        "784",
+        "--backends",
+        BACKEND,
+        "--output",
+        page,
     )
     assert done.returncode == 0, done.stderr
     text = page.read_text("utf-8")
@@ -226,7 +214,7 @@ def test_command_writes_the_page(tmp_path):
     assert str(ROOT) not in text
 
 
-def test_unknown_family_is_named():
-    done = run_bench("--quick", "--families", "transformer")
+def test_unknown_family_is_named(run_script):
+    done = run_script(COMMAND, "--quick", "--families", "transformer")
     assert done.returncode != 0
     assert "Known: dense autoencoder" in done.stderr

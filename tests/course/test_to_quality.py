@@ -3,10 +3,7 @@
 import dataclasses
 import importlib.util
 import math
-import os
 import pathlib
-import subprocess
-import sys
 
 import bench_page
 import keras
@@ -17,6 +14,7 @@ from quality_learners import CONTENDERS, learner_of
 from to_quality import Point, negative_elbo
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+COMMAND = "benchmarks/to_quality.py"
 BACKEND = keras.backend.backend()
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 BY_NAME = {contender.name: contender for contender in CONTENDERS}
@@ -177,32 +175,15 @@ def test_rate_of_a_loop_falls_over_its_passes(monkeypatch):
 # ---------------------------------------------------------------- command
 
 
-def run(*arguments):
-    """The command in a process of its own, on small digits."""
-    path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
-    environment = {**os.environ, "PYTHONPATH": path}
-    environment.pop("COURSE_DATA", None)
-    return subprocess.run(
-        [
-            sys.executable,
-            str(ROOT / "benchmarks" / "to_quality.py"),
-            *map(str, arguments),
-        ],
-        env=environment,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=300,
-    )
-
-
 @pytest.mark.skipif(
     BACKEND != "tensorflow" or HAS_TORCH,
     reason="a run of seconds on one backend is enough",
 )
-def test_command_writes_section_and_figure(tmp_path):
+def test_command_writes_section_and_figure(tmp_path, run_script):
     page = tmp_path / "page.md"
-    done = run("--quick", "--contenders", "400–20, tensor", "--output", page)
+    done = run_script(
+        COMMAND, "--quick", "--contenders", "400–20, tensor", "--output", page
+    )
     assert done.returncode == 0, done.stderr
     text = page.read_text("utf-8")
     assert text.startswith(bench_page.TO_QUALITY)
@@ -211,7 +192,7 @@ def test_command_writes_section_and_figure(tmp_path):
     assert (tmp_path / "images" / "time_to_quality.png").exists()
 
 
-def test_unknown_contender_is_named():
-    done = run("--quick", "--contenders", "transformer")
+def test_unknown_contender_is_named(run_script):
+    done = run_script(COMMAND, "--quick", "--contenders", "transformer")
     assert done.returncode != 0
     assert "Known: course 784–400–20" in done.stderr
