@@ -100,9 +100,9 @@ def to_images(x, shape=SHAPE):
     return np.clip(np.reshape(x, (-1, *shape)) * SCALE + CENTRE, 0, 1)
 
 
-def train(model, x, y=None, *, steps, rate=3e-3, batch=128, first=True):
+def train(model, x, y=None, *, steps, rate=3e-3, batch=128):
     """Adam, a rate that falls to 0, averaged weights; return the model."""
-    if first:
+    if not model.compiled:
         options = {"use_ema": True, "ema_momentum": 0.99}
         recipes.compile(model, rate, steps, global_clipnorm=1.0, **options)
     else:
@@ -277,12 +277,11 @@ def in_the_middle(seed):
 
 
 for seed in SEEDS:
-    first = seed == SEEDS[0]
-    if first:
-        model = Diffusion.dense((64,), seed=seed, **options)
-    else:
+    if curve:
         restart(model, seed)
-    train(model, x_train, y_train, steps=STEPS, rate=5e-3, first=first)
+    else:
+        model = Diffusion.dense((64,), seed=seed, **options)
+    train(model, x_train, y_train, steps=STEPS, rate=5e-3)
     line = []
     for w in WEIGHTS:
         made = model.sample(1000, steps=8, labels=asked, guidance=w, seed=seed)
@@ -550,17 +549,17 @@ plain, near = {"x": ring / UNIT}, dealt(ring / UNIT)
 times = np.linspace(1, 0, 13)
 setting = {"steps": RING_STEPS, "rate": 1.2e-2, "batch": 256}
 for seed in SEEDS[:2]:
-    if seed != SEEDS[0]:
+    if shares["flow"]:
         restart(flow, seed)
     fresh = flow.get_weights()
-    train(flow, plain, first=seed == SEEDS[0], **setting)
+    train(flow, plain, **setting)
     base = flow.get_weights()
     pairs = {"noise": z, "x": diffusion.heun(flow.velocity, z, times)}
     ways = [(base, None), (base, plain), (base, pairs), (fresh, near)]
     for name, (weights, rows) in zip(NAMES, ways, strict=True):
         flow.set_weights(weights)
         if rows is not None:
-            train(flow, rows, first=False, **setting)
+            train(flow, rows, **setting)
         shares[name].append(quality(flow))
         one_step[name] = UNIT * flow.sample(
             800, steps=1, sampler="euler", seed=1
@@ -670,9 +669,9 @@ latent = Diffusion.dense((LATENT_DIM,), widths=LATENT_WIDTHS, seed=0)
 from_flow = {n: [] for n in (2, 5, 10)}
 setting = {"steps": LATENT_STEPS, "rate": LATENT_RATE, "batch": LATENT_BATCH}
 for seed in LATENT_SEEDS:
-    if seed != LATENT_SEEDS[0]:
+    if from_flow[2]:
         restart(latent, seed)
-    train(latent, codes, first=seed == LATENT_SEEDS[0], **setting)
+    train(latent, codes, **setting)
     for n, sets in from_flow.items():
         sets.append(paint(latent.sample(2000, steps=n, seed=seed)))
 
