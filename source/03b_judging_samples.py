@@ -43,11 +43,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from keras import layers, ops
 from sklearn.decomposition import PCA
-from sklearn.metrics import pairwise_distances_argmin_min
-from sklearn.mixture import GaussianMixture
 
 from utils import data, plotting
-from utils.baselines.mixtures import choose_gaussian_mixture
+from utils.baselines.mixtures import (
+    choose_gaussian_mixture,
+    draw_by_class,
+    draw_from_mixture,
+)
 from utils.checks import chapter_03 as checks
 from utils.evaluation import generation
 from utils.evaluation.judge import Judge
@@ -351,27 +353,17 @@ print(
 reference = judge.features(digits.x_test[:JUDGED])
 
 
-def to_nearest(x):
-    """Mean distance of some images to their nearest training row."""
-    x = np.reshape(x, (len(x), -1))[:500]
-    return pairwise_distances_argmin_min(x, flat.x_train)[1].mean()
-
-
-unseen = to_nearest(digits.x_test)
+unseen = generation.nearest_distance(digits.x_test[:500], digits.x_train).mean()
 
 
 def verdict(x):
     """Fréchet distance, density, coverage, smallest class, newness."""
-    features = judge.features(x[:JUDGED])
-    near = generation.density_coverage(reference, features)
     classes = judge.predict_classes(x[:1000])
     counts = generation.class_histogram(classes, 10) * 1000 / len(classes)
     return (
-        generation.frechet_distance(reference, features),
-        near.density,
-        near.coverage,
+        *generation.compare_sets(reference, judge.features(x[:JUDGED])),
         counts.min(),
-        to_nearest(x) / unseen,
+        generation.nearest_distance(x[:500], digits.x_train).mean() / unseen,
     )
 
 
@@ -385,13 +377,6 @@ def verdict(x):
 
 
 # %%
-def draw(mixture, seed, n=2000):
-    """Codes of n samples; scikit-learn sorts them by component."""
-    mixture.random_state = seed
-    codes, _ = mixture.sample(n)
-    return np.random.default_rng(seed).permutation(codes)
-
-
 def to_images(rows):
     """Rows of pixels as images, clipped to the range of the data."""
     return np.clip(rows, 0, 1).reshape(-1, *SHAPE).astype("float32")
@@ -413,7 +398,8 @@ candidates = {
     "real held-out rows (floor)": [digits.x_val],
     "training rows (copies)": [rng.permutation(digits.x_train)[:2000]],
     f"Gaussian mixture, {DIRECTIONS} directions": [
-        to_images(pca.inverse_transform(draw(mixture, seed))) for seed in SEEDS
+        to_images(pca.inverse_transform(draw_from_mixture(mixture, 2000, seed)))
+        for seed in SEEDS
     ],
     f"one Gaussian, {DIRECTIONS} directions": [
         to_images(pca.inverse_transform(one))
@@ -442,7 +428,8 @@ if profile.full:
         (codes - centre) / scale, held_out, COMPONENTS, ridge=1e-3
     )
     candidates["Gaussian mixture on chapter 2's codes"] = [
-        coder.decode(draw(on_codes, seed) * scale + centre) for seed in SEEDS
+        coder.decode(draw_from_mixture(on_codes, 2000, seed) * scale + centre)
+        for seed in SEEDS
     ]
 print("generators to judge:", len(candidates))
 
@@ -584,14 +571,8 @@ unordered = samples_of(unlabelled, LABEL_SEEDS, epochs=epochs)
 # principal components.
 
 # %%
-by_class = []
-for c in range(10):
-    inside = pca.transform(flat.x_train[digits.y_train == c])
-    inside = inside.astype("float64")  # for a covariance of full precision
-    one_class = GaussianMixture(1, reg_covar=1e-2).fit(inside)
-    by_class.append(pca.inverse_transform(draw(one_class, c, 200)))
-# 0, 1, …, 9, 0, 1, … as asked
-by_class = to_images(np.stack(by_class, axis=1).reshape(2000, -1))
+z, _ = draw_by_class(pca.transform(flat.x_train), digits.y_train, 1, 200)
+by_class = to_images(pca.inverse_transform(z))  # 0, 1, …, 9, 0, … as asked
 
 # %% tags=["nbval-ignore-output"]
 ordered = {

@@ -169,9 +169,7 @@ reference = judge.features(digits.x_test[:JUDGED])
 
 def verdict(x):
     """Fréchet distance, density, coverage in the judge's features."""
-    features = judge.features(x[:JUDGED])
-    near = generation.density_coverage(reference, features)
-    return generation.frechet_distance(reference, features), *near
+    return generation.compare_sets(reference, judge.features(x[:JUDGED]))
 
 
 print(f"accuracy {judge.accuracy(digits.x_test, digits.y_test):.3f}")

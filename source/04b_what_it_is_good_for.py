@@ -41,7 +41,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 from keras import ops
 from sklearn.decomposition import PCA, FastICA
-from sklearn.metrics import pairwise_distances_argmin_min
 from sklearn.model_selection import KFold, cross_val_score
 from sklearn.neighbors import KNeighborsRegressor
 
@@ -51,6 +50,7 @@ from utils.baselines.mixtures import (
     LevelMixture,
     choose_gaussian_mixture,
     choose_mixture,
+    draw_from_mixture,
 )
 from utils.checks import chapter_04 as checks
 from utils.evaluation import factors, generation
@@ -139,13 +139,6 @@ print(f"VAE: −ELBO {with_spread(main_loss, 2)} nats a test image")
 
 
 # %% tags=["hide-input"]
-def draw(mixture, seed, n=2000):
-    """Codes of n samples; scikit-learn sorts them by component."""
-    mixture.random_state = seed
-    drawn, _ = mixture.sample(n)
-    return np.random.default_rng(seed).permutation(drawn)
-
-
 def to_images(rows):
     """Rows of pixels as images, clipped to the range of the data."""
     return np.clip(rows, 0, 1).reshape(-1, *SHAPE).astype("float32")
@@ -156,7 +149,9 @@ def on_codes(model, components):
     """Decode draws from a mixture fitted to a model's codes."""
     rows = model.encode(digits.x_train[:MIXED]), model.encode(digits.x_val)
     mixture = choose_gaussian_mixture(*rows, components)
-    return [model.decode(draw(mixture, seed)) for seed in SEEDS]
+    return [
+        model.decode(draw_from_mixture(mixture, 2000, seed)) for seed in SEEDS
+    ]
 
 
 pca = PCA(DIRECTIONS, random_state=0).fit(flat.x_train)
@@ -167,7 +162,8 @@ def in_pca(components):
     rows = pca.transform(flat.x_train[:MIXED]), pca.transform(flat.x_val)
     mixture = choose_gaussian_mixture(*rows, components)
     return [
-        to_images(pca.inverse_transform(draw(mixture, seed))) for seed in SEEDS
+        to_images(pca.inverse_transform(draw_from_mixture(mixture, 2000, seed)))
+        for seed in SEEDS
     ]
 
 
@@ -201,25 +197,15 @@ judge = Judge.trained_on(
 reference = judge.features(x_test[:JUDGED])
 
 
-def to_nearest(x):
-    """Mean distance of some images to their nearest training row."""
-    x = np.reshape(x, (len(x), -1))[:500]
-    return pairwise_distances_argmin_min(x, flat.x_train)[1].mean()
-
-
-unseen = to_nearest(x_test)
+unseen = generation.nearest_distance(x_test[:500], digits.x_train).mean()
 
 
 def verdict(x):
     """Fréchet distance, density, coverage, sure in per cent, newness."""
-    features = judge.features(x[:JUDGED])
-    near = generation.density_coverage(reference, features)
     return (
-        generation.frechet_distance(reference, features),
-        near.density,
-        near.coverage,
+        *generation.compare_sets(reference, judge.features(x[:JUDGED])),
         100 * np.mean(judge.classify(x).max(axis=1) > 0.9),
-        to_nearest(x) / unseen,
+        generation.nearest_distance(x[:500], digits.x_train).mean() / unseen,
     )
 
 

@@ -47,12 +47,12 @@ import numpy as np
 from keras import layers, ops
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
-from sklearn.mixture import GaussianMixture
 from sklearn.semi_supervised import LabelSpreading
 from sklearn.svm import SVC
 
 from utils import data, metrics, plotting
 from utils.baselines.clusterings import ClusterThenLabel
+from utils.baselines.mixtures import draw_by_class
 from utils.checks import chapter_04 as checks
 from utils.evaluation import generation
 from utils.evaluation.judge import Judge
@@ -109,10 +109,7 @@ reference = judge.features(x_test[:JUDGED])
 
 def verdict(x):
     """Fréchet distance, density, coverage in the judge's features."""
-    features = judge.features(x[:JUDGED])
-    near = generation.density_coverage(reference, features)
-    distance = generation.frechet_distance(reference, features)
-    return distance, near.density, near.coverage
+    return generation.compare_sets(reference, judge.features(x[:JUDGED]))
 
 
 print("images", digits.x_train.shape)
@@ -176,13 +173,8 @@ told = np.array(found)
 
 # %%
 flat = digits.flat()
-drawn = []
-for c in range(10):
-    rows = flat.x_train[digits.y_train == c].astype("float64")
-    one_class = GaussianMixture(1, reg_covar=1e-3, random_state=c).fit(rows)
-    drawn.append(one_class.sample(100)[0])
-by_class = np.stack(drawn, axis=1).reshape(1000, *SHAPE)  # 0, 1, …, 9, 0, …
-by_class = np.clip(by_class, 0, 1).astype("float32")
+drawn, _ = draw_by_class(flat.x_train, digits.y_train, 1, 100, ridge=1e-3)
+by_class = drawn.clip(0, 1).reshape(-1, *SHAPE).astype("float32")  # as asked
 
 # %%
 mixed = np.random.default_rng(0).permutation(1000)

@@ -51,7 +51,7 @@ from sklearn.metrics import pairwise_distances_argmin_min
 from sklearn.neighbors import KernelDensity, NearestNeighbors
 
 from utils import data, plotting
-from utils.baselines.mixtures import choose_gaussian_mixture
+from utils.baselines.mixtures import choose_gaussian_mixture, draw_from_mixture
 from utils.checks import chapter_07c as checks
 from utils.evaluation import generation
 from utils.evaluation.judge import Judge
@@ -510,19 +510,16 @@ for seed in SEEDS:
 
 
 # %%
-def to_nearest(x, others):
-    """Distance of some images to the nearest of others, one each."""
-    x, others = (np.reshape(a, (len(a), -1)) for a in (x[:500], others))
-    return pairwise_distances_argmin_min(x, others)[1]
-
-
 fewer = digits.x_train[: len(digits.x_test)]  # as many as there are test rows
 
 
 def distances(x):
     """Mean distance to the nearest row of all training rows, few, test."""
     against = digits.x_train, fewer, digits.x_test
-    return [to_nearest(x, others).mean() for others in against]
+    return [
+        generation.nearest_distance(x[:500], others).mean()
+        for others in against
+    ]
 
 
 five = NearestNeighbors(n_neighbors=5).fit(flat.x_train).kneighbors()[1]
@@ -569,9 +566,9 @@ figure = plotting.image_rows(
 plt.show()
 
 # %% tags=["hide-input"]
-copied = to_nearest(by_optimum, digits.x_train)
+copied = generation.nearest_distance(by_optimum[:500], digits.x_train)
 assert np.mean(copied < 0.05) > 0.95, "training rows, to the pixel"
-unseen = to_nearest(digits.x_test, digits.x_train).mean()
+unseen = generation.nearest_distance(digits.x_test[:500], digits.x_train).mean()
 of_network = np.array([distances(x) for x in by_network])
 assert of_network[:, 0].min() > 0.85 * unseen, "as far off as new digits"
 assert np.all(of_network[:, 1] > 0.9 * of_network[:, 2]), "no copies"
@@ -608,13 +605,8 @@ reference = judge.features(digits.x_test[:JUDGED])
 
 def verdict(x):
     """Fréchet distance, density, coverage, newness: means over sets."""
-    count, found = len(x) // JUDGED, []
-    for part in np.split(judge.features(x[: count * JUDGED]), count):
-        distance = generation.frechet_distance(reference, part)
-        near = generation.density_coverage(reference, part)
-        found.append((distance, near.density, near.coverage))
-    new = to_nearest(x, digits.x_train).mean() / unseen
-    return *np.mean(found, axis=0), new
+    new = generation.nearest_distance(x[:500], digits.x_train).mean() / unseen
+    return *generation.compare_sets(reference, judge.features(x)), new
 
 
 pca = PCA(24, random_state=0).fit(flat.x_train)
@@ -624,8 +616,7 @@ mixture = choose_gaussian_mixture(codes, val_codes, (10, 20, 30, 50))
 
 def by_mixture(seed):
     """1 100 images from the mixture, in random order."""
-    mixture.random_state = seed
-    drawn = np.random.default_rng(seed).permutation(mixture.sample(1100)[0])
+    drawn = draw_from_mixture(mixture, 1100, seed)
     images = np.clip(pca.inverse_transform(drawn), 0, 1)
     return images.reshape(-1, *SHAPE)
 

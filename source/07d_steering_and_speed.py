@@ -46,15 +46,11 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
-from sklearn.metrics import pairwise_distances_argmin_min
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsRegressor
 
 from utils import data, plotting
-from utils.baselines.mixtures import (
-    choose_gaussian_mixture,
-    fill_from_mixture,
-)
+from utils.baselines import mixtures
 from utils.checks import chapter_07d as checks
 from utils.evaluation import generation
 from utils.evaluation.judge import Judge
@@ -76,11 +72,13 @@ RING_STEPS = profile.pick(quick=800, full=2560)
 LATENT = profile.pick(quick="digits", full="mnist")  # data of section 5
 LATENT_DIM = profile.pick(quick=12, full=32)
 CODER_EPOCHS = profile.pick(quick=60, full=6)
+CODER_WIDTHS = profile.pick(quick=(128,), full=(16, 64))
 LATENT_STEPS = profile.pick(quick=960, full=8000)
 LATENT_RATE = profile.pick(quick=6e-3, full=2e-3)
 LATENT_WIDTHS = profile.pick(quick=(128, 128), full=(512, 512))
 LATENT_BATCH = profile.pick(quick=128, full=256)
 COMPONENTS = profile.pick(quick=(10, 20, 30), full=(100,))
+IN_CLASS = profile.pick(quick=3, full=10)  # Gaussians
 SEEDS = (0, 1, 2)
 LATENT_SEEDS = profile.pick(quick=SEEDS, full=(0,))
 
@@ -221,13 +219,7 @@ reference = judge.features(digits.x_test[:JUDGED])
 
 def beside(images):
     """Fréchet distance, density, coverage: means over sets of one size."""
-    count, found = len(images) // len(reference), []
-    images = images[: count * len(reference)]
-    for part in np.split(judge.features(images), count):
-        distance = generation.frechet_distance(reference, part)
-        near = generation.density_coverage(reference, part)
-        found.append((distance, near.density, near.coverage))
-    return np.mean(found, axis=0)
+    return generation.compare_sets(reference, judge.features(images))
 
 
 def spread_within(x, y):
@@ -247,16 +239,11 @@ pca = PCA(20, random_state=0).fit(flat.x_train)
 
 
 def by_class(components, seed):
-    """A mixture for each class, in principal components."""
-    images = []
-    for c in range(10):
-        inside = pca.transform(flat.x_train[y_train == c]).astype("float64")
-        fitted = GaussianMixture(
-            components, reg_covar=1e-2, random_state=seed
-        ).fit(inside)
-        images.append(pca.inverse_transform(fitted.sample(100)[0]))
-    images = np.stack(images, axis=1).reshape(-1, *SHAPE)  # 0, 1, …, as asked
-    return np.clip(images, 0, 1)
+    """A mixture for each class, in principal components, as asked."""
+    z, _ = mixtures.draw_by_class(
+        pca.transform(flat.x_train), y_train, components, 100, seed=seed
+    )
+    return np.clip(pca.inverse_transform(z).reshape(-1, *SHAPE), 0, 1)
 
 
 # %%
@@ -411,16 +398,16 @@ def chosen(fits, rows):
 
 # %%
 ten = [complete(x_test, seed) for seed in range(10)]
-by_em = choose_gaussian_mixture(x_train, x_val, (10, 20), ridge=0.1)
+by_em = mixtures.choose_gaussian_mixture(x_train, x_val, (10, 20), ridge=0.1)
 fillings = {
     "nearest training row": [chosen([KNeighborsRegressor(1)], x_test)],
     "mean of k nearest": [
         chosen([KNeighborsRegressor(k) for k in (3, 5, 10, 20)], x_test)
     ],
     "ridge regression": [chosen([Ridge(a) for a in (1, 10, 100)], x_test)],
-    "mixture, mean": [fill_from_mixture(by_em, x_test, known)],
+    "mixture, mean": [mixtures.fill_from_mixture(by_em, x_test, known)],
     "mixture, one draw": [
-        fill_from_mixture(by_em, x_test, known, seed) for seed in SEEDS
+        mixtures.fill_from_mixture(by_em, x_test, known, seed) for seed in SEEDS
     ],
     "network, one draw": ten[:3],
     "the same, each step five times": [
@@ -613,17 +600,13 @@ assert near[:, 0].mean() > again[:, 0].mean() - 0.2, "with half the training"
 # %%
 pictures = data.load(LATENT)
 FORM = pictures.event_shape
+build = Autoencoder.conv if profile.full else Autoencoder.dense
+coder = build(
+    FORM, LATENT_DIM, widths=CODER_WIDTHS, seed=0, likelihood=Bernoulli()
+)
 if profile.full:
-    coder = Autoencoder.conv(
-        FORM, LATENT_DIM, widths=(16, 64), seed=0, likelihood=Bernoulli()
-    )
     judge = Judge.trained_on(pictures.x_train, pictures.y_train, network="conv")
-else:
-    coder = Autoencoder.dense(
-        FORM, LATENT_DIM, widths=(128,), seed=0, likelihood=Bernoulli()
-    )
-updates = CODER_EPOCHS * -(-len(pictures.x_train) // 64)
-recipes.compile(coder, 3e-3, updates)
+recipes.compile(coder, 3e-3, CODER_EPOCHS * -(-len(pictures.x_train) // 64))
 coder.fit(pictures.x_train, batch_size=64, epochs=CODER_EPOCHS, verbose=0)
 raw = coder.encode(pictures.x_train)
 MEAN, DEVIATION = raw.mean(axis=0), raw.std(axis=0)
@@ -631,8 +614,7 @@ codes, val_codes = (
     (coder.encode(x) - MEAN) / DEVIATION
     for x in (pictures.x_train, pictures.x_val)
 )
-rows = min(2000, len(pictures.x_val))  # of a set
-reference = judge.features(pictures.x_test[:rows])
+reference = judge.features(pictures.x_test[: len(pictures.x_val)][:2000])
 
 
 def paint(z):
@@ -641,72 +623,90 @@ def paint(z):
 
 
 # %%
-def to_nearest(x):
-    """Mean distance of images to their nearest training row."""
-    x, rows = (np.reshape(a, (len(a), -1)) for a in (x[:500], pictures.x_train))
-    return pairwise_distances_argmin_min(x, rows)[1].mean()
-
-
-unseen = to_nearest(pictures.x_test)
+unseen = generation.nearest_distance(
+    pictures.x_test[:500], pictures.x_train
+).mean()
 
 
 def verdict(images):
     """Fréchet distance, density, coverage, newness."""
-    return *beside(images), to_nearest(images) / unseen
-
-
-def draw(fitted, seed):
-    """Codes from a mixture, in random order."""
-    fitted.random_state = seed
-    return np.random.default_rng(seed).permutation(fitted.sample(2000)[0])
+    near = generation.nearest_distance(images[:500], pictures.x_train).mean()
+    return *beside(images), near / unseen
 
 
 # %%
 fitted = codes[:20_000]
 one = GaussianMixture(1, random_state=0).fit(fitted)
-many = choose_gaussian_mixture(fitted, val_codes, COMPONENTS, ridge=1e-3)
-latent = Diffusion.dense((LATENT_DIM,), widths=LATENT_WIDTHS, seed=0)
-from_flow = {n: [] for n in (2, 5, 10)}
+many = mixtures.choose_gaussian_mixture(
+    fitted, val_codes, COMPONENTS, ridge=1e-3
+)
+size, wanted = {"widths": LATENT_WIDTHS, "seed": 0}, np.arange(2000) % 10
+latent = Diffusion.dense((LATENT_DIM,), **size)
+steered = Diffusion.dense((LATENT_DIM,), num_classes=10, **size)
 setting = {"steps": LATENT_STEPS, "rate": LATENT_RATE, "batch": LATENT_BATCH}
+free, ordered = {n: [] for n in (2, 5, 10)}, {w: [] for w in (1, 1.5)}
 for seed in LATENT_SEEDS:
-    if from_flow[2]:
+    if free[2]:
         restart(latent, seed)
+        restart(steered, seed)
     train(latent, codes, **setting)
-    for n, sets in from_flow.items():
-        sets.append(paint(latent.sample(2000, steps=n, seed=seed)))
+    for n, made in free.items():
+        made.append(paint(latent.sample(2000, steps=n, seed=seed)))
+    train(steered, codes, pictures.y_train, **setting)
+    way = {"steps": 10, "labels": wanted, "seed": seed}
+    for w, made in ordered.items():
+        made.append(paint(steered.sample(2000, guidance=w, **way)))
 
 # %% tags=["nbval-ignore-output"]
+draw = mixtures.draw_from_mixture
+parts = codes, pictures.y_train, IN_CLASS, 200
 sets = {
     "real held-out rows (floor)": [pictures.x_val],
     "the same, encoded and decoded": [paint(val_codes)],
-    "one Gaussian": [paint(draw(one, seed)) for seed in SEEDS],
+    "one Gaussian": [paint(draw(one, 2000, seed)) for seed in SEEDS],
     f"{many.n_components} Gaussians": [
-        paint(draw(many, seed)) for seed in SEEDS
+        paint(draw(many, 2000, seed)) for seed in SEEDS
     ],
-    **{f"flow, {n} Heun steps": made for n, made in from_flow.items()},
+    **{f"flow, {n} Heun steps": made for n, made in free.items()},
+    f"{IN_CLASS} Gaussians a class": [
+        paint(mixtures.draw_by_class(*parts, seed=seed)[0]) for seed in SEEDS
+    ],
+    **{f"flow to order, w = {w}": made for w, made in ordered.items()},
 }
+right = {
+    name: [100 * judge.accuracy(x, wanted) for x in sets[name]]
+    for name in list(sets)[-3:]
+}
+
+# %% tags=["nbval-ignore-output"]
 judged = {
     name: np.array([verdict(x) for x in made]) for name, made in sets.items()
 }
 runtime.record(
     f"{LATENT}: drawn among codes of {LATENT_DIM} numbers",
-    ["drawn by", "Fréchet", "density", "coverage", "newness"],
+    ["drawn by", "Fréchet", "density", "coverage", "newness", "recognised, %"],
     [
-        [name, *(with_spread(v, 2) for v in values.T)]
+        [
+            name,
+            *(with_spread(v, 2) for v in values.T),
+            with_spread(right[name], 1) if name in right else "–",
+        ]
         for name, values in judged.items()
     ],
 )
 
 # %% tags=["hide-input"]
-real, rebuilt, gaussian, mixed, two, five, ten_steps = (
-    values.mean(axis=0) for values in judged.values()
-)
+means = [values.mean(axis=0) for values in judged.values()]
+real, rebuilt, gaussian, mixed, two, five, ten_steps, *_ = means
 assert gaussian[0] > 1.5 * max(mixed[0], ten_steps[0]), "codes are no Gaussian"
 assert two[0] > five[0] > 0 and ten_steps[0] < 1.15 * five[0], "five steps do"
 assert abs(ten_steps[0] - mixed[0]) < 2.0, "near each other"
 assert mixed[1] > ten_steps[1], "the mixture deeper among real ones"
 assert abs(mixed[2] - ten_steps[2]) < 0.07, "as many reached"
 assert min(mixed[3], ten_steps[3]) > 0.7, "none copies"
+by_mixture, plain, pushed = (np.mean(found) for found in right.values())
+assert pushed > max(plain, by_mixture), "guided, more recognised"
+assert means[-1][0] > 1.2 * means[-2][0], "and further off"
 
 # %% [markdown]
 # One Gaussian blends. Between the mixture and the flow there is little: the

@@ -9,6 +9,7 @@ from utils.baselines.mixtures import (
     LevelMixture,
     choose_gaussian_mixture,
     choose_mixture,
+    draw_by_class,
     fill_from_mixture,
 )
 
@@ -156,3 +157,58 @@ def test_fill_refuses_rows_of_another_width():
     mixture = GaussianMixture(1).fit(correlated(50))
     with pytest.raises(ValueError, match="rows"):
         fill_from_mixture(mixture, np.zeros((2, 4)), KNOWN)
+
+
+def two_classes():
+    """Class 3 in two clumps at ±5, class 7 around 1 with unequal spreads."""
+    rng = np.random.default_rng(0)
+    clumps = rng.choice([-5.0, 5.0], size=(300, 1)) + rng.normal(size=(300, 2))
+    other = 1 + rng.normal(size=(200, 2)) * (0.5, 2.0)
+    return np.concatenate([clumps, other]), np.repeat([3, 7], [300, 200])
+
+
+def test_draws_by_class_have_the_moments_of_their_class_and_take_turns():
+    x, y = two_classes()
+    rows, labels = draw_by_class(x, y, 1, 4000, seed=2)
+    assert rows.shape == (8000, 2) and rows.dtype == "float64"
+    assert labels[:4].tolist() == [3, 7, 3, 7]
+    for c in (3, 7):
+        made, real = rows[labels == c], x[y == c]
+        error = 4 * real.std(axis=0) / np.sqrt(4000)
+        assert (abs(made.mean(axis=0) - real.mean(axis=0)) < error).all()
+        assert np.allclose(np.cov(made.T), np.cov(real.T), rtol=0.1, atol=0.2)
+
+
+def test_draws_by_class_follow_clumps_and_are_mixed():
+    x, y = two_classes()
+    rows, labels = draw_by_class(x, y, 2, 200)
+    clumps = rows[labels == 3]
+    assert (abs(abs(clumps) - 5) < 4.5).all(), "none between the clumps"
+    left = clumps[:, 0] < 0
+    assert 60 < left.sum() < 140
+    assert 0.2 < left[:50].mean() < 0.8, "not sorted by component"
+
+
+def test_draws_by_class_share_no_noise():
+    x, y = np.tile(two_classes()[0][:300], (2, 1)), np.repeat([0, 1], 300)
+    made = [draw_by_class(x, y, 1, 5, seed=seed)[0] for seed in (0, 0, 1)]
+    assert np.array_equal(made[0], made[1])
+    every = np.concatenate([made[0], made[2]]).round(6)
+    assert len(np.unique(every, axis=0)) == 20
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"components": 250}, "250 rows of class 7"),
+        ({"components": 0}, "components"),
+        ({"num": 2.5}, "num"),
+        ({"y": [0, 1]}, "500 labels"),
+        ({"seed": -1}, "seed"),
+        ({"x": np.zeros(500)}, "2 axes"),
+    ],
+)
+def test_draws_by_class_say_what_does_not_fit(changed, words):
+    x, y = two_classes()
+    with pytest.raises(ValueError, match=words):
+        draw_by_class(**({"x": x, "y": y, "components": 1, "num": 3} | changed))

@@ -296,3 +296,39 @@ ROWS = np.arange(12.0).reshape(6, 2)
 def test_generation_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_compare_sets_is_the_mean_over_sets_as_large_as_the_real_one(rng):
+    real, made = rng.normal(size=(40, 3)), rng.normal(0.5, 1.2, size=(95, 3))
+    found = generation.compare_sets(real, made)
+    both = made[:40], made[40:80]  # fifteen are left over
+    distances = [generation.frechet_distance(real, part) for part in both]
+    near = [generation.density_coverage(real, part) for part in both]
+    assert np.isclose(found.frechet, np.mean(distances))
+    assert np.isclose(found.density, np.mean([n.density for n in near]))
+    assert np.isclose(found.coverage, np.mean([n.coverage for n in near]))
+    made[80:] = 1e6
+    assert generation.compare_sets(real, made) == found
+
+
+def test_compare_sets_does_not_hang_on_the_number_drawn(rng):
+    real, made = rng.normal(size=(100, 8)), rng.normal(size=(1000, 8))
+    few = generation.compare_sets(real, made[:100]).frechet
+    many = generation.compare_sets(real, made).frechet
+    assert 0.7 * few < many < 1.4 * few
+    assert generation.frechet_distance(real, made) < 0.8 * many, "biased"
+
+
+def test_compare_sets_needs_a_whole_set(rng):
+    with pytest.raises(ValueError, match="generated: .*at least 40 rows"):
+        generation.compare_sets(rng.normal(size=(40, 3)), np.zeros((39, 3)))
+
+
+def test_nearest_distance_of_images_by_hand():
+    others = np.zeros((2, 2, 2))
+    others[1] = 9.0
+    x = np.stack([others[1], others[0] + [[0, 3], [4, 0]], others[0]])
+    found = generation.nearest_distance(x, others)
+    assert np.allclose(found, [0, 5, 0]), "3 and 4 off, the other 15 away"
+    with pytest.raises(ValueError, match="others"):
+        generation.nearest_distance(x, np.zeros((2, 4)))

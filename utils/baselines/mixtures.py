@@ -4,6 +4,7 @@ scikit-learn has Gaussian mixtures alone; :func:`choose_gaussian_mixture` picks
 one of those. Scores are log-likelihoods of rows, in nats, summed over pixels.
 """
 
+import copy
 import warnings
 
 import numpy as np
@@ -19,6 +20,8 @@ __all__ = [
     "LevelMixture",
     "choose_gaussian_mixture",
     "choose_mixture",
+    "draw_by_class",
+    "draw_from_mixture",
     "fill_from_mixture",
 ]
 
@@ -180,6 +183,63 @@ def choose_gaussian_mixture(
     mixtures = [GaussianMixture(k, **options) for k in components]
     x, held_out = (np.asarray(rows, "float64") for rows in (x, held_out))
     return choose_mixture(mixtures, x, held_out)
+
+
+def draw_from_mixture(mixture, num, seed=0):
+    """Draws of a fitted mixture in random order: float64 ``(num, d)``.
+
+    scikit-learn sorts its draws by component, so that a part of them would be
+    no sample. The mixture stays as it is.
+
+    Args:
+        mixture: Fitted ``GaussianMixture``.
+        num: Number of draws ≥ 1.
+        seed: Integer ≥ 0.
+
+    Raises:
+        ValueError: ``num`` or ``seed`` out of range.
+    """
+    num, seed = check.check_int(num, "num"), check.check_seed(seed)
+    mixture = copy.copy(mixture).set_params(random_state=seed)
+    order = np.random.default_rng(seed).permutation(num)
+    return mixture.sample(num)[0][order]
+
+
+def draw_by_class(x, y, components, num, *, ridge=1e-2, seed=0):
+    """New rows to order: a Gaussian mixture for each class, and its draws.
+
+    The first thing to put beside a generator that is told labels.
+
+    Args:
+        x: Rows ``(n, d)``; fitted in 64 bits, where covariances stay definite.
+        y: Labels ``(n,)``.
+        components: Number of Gaussians ≥ 1 in each class.
+        num: Draws ≥ 1 of each class.
+        ridge: Added to the diagonal of each covariance.
+        seed: Integer ≥ 0; no two classes or seeds share their noise.
+
+    Returns:
+        Rows float64 ``(num C, d)`` and their labels, the C classes in turn:
+        first one of each, then the next of each.
+
+    Raises:
+        ValueError: a class with fewer than two rows or than ``components``.
+    """
+    components = check.check_int(components, "components")
+    num, seed = check.check_int(num, "num"), check.check_seed(seed)
+    x = check.check_array(x, "x", ndim=2, dtype="float64")
+    y, drawn = check.check_labels(y, "y", len(x)), []
+    classes, least = np.unique(y), max(components, 2)
+    for number, c in enumerate(classes, seed * len(classes)):
+        inside = x[y == c]
+        if len(inside) < least:
+            check.fail("x", f"{least} rows of class {c}", f"{len(inside)}")
+        mixture = GaussianMixture(
+            components, reg_covar=ridge, random_state=number
+        ).fit(inside)
+        drawn.append(draw_from_mixture(mixture, num, number))
+    rows = np.stack(drawn, axis=1).reshape(-1, x.shape[1])
+    return rows, np.tile(classes, num)
 
 
 def fill_from_mixture(mixture, rows, known, seed=None):

@@ -11,19 +11,23 @@ from collections import namedtuple
 
 import numpy as np
 import scipy.spatial.distance
+from sklearn.metrics import pairwise_distances_argmin_min
 
 from utils.support import validation as check
 
 __all__ = [
     "class_histogram",
+    "compare_sets",
     "density_coverage",
     "frechet_distance",
     "modes_covered",
+    "nearest_distance",
     "precision_recall",
     "sample_spread",
 ]
 
 DensityCoverage = namedtuple("DensityCoverage", ["density", "coverage"])
+SetComparison = namedtuple("SetComparison", ["frechet", "density", "coverage"])
 PrecisionRecall = namedtuple("PrecisionRecall", ["precision", "recall"])
 ModesCovered = namedtuple("ModesCovered", ["modes", "share_within", "counts"])
 
@@ -145,6 +149,37 @@ def density_coverage(real, generated, k=5):
     return DensityCoverage(float(density), float(covered.mean()))
 
 
+def compare_sets(real, generated):
+    """Fréchet distance, density and coverage, over sets of one size.
+
+    All three depend on the number of rows. So generated rows are cut into
+    sets as large as the real one; the result is the mean over these sets, and
+    rows left over are not used. Their order must mean nothing.
+
+    Args:
+        real: Feature rows ``(n, d)`` of real examples.
+        generated: Feature rows ``(m, d)``, m ≥ n.
+
+    Returns:
+        ``SetComparison(frechet, density, coverage)`` of floats.
+
+    Raises:
+        ValueError: fewer generated rows than real ones, or what
+            :func:`frechet_distance` and :func:`density_coverage` refuse.
+    """
+    real, generated = _feature_pair(real, generated, "real", "generated", 2)
+    count, left = divmod(len(generated), len(real))
+    if not count:
+        found = f"{len(generated)} rows"
+        check.fail("generated", f"at least {len(real)} rows", found)
+    sets = np.split(generated[: len(generated) - left], count)
+    found = [
+        (frechet_distance(real, part), *density_coverage(real, part))
+        for part in sets
+    ]
+    return SetComparison(*map(float, np.mean(found, axis=0)))
+
+
 def precision_recall(real, generated, k=3):
     """Precision and recall of a set (Kynkäänniemi et al. 2019).
 
@@ -220,6 +255,28 @@ def modes_covered(samples, centres, std, *, min_share=0.2):
     needed = min_share * len(samples) / len(centres)
     modes = int(np.sum(counts >= needed))
     return ModesCovered(modes, float(within.mean()), counts.astype("int64"))
+
+
+def nearest_distance(x, others):
+    """Distance of each row to the nearest of other rows.
+
+    A generator that copies is near its training rows: compare with how far
+    real rows that it never saw are from them.
+
+    Args:
+        x: Array ``(n, …)``; rows may be images.
+        others: Array ``(m, …)`` of rows of the same shape.
+
+    Returns:
+        Euclidean distances ``(n,)``, in units of the data.
+
+    Raises:
+        ValueError: rows of two shapes, NaN, or none.
+    """
+    x = check.check_array(x, "x")
+    others = check.check_array(others, "others", event_shape=x.shape[1:])
+    x, others = (rows.reshape(len(rows), -1) for rows in (x, others))
+    return pairwise_distances_argmin_min(x, others)[1]
 
 
 def class_histogram(classes, num_classes):
