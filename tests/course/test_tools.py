@@ -1,6 +1,7 @@
 """The notebook builder and runner on a tiny course; drift."""
 
 import ast
+import json
 import re
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import results_page
 import robust
 import run_course
 import sittings
+import where_time_goes as where
 
 SOURCE = '''\
 # %% [markdown]
@@ -661,3 +663,83 @@ def test_results_page_keeps_what_was_not_run(tmp_path, monkeypatch):
     again = page.read_text("utf-8")
     assert "Full profile: 9 s" in again and "Quick profile: 3 s" in again
     assert again.count("| 1 | 2 |") == 3
+
+
+# ------------------------------------------------------ where the time goes
+
+
+def test_clock_books_time_to_the_innermost_activity(monkeypatch):
+    now = iter([0.0, 1.0, 3.0, 7.0, 15.0, 31.0])
+    monkeypatch.setattr(where.time, "perf_counter", lambda: next(now))
+    clock = where.Clock()
+    with clock.during("steps"):  # from 1
+        with clock.during("tracing"):  # 3 to 7
+            pass
+    # steps end at 15
+    clock.turn()
+    booked = {kind: s for kind, s in clock.seconds.items() if s}
+    assert booked == {"the rest": 1 + 16, "steps": 2 + 8, "tracing": 4}
+
+
+def test_clock_leaves_results_names_and_failures_alone():
+    class Owner:
+        def work(self, n):
+            """Says what it does."""
+            return 1 / n
+
+    clock = where.Clock()
+    clock.wrap(Owner, "work", "steps")
+    assert Owner().work(2) == 0.5
+    assert Owner.work.__doc__ == "Says what it does."
+    with pytest.raises(ZeroDivisionError):
+        Owner().work(0)
+    assert clock.stack == ["the rest"]
+
+
+def test_page_of_times_adds_up_and_is_read_again(monkeypatch, tmp_path):
+    monkeypatch.setattr(where, "PAGE", tmp_path / "page.md")
+    first, second = (path.stem for path in where.sources()[:2])
+    times = [5.0, 4.0, 3.0, 2.0, 1.0, 0.5]
+    where.write_page({first: times, "99_gone": times})
+    where.write_page({**where.read_page(), second: [1.0] * 6})
+    assert where.read_page() == {first: times, second: [1.0] * 6}
+    lines = where.PAGE.read_text("utf-8").splitlines()
+    assert (
+        lines[-1]
+        == "| **together** | 21.5 | 6.0 | 5.0 | 4.0 | 3.0 | 2.0 | 1.5 |"
+    )
+
+
+def test_times_of_a_small_sitting_fall_where_they_belong(
+    monkeypatch, tmp_path, run_script
+):
+    code = """
+# %% tags=["setup"]
+from utils import runtime
+runtime.start(seed=0)
+import keras, time
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.cluster import KMeans
+
+# %%
+model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+model.compile("adam", "mse")
+model.fit(np.zeros((8, 3)), np.zeros((8, 2)), epochs=3, verbose=0)
+KMeans(2, n_init=1).fit(np.arange(8.0)[:, None])
+plt.plot([1, 2])
+plt.show()
+time.sleep(0.5)
+
+# %% tags=["exercise"]
+raise NotImplementedError
+"""
+    path = tmp_path / "small.py"
+    path.write_text(code, encoding="utf-8")
+    done = run_script("tools/where_time_goes.py", "--here", str(path))
+    assert done.returncode == 0, done.stderr
+    seconds = json.loads(done.stdout.splitlines()[-1])
+    assert list(seconds) == list(where.KINDS)
+    assert min(seconds.values()) > 0, "each kind occurred"
+    assert seconds["the rest"] > 0.5, "the sleep"
+    assert seconds["imports"] > seconds["scikit-learn"]
