@@ -474,7 +474,7 @@ assert all(
 # |---|---|---|
 # | both losses near their undecided value, both accuracies near ½, samples good | the game is even | judge the samples, as in 3b |
 # | the same, samples poor | $D$ has learned nothing | a larger $D$ or rate; look at its inputs |
-# | losses swing and do not settle | rotation, collapse | $\beta_1=0$, falling rate, penalty |
+# | losses swing and do not settle | rotation, collapse | $\beta_1=0$, a penalty |
 # | both losses → 0, accuracy on fakes 0 | $D$ says "real" to everything: it never saw a fake | put generated rows into $L_D$ |
 # | both losses → 0, both accuracies 1 | $G$ wants to be caught: label 0 | label 1 in $G$'s step |
 # | $L_D$ falls, $L_G$ climbs, both accuracies near 1 | $D$ wins: $G$ is frozen, too weak, or out of the data's range | check who moves, and the range |
