@@ -35,7 +35,7 @@
 # | Prerequisites | NumPy arrays, a matrix product, eigenvectors, mean and variance |
 # |:---|:---|
 # | Data | scikit-learn's digits, 1 797 images of 8 × 8 (full profile: MNIST), and iris, 150 flowers; toy sets |
-# | Time | three quarters of an hour of reading, an hour and a half for the eight exercises; seconds of computing |
+# | Time | fifty minutes of reading, an hour and a half for the eight exercises; seconds of computing |
 #
 # ## 0. Set-up
 #

@@ -507,7 +507,8 @@ assert float(ops.mean(squared_distance(x, output(x)))) >= lowest > 0.3 * total
 # %% [markdown]
 # **Weights without fan-in scaling.** A unit sums as many terms as it has inputs
 # (its *fan-in*), so weights from N(0, 1) blow the signal up layer by layer;
-# variance 2/fan-in keeps it level through ReLUs (He et al. 2015).
+# variance 2/fan-in keeps it level through ReLUs (He et al. 2015; section 2 took
+# Glorot and Bengio's of 2010, 2/(fan-in + fan-out), for layers without).
 
 # %%
 rng = np.random.default_rng(0)

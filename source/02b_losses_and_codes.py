@@ -31,7 +31,7 @@
 # |---|---|
 # | Prerequisites | Sitting [2a](02a_autoencoders.ipynb); cross-entropy and KL from [chapter 1b](01b_gradient_descent.ipynb) |
 # | Data | scikit-learn's digits, 1 797 images of 8 × 8 (full profile: MNIST) |
-# | Time | under a minute on two CPU cores; 35 minutes of reading, exercises apart |
+# | Time | under a minute on two CPU cores; 40 minutes of reading, exercises apart |
 
 # %% tags=["setup"]
 from utils import runtime

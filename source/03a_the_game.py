@@ -33,7 +33,7 @@
 # |---|---|
 # | Prerequisites | [Chapter 1b](01b_gradient_descent.ipynb): cross-entropy, KL divergence, gradient descent, first steps in Keras |
 # | Data | eight Gaussians on a ring |
-# | Time | 45 minutes of reading, another hour for the exercises; a minute to run |
+# | Time | 50 minutes of reading, another hour for the exercises; a minute to run |
 
 # %% tags=["setup"]
 from utils import runtime
@@ -1080,7 +1080,7 @@ checks.check_3_3(gan_step)
 # penalties (`r1=0, r2=0`) and with Adam's default $\beta_1=0.9$, and `calm`,
 # a plain `GAN` with $\beta_1=0$. Count 2 000 samples of each with
 # `quality`. A model is rescued if it covers 8 modes and has at least 80 % of its
-# samples within $3\sigma$. List the rescued ones by name.
+# samples within three standard deviations. List the rescued ones by name.
 
 # %% tags=["exercise"]
 paired, calm, rescued = None, None, None

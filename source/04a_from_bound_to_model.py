@@ -35,7 +35,7 @@
 # |---|---|
 # | Prerequisites | [Chapter 1a](01a_without_labels.ipynb): Gaussians; [Chapter 1b](01b_gradient_descent.ipynb): cross-entropy, KL; [Chapter 2c](02c_constrained_autoencoders.ipynb) |
 # | Data | scikit-learn's digits (full profile: MNIST) |
-# | Time | under a minute on two CPU cores; 45 minutes of reading, an hour for the exercises |
+# | Time | under a minute on two CPU cores; 50 minutes of reading, an hour for the exercises |
 
 # %% tags=["setup"]
 from utils import runtime
