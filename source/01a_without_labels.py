@@ -32,16 +32,16 @@
 # - that "keep similar things close" is several wishes, and that methods which
 #   serve one neglect another.
 #
-# | Prerequisites | NumPy arrays, a matrix product, mean and variance |
+# | Prerequisites | NumPy arrays, a matrix product, eigenvectors, mean and variance |
 # |:---|:---|
 # | Data | scikit-learn's digits, 1 797 images of 8 × 8 (full profile: MNIST), and iris, 150 flowers; toy sets |
-# | Time | three quarters of an hour of reading, an hour and a half for the eight exercises; seconds of computing |
+# | Time | fifty minutes of reading, an hour and a half for the eight exercises; seconds of computing |
 #
 # ## 0. Set-up
 #
 # Two folded cells: imports, and what differs between the quick profile (this
-# page) and the full one ([README](../README.md)). Every section needs these
-# cells and no other section, unless it says so.
+# page) and the full one ([README](../README.md)). Every section needs only
+# these cells, unless it says so.
 
 # %% tags=["setup", "hide-input"]
 from utils import runtime
@@ -119,7 +119,7 @@ print("flowers", x_iris.shape, flowers.features)
 # methods: PCA, k-means, Gaussian mixtures. Keras, TensorFlow and PyTorch ship
 # *parts*: layers, losses, optimisers.
 #
-# Three words return in every chapter; here is each of them on the irises.
+# Three words return in every chapter; here they are on the irises.
 # A **distribution** says how probable each value is; we estimate it from
 # rows and judge it on rows it has not seen, by the mean log-density in nats
 # (units of the natural logarithm; higher is better). A **feature** is a
@@ -170,7 +170,7 @@ plt.show()
 # **Figure 1.1.** Look at the gap: it is there in a column, in a product of two
 # columns and in a two-dimensional code. Flowers held back say the same: two
 # Gaussians describe them .6 nats better than one, and a third adds
-# nothing. Yet there are *three* species here. Structure that is in the data
+# nothing. Yet there are *three* species. Structure that is in the data
 # need not be the structure we have a name for.
 #
 # ### Notation of the whole course
@@ -205,7 +205,7 @@ plt.show()
 #
 # and the mean squared distance lost on the training rows is the sum of the
 # eigenvalues left out, so maximising (1) and minimising that distance are
-# one problem. PCA is *linear*, and it is not deep.
+# one problem. PCA is *linear*.
 #
 # The baseline to beat is to predict the mean image for everything (k = 0).
 # Guess before you run on: how many directions do you need to halve its error
@@ -290,8 +290,8 @@ plt.show()
 # With the centres fixed, the best place for a row is its nearest centre; with
 # the partition fixed, the best centre is the mean. Lloyd's algorithm takes the
 # two in turn. Neither can raise the objective, and as long as it falls no
-# partition comes back; n rows have finitely many partitions, so it stops after
-# finitely many steps. *Where* depends on where it began.
+# partition comes back; there are finitely many, so it stops. *Where* depends on
+# where it began.
 #
 # One case needs a decision: the mean of an **empty cluster** is 0/0. We move an
 # empty cluster to the row that is farthest from its own centre, and take that
@@ -520,8 +520,8 @@ assert results["sepals alone"][1] < results["standardised"][1]
 assert results["petals alone, standardised"][1] > 0.8
 
 # %% [markdown]
-# No. Standardising makes the answer independent of units: lines 2 and 4 come
-# from equal labels. But it costs iris a tenth of ARI. The last three lines locate
+# No. Standardising makes the answer independent of units: lines 2 and 4 are one
+# partition. But it costs iris a tenth of ARI. The last three lines locate
 # the loss: petals alone score .89, standardised or not; with sepals beside them
 # .73, and with an equal vote for the sepals .62. Standardise when units
 # differ for no reason of the problem; think when they do not.
@@ -593,7 +593,7 @@ assert abs(log_p.mean() - reference.score(x_iris)) < 0.01  # nats a row
 # ellipse, without softness; a *full* one gives each its own. An opponent
 # without centres stands beside them: single *linkage*, which joins the two
 # nearest groups until K are left. Data: iris, three clouds sheared
-# along one diagonal, and two rings, which are no Gaussians at all.
+# along one diagonal, and two rings, not Gaussian at all.
 
 
 # %%
@@ -659,7 +659,7 @@ assert np.all(by["rings"]["linkage"] > 0.99)
 
 # %% [markdown]
 # It is the shape. Soft circles score what k-means scores; one shared ellipse
-# gains nearly all, soft or hard; an ellipse each hardly more. Plain old linkage
+# gains nearly all, soft or hard; an ellipse each hardly more. Plain linkage
 # wins outright on the rings, and loses elsewhere.
 
 # %%
@@ -712,8 +712,8 @@ assert min(of_clouds, key=of_clouds.get) == 3
 assert min(of_iris, key=of_iris.get) == 2
 
 # %% [markdown]
-# On the clouds, which *are* Gaussian, BIC finds 3; on iris 2, by a few units
-# over 3, in line with the silhouette.
+# On the clouds, which *are* Gaussian, BIC finds 3; on iris 2, seven units
+# below 3, in line with the silhouette.
 #
 # ## 6. Representations that keep distances
 #
@@ -724,7 +724,8 @@ assert min(of_iris, key=of_iris.get) == 2
 # $$\sum_{i<j} \big(\lVert x_i - x_j\rVert - \lVert z_i - z_j\rVert\big)^2 , \tag{4}$$
 #
 # which falls with each SMACOF step, $Z \leftarrow \tfrac1n B(Z)\,Z$ (de Leeuw
-# 1977). **Classical scaling** (Torgerson 1952) is older and has a closed
+# 1977; off its diagonal B holds minus the ratio of the distances; its rows sum
+# to 0). **Classical scaling** (Torgerson 1952) is older and has a closed
 # solution: it turns the table of squared distances into inner products,
 # $b_{ij}$, and minimises the *strain* $\sum_{ij}(b_{ij} - z_i^\top z_j)^2$. With
 # straight distances that is PCA, as the second cell asserts. Isomap (Tenenbaum
@@ -873,8 +874,8 @@ runtime.record(
 # * **Cluster ids** read as classes gave any number we liked; ARI gave one.
 #   Elbow, silhouette and BIC agreed with each other and not with the species,
 #   and standardising hurt iris.
-# * **Distances**: t-SNE (on the roll Isomap too) kept neighbours best, MDS far
-#   distances; no method was best at both.
+# * **Distances**: t-SNE (on the roll Isomap too) kept neighbours best, MDS the
+#   order of distances; no method was best at both.
 #
 # **Limits.** No criterion without labels says that a result is *useful*: every
 # score here measures one wish. Scaling and starts change answers silently.
@@ -886,11 +887,13 @@ runtime.record(
 # Hotelling 1933, *J. Educ. Psychol.* 24, doi 10.1037/h0071325 · Torgerson 1952,
 # *Psychometrika* 17 · de Leeuw 1977, in *Recent Developments in Statistics* · Lloyd 1982,
 # *IEEE Trans. Inf. Theory* 28, doi 10.1109/TIT.1982.1056489 · Dempster, Laird and Rubin 1977,
-# *J. R. Stat. Soc. B* 39 · Rousseeuw 1987, *J. Comput. Appl. Math.* 20,
+# *J. R. Stat. Soc. B* 39 · Schwarz 1978, *Ann. Stat.* 6 · Hubert and Arabie 1985,
+# *J. Classif.* 2 · Arthur and Vassilvitskii 2007, *SODA* · Venna and Kaski 2001,
+# *ICANN* · Rousseeuw 1987, *J. Comput. Appl. Math.* 20,
 # doi 10.1016/0377-0427(87)90125-7 · Tenenbaum, de Silva and Langford 2000, *Science* 290,
 # doi 10.1126/science.290.5500.2319 · Székely, Rizzo and Bakirov 2007, *Ann. Stat.* 35 ·
-# van der Maaten and Hinton 2008, *JMLR* 9. Common mistakes and where
-# the course answers them: [errata](../docs/errata.md).
+# van der Maaten and Hinton 2008, *JMLR* 9. Common mistakes, answered:
+# [errata](../docs/errata.md).
 #
 # **Next:** the exercises, then [chapter 01b](01b_gradient_descent.ipynb): what to do when
 # there is no closed solution.
@@ -903,7 +906,7 @@ runtime.record(
 # %% [markdown] tags=["exercise"]
 # ### Exercise 1.1 (pencil) · the best centre
 #
-# Four readings: 1, 2, 3, 10. With paper: which c minimises
+# Four readings: 1, 2, 3, 10. Which c minimises
 # $J(c) = \sum_i (x_i - c)^2$? What is J there? And what is objective (2) for the
 # two clusters {1, 2, 3} and {10} with their best centres?
 
@@ -1110,7 +1113,7 @@ checks.check_1_7(compare_scalings)
 # ### Exercise 1.8 (open) · unroll the roll
 #
 # Return two columns for each row of a swiss roll (800 rows) whose trustworthiness
-# (ten neighbours) is at least 0.98; PCA stays below 0.97. The method is up to you.
+# (ten neighbours) is at least 0.98; PCA stays below 0.97. 
 
 
 # %% tags=["exercise"]

@@ -26,8 +26,8 @@
 # - that **gradient descent** on a linear autoencoder arrives at PCA;
 # - that an optimizer, and `fit`, take exactly the steps that one can write by
 #   hand: **Keras** from its parts;
-# - four ways to spoil a training without an error message, and **when to
-#   stop** one.
+# - four ways to spoil a training, mostly without an error message, and **when
+#   to stop** one.
 #
 # | Prerequisites | [Chapter 1a](01a_without_labels.ipynb), sections 1 and 2; a derivative. Keras need not be known: sections 2 and 3 introduce it |
 # |:---|:---|
@@ -79,7 +79,7 @@ print(f"{n} training images of {d} grey levels between 0 and 1, centred")
 #
 # An event of probability p is worth $-\log p$ nats of **surprise**: nothing if it
 # was certain, much if it was rare. The mean surprise of events from p, for
-# someone who believes in p, is the **entropy**; for someone who believes in
+# someone who believes in p, is the **entropy** (Shannon 1948); for someone who believes in
 # another distribution q it is the **cross-entropy**; what the wrong belief costs
 # in excess is the **Kullback–Leibler divergence** (1951):
 #
@@ -466,7 +466,7 @@ for values in gaps.values():
 # ## 4. Four ways to spoil it
 #
 # *(Uses `initial_weights` of section 2 and `squared_distance` of section 3.)* None
-# of them stops with an error by itself.
+# of them stops with an error by itself, except that JAX objects to the first.
 #
 # **NumPy in the middle.** Automatic differentiation records the backend's own
 # operations. A detour through NumPy computes the right loss and loses the trail
@@ -505,9 +505,10 @@ output = keras.layers.Dense(d, activation="relu")
 assert float(ops.mean(squared_distance(x, output(x)))) >= lowest > 0.3 * total
 
 # %% [markdown]
-# **Weights without fan-in scaling.** A unit
-# sums as many terms as it has inputs, so weights from N(0, 1) blow the
-# signal up layer by layer; variance 2/fan-in keeps it level through ReLUs (He et al. 2015).
+# **Weights without fan-in scaling.** A unit sums as many terms as it has inputs
+# (its *fan-in*), so weights from N(0, 1) blow the signal up layer by layer;
+# variance 2/fan-in keeps it level through ReLUs (He et al. 2015; section 2 took
+# Glorot and Bengio's of 2010, 2/(fan-in + fan-out), for layers without).
 
 # %%
 rng = np.random.default_rng(0)
@@ -779,7 +780,7 @@ checks.check_1_10(kl_divergence)
 # case, which is the one a reader must hear of: the model excludes what happens.
 
 # %% [markdown] tags=["exercise"]
-# ### Exercise 1.11 (Keras) · the model of section 3, with a bias
+# ### Exercise 1.11 (Keras) · the model of section 3
 #
 # Build and compile a linear autoencoder for d columns with a code of width k, and
 # return it. Its loss on a batch must be that of (8), its optimizer plain gradient

@@ -24,14 +24,14 @@
 #   class, then the course's own, with equal numbers;
 # - that a linear autoencoder finds the PCA subspace, with and without tied
 #   weights;
-# - that a deep one leaves about half of PCA's error at the same code width;
+# - that a deep one leaves about half of PCA's error at the same narrow width;
 # - where PCA wins at first, and what it takes to overtake it.
 #
 # | | |
 # |---|---|
 # | Prerequisites | [Chapter 1a](01a_without_labels.ipynb): PCA; [1b](01b_gradient_descent.ipynb): cross-entropy, gradient descent, Keras's `compile` and `fit` |
 # | Data | scikit-learn's digits, 1 797 images of 8 × 8 (full profile: MNIST) |
-# | Time | under a minute on two CPU cores; 35 minutes of reading, exercises apart |
+# | Time | under a minute on two CPU cores; 40 minutes of reading, exercises apart |
 
 # %% tags=["setup"]
 from utils import runtime
@@ -130,10 +130,10 @@ def train(model, x=digits.x_train, epochs=EPOCHS, **fit):
 # the decoder is not the encoder's inverse. The target is the input, so no
 # labels are needed; one also says *self-supervised*.
 #
-# With $k\ge d$ and no other constraint, copying the input is a best solution
-# of (1), and a useless one. A narrow code ($k<d$, an **undercomplete**
-# autoencoder) stands in its way; sitting [2c](02c_constrained_autoencoders.ipynb)
-# has other obstacles. In Keras, layer by layer:
+# With $k\ge d$ and no other constraint, copying the input is a best solution of (1),
+# and a useless one. A narrow code ($k<d$, an **undercomplete** autoencoder; Goodfellow
+# et al. 2016) stands in its way; sitting [2c](02c_constrained_autoencoders.ipynb) has
+# other obstacles. In Keras, layer by layer:
 
 
 # %%
@@ -349,7 +349,7 @@ plt.show()
 # %% [markdown]
 # **Figure 2.2.** Each row is one code unit, each column one principal
 # component. If the axes agreed, every row would hold a single saturated
-# square. Instead each unit mixes several components.
+# square. Instead the units mix several components, unit 0 the fewest.
 #
 # ### Tied weights
 #
@@ -388,7 +388,7 @@ print(
 )
 
 # %% [markdown]
-# Twice the work for one matrix. Does the tie cost anything, and what does it
+# One matrix now does the work of two. Does the tie cost anything, and what does it
 # do to the columns of $W$?
 
 # %% tags=["nbval-ignore-output"]
@@ -421,11 +421,11 @@ assert len(tied.trainable_weights) == 3
 # %% [markdown]
 # ## 3. A deep autoencoder against PCA
 #
-# Now the digits, with a hidden layer on either side of the code. Two
-# opponents: the training mean, the floor of common sense; and PCA at the same
-# code width, in two forms. Pixels lie in $[0,1]$, and a network that ends in
-# a sigmoid knows that. Whoever uses PCA may know it too, and **clip** its
-# output to that range.
+# Now the digits, with a hidden layer on either side of the code: the comparison
+# of Hinton and Salakhutdinov (2006), in small. Two opponents: the training mean,
+# the floor of common sense; and PCA at the same code width, in two forms. Pixels
+# lie in $[0,1]$, and a network that ends in a sigmoid knows that. Whoever uses
+# PCA may know it too, and **clip** its output to that range.
 
 # %%
 mean_image = np.broadcast_to(digits.x_train.mean(axis=0), digits.x_test.shape)
@@ -682,7 +682,7 @@ if THIRD_PAIR:
 # PCA, raw against raw and clipped against clipped. (Output *and* loss
 # differ between the two. The third pair, a sigmoid with squared error, takes ten
 # seconds more and runs in the full profile: it overfits as well and ends at .0029,
-# above PCA's .0025, so more of the difference is the sigmoid's than the loss's.)
+# above PCA's .0025, between .0035 with cross-entropy and .0019 with a linear output.)
 # Which suspect is guilty depends on the output, then. "PCA wins at 32" was a statement
 # about one output and one length of training: a table with one length for everybody
 # would have hidden that.
@@ -830,7 +830,7 @@ checks.check_2_3(reconstruction_loss)
 #
 # *You will learn which rows a baseline may see.* Compute the test MSE of a
 # PCA reconstruction with `k` components, fitted on the training rows, not
-# clipped.
+# clipped. Both arrays hold rows as vectors, shape (n, d).
 
 
 # %% tags=["exercise"]
@@ -858,8 +858,8 @@ checks.check_2_4(pca_baseline)
 #
 # *You will learn what moves the error at a fixed width.* On the **digits**
 # (`data.load("digits")`, whatever the profile), train an autoencoder with
-# eight code units whose test error is at most two thirds of PCA's. Everything
-# else is yours: an `Autoencoder`, a pair `(encoder, decoder)`, a plain Keras
+# eight code units whose test MSE is at most two thirds of PCA's (not clipped).
+# The rest is yours: an `Autoencoder`, a pair `(encoder, decoder)`, a plain Keras
 # model with a layer of eight units. Everything the decoder sees comes through those
 # eight; a function that goes through NumPy is better passed as a pair. Fit on the
 # training rows only.

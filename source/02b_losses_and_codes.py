@@ -31,7 +31,7 @@
 # |---|---|
 # | Prerequisites | Sitting [2a](02a_autoencoders.ipynb); cross-entropy and KL from [chapter 1b](01b_gradient_descent.ipynb) |
 # | Data | scikit-learn's digits, 1 797 images of 8 × 8 (full profile: MNIST) |
-# | Time | under a minute on two CPU cores; 35 minutes of reading, exercises apart |
+# | Time | under a minute on two CPU cores; 40 minutes of reading, exercises apart |
 
 # %% tags=["setup"]
 from utils import runtime
@@ -127,8 +127,8 @@ dense = [
 # ## 1. Output, loss and data range
 #
 # Equation (1) of sitting 2a has a squared error. Many programs use
-# cross-entropy. Both are negative log-likelihoods, of different assumptions
-# about a pixel:
+# cross-entropy. Both are negative log-likelihoods, but for a factor and a
+# constant, of different assumptions about a pixel (Goodfellow et al. 2016):
 #
 # | `likelihood=` | values of $\hat x$ | assumption | data |
 # |---|---|---|---|
@@ -208,7 +208,7 @@ assert profile.full or abs(theirs / ours - 1) < 0.12, "next to nothing"
 
 # %% [markdown]
 # On the digits next to nothing, in the very error that the second one minimises; and at
-# 32 numbers squared error is ahead (sitting 2a, full profile: .0032 against .0037). We
+# 32 numbers squared error is ahead (sitting 2a, full profile: .0029 against .0035). We
 # take the Bernoulli loss for its gradient and because it is a likelihood, not because
 # it reconstructs better.
 #
@@ -461,13 +461,13 @@ assert relu / linear > 1.1 and slow_relu / slow_linear > 1.05
 assert profile.full or slow_relu / slow_linear < relu / linear
 
 # %% [markdown]
-# **Figure 2.8.** Spread of each code unit over the test digits, sorted; bands
-# span three seeds. The linear code uses all its units. In the ReLU code a
-# group stands at exactly zero, at the right: paid for, never used, and on the
-# digits the test error is twice as high. At a sixth of the rate fewer units die, and the
-# error is a third higher. The model still trains and the loss still falls, which
-# is why nobody notices. **Leave the code linear** unless you have a reason,
-# such as wanting sparse or bounded codes (sitting 2c).
+# **Figure 2.8.** Spread of each code unit over the test digits, sorted; bands span
+# three seeds. The linear code uses all its units. In the ReLU code a group stands at
+# exactly zero, at the right: paid for, never used, and on the digits the test error is
+# twice as high. At a sixth of the rate fewer units die, and the error is a third above
+# the linear code's. The model still trains and the loss still falls, which is why
+# nobody notices. **Leave the code linear** unless you have a reason, such as wanting
+# sparse or bounded codes (sitting 2c).
 
 # %% [markdown]
 # ## 3. Convolutional
@@ -766,8 +766,9 @@ assert max(middle["of one class"][2]) < 0.9 * min(middle["any two"][2])
 # gain is the **decoder's**, which draws single strokes whatever it is given; that codes lie
 # on a straighter road than pixels is *not* shown.
 #
-# Half way between any two digits it is no digit either: the decoder is in a gap of
-# Figure 2.9, where it was never trained. Nothing in equation (1) asked it to draw digits
+# Half way between any two digits it is no digit either: the decoder is in a gap like
+# those of Figure 2.9, where it was never trained. (Within a class a middle lies as
+# near as the ends, in pixels too.) Nothing in equation (1) asked it to draw digits
 # there. Sitting 2c goes into these gaps on purpose.
 
 # %% [markdown]

@@ -32,7 +32,7 @@
 # |---|---|
 # | Prerequisites | Sittings [2a](02a_autoencoders.ipynb) and [2b](02b_losses_and_codes.ipynb); KL from [chapter 1b](01b_gradient_descent.ipynb) |
 # | Data | scikit-learn's digits, 1 797 images of 8 × 8 (full profile: MNIST) |
-# | Time | under a minute on two CPU cores; 35 minutes of reading, exercises apart |
+# | Time | under a minute on two CPU cores; 45 minutes of reading, exercises apart |
 
 # %% tags=["setup"]
 from utils import runtime
@@ -211,7 +211,7 @@ assert np.array_equal(damage(digits.x_test), digits.x_test)
 # ### The opponents
 #
 # Which function of $\tilde x$ makes (2) smallest, if *any* function is allowed? The
-# conditional mean
+# conditional mean, here for Gaussian damage of standard deviation σ,
 #
 # $$\mathbb E[x\mid\tilde x]=\int x\,p(x\mid\tilde x)\,dx,\qquad
 # p(x\mid\tilde x)\propto p(x)\,\mathcal N(\tilde x;x,\sigma^2I).\tag{3}$$
@@ -421,7 +421,8 @@ plotting.image_rows(rows, "Everybody fills in what usually stands there")
 plt.show()
 
 # %% [markdown]
-# **Figure 2.12.** The second row is all that the methods see. Where the noise
+# **Figure 2.12.** The second row is all that the methods see; the network of the
+# last row is the patient one. Where the noise
 # has hidden a stroke completely each decides for the digits it
 # finds most likely, and is sometimes wrong: it fills in what *usually*
 # stands there. For the mean of training images nobody can doubt it, as it has nothing
@@ -476,7 +477,8 @@ assert denoising[:, 0].min() > 1.5 * same_width[:, 0].max(), "the price"
 #
 # ## 2. Sparse
 #
-# Now a price on the code instead of damage. **Sparse** (Ng 2011): units may be
+# Now a price on the code instead of damage (Goodfellow et al. 2016). **Sparse** (Ng
+# 2011): units may be
 # on only rarely. With sigmoid codes and mean activation $\hat\rho_j$ of unit
 # $j$ over a batch, add $\lambda\sum_j \mathrm{KL}(\rho\,\Vert\,\hat\rho_j)$ for
 # a small wanted rate $\rho$. A layer that hands the code on unchanged can add
@@ -776,8 +778,7 @@ assert profile.full or abs(linear.mean() / gaussian.mean() - 1) < 0.1
 # %% [markdown]
 # ## 6. Judging a model
 #
-# Every number of this chapter followed the same four rules. They are short
-# enough to remember.
+# The comparisons of this chapter follow four rules, short enough to remember.
 #
 # 1. **Held-out rows.** Fit on training rows, choose on validation rows,
 #    report test rows.
@@ -786,9 +787,9 @@ assert profile.full or abs(linear.mean() / gaussian.mean() - 1) < 0.1
 # 3. **The whole split, weighted.** The loss of the last batch is not the
 #    loss of the epoch, and a mean of batch means is wrong when the last batch
 #    is smaller. `evaluate` must not depend on the batch size.
-# 4. **Several seeds.** And keep what you trained: a `.keras` file holds
-#    architecture, weights and hyperparameters, and gives the same outputs
-#    after loading.
+# 4. **Several seeds**, or a word that it was one. And keep what you trained: a
+#    `.keras` file holds architecture, weights and hyperparameters, and gives the
+#    same outputs after loading.
 
 # %%
 narrow = plain[NARROW][0]
@@ -819,10 +820,10 @@ assert loaded.latent_dim == NARROW
 #   than the image as well as with 32 numbers. It paid on clean images.
 # - Denoising estimates a conditional mean. On small digits a mixture of Gaussians did
 #   it best, a mean of training images nearly as well, and the network only
-#   with patience. On MNIST the patient network passed them, and a U-Net left half of the
-#   error of anything else.
+#   with patience. On MNIST the patient network passed them, and a U-Net left seven
+#   tenths of its error.
 # - Sparsity and contraction each moved the quantity they name. Contraction made
-#   the code more robust; early stopping did as well as sparsity.
+#   the code more robust; early stopping did about as well as sparsity.
 # - Decoded random codes were no digits: a plain autoencoder has no
 #   distribution over its codes.
 #
@@ -834,6 +835,9 @@ assert loaded.latent_dim == NARROW
 # [doi:10.1145/1390156.1390294](https://doi.org/10.1145/1390156.1390294) ·
 # Rifai et al. (2011), *ICML*, Contractive auto-encoders ·
 # Ng (2011), Sparse autoencoder, CS294A lecture notes ·
+# Ronneberger, Fischer and Brox (2015), U-Net, *MICCAI* ·
+# Wiener (1949), *Extrapolation, Interpolation, and Smoothing of Stationary Time
+# Series*, MIT Press ·
 # Goodfellow, Bengio and Courville (2016), *Deep Learning*, chapter 14.
 #
 # Which claims about autoencoders one meets elsewhere are wrong, and which
@@ -881,7 +885,7 @@ checks.check_2_8(denoising_pair)
 # ### Exercise 2.9 · Better random codes (open)
 #
 # *You will meet the question of chapter 4.* Section 5 drew codes from three
-# Gaussians and got blots. Write a sampler that, given the codes of
+# Gaussians and got blots. Write a sampler that, given the codes (n, latent_dim) of
 # the training rows, draws `count` **new** codes that lie where real codes
 # lie, all over where they lie. Any method is welcome: a mixture of
 # distributions, a density estimate, interpolation. Copies of training codes,

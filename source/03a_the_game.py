@@ -33,7 +33,7 @@
 # |---|---|
 # | Prerequisites | [Chapter 1b](01b_gradient_descent.ipynb): cross-entropy, KL divergence, gradient descent, first steps in Keras |
 # | Data | eight Gaussians on a ring |
-# | Time | 45 minutes of reading, another hour for the exercises; a minute to run |
+# | Time | 50 minutes of reading, another hour for the exercises; a minute to run |
 
 # %% tags=["setup"]
 from utils import runtime
@@ -305,8 +305,8 @@ right.legend()
 plt.show()
 
 # %% [markdown]
-# **Figure 3.2.** Left: where both sources are equally frequent, the third
-# kind, $D^*=\tfrac12$. Right: most random discriminators do worse than one that
+# **Figure 3.2.** Left: where both sources are equally frequent, at kind 2,
+# $D^*=\tfrac12$. Right: most random discriminators do worse than one that
 # answers "$\tfrac12$" to everything. Its loss is $L_D=2\log2\approx1.386$,
 # **where a GAN's discriminator loss starts, and where it returns when the
 # generator has won**. A loss of 1.386 is either a triumph or a $D$ that has
@@ -380,7 +380,7 @@ plt.show()
 # **Figure 3.3.** Descent moves against the slope: negative means "raise
 # $\tilde s$". At the left, where training begins, the saturating curve is flat at
 # zero and the non-saturating one stands at −1: four hundred times the push at
-# $D=0.0025$. Label 0 points the wrong way throughout. Section 6 plays both.
+# $D=0.0025$. Label 0 points the wrong way throughout. Section 6 plays the other two.
 #
 # The non-saturating game is no longer the minimax game (1): the two losses do
 # not sum to zero. Its solution is the same: where $p_g=p_{\text{data}}$ and
@@ -489,8 +489,8 @@ assert np.linalg.norm(play("in turn", 5000)[-1]) > 0.9, "still circling"
 # %% [markdown]
 # **Figure 3.4.** The same game from the same start (square); the star is the
 # solution. Moving together spirals outwards, in turn circles, and the penalty
-# turns the outward spiral into an inward one. The measured factors are the
-# moduli of the eigenvalues.
+# turns the outward spiral into an inward one. The measured factors are, within
+# .002, the moduli of the eigenvalues.
 #
 # The non-saturating loss (5) multiplies $G$'s step by $1-\sigma$ in place of
 # $\sigma$: the same rotation near the solution, and a faint pull inwards
@@ -837,8 +837,8 @@ assert all(np.mean(shares(*s)) < 0.5 for s in runs if s[1] == 0.9), "momentum"
 #   table end on none or one, whatever the rate, schedule or pairing. One seed of
 #   three may reach seven or eight at the larger rate, with half of its samples in
 #   place. Half as much, 0.5, is borne there.
-# - **The rate comes second.** At $\beta_1=0$ the larger rate puts about a fifth
-#   more of the samples in place.
+# - **The rate comes second.** At $\beta_1=0$, constant, the larger puts a fifth to
+#   a quarter more of the samples in place.
 # - **A falling rate is no good by itself.** At 1e-3 it *hurts*, in every row of the
 #   full table without full momentum: training stops before it has arrived. At 8e-3
 #   it changes little without momentum and hurts with half.
@@ -898,8 +898,8 @@ assert largest_mode(collapsed) >= 0.8
 # %% [markdown]
 # **Figure 3.5.** Left, two moments of Adam's defaults: rays and arcs that miss
 # the clusters, no convergence. Third, true **mode collapse**: a thousand noise
-# vectors, one place. $D$ learns that this region is suspect, $G$ leaves for the
-# next, and so on round the ring: the rotation of section 4, in the large. Right,
+# vectors, one place. $D$ learns that this region is suspect, $G$ leaves for
+# another: the rotation of section 4, in the large. Right,
 # the cure. Look closely at it: threads of samples run between modes. A
 # continuous generator maps connected noise to a connected set; it cannot jump,
 # only hurry across the gaps.
@@ -1080,7 +1080,7 @@ checks.check_3_3(gan_step)
 # penalties (`r1=0, r2=0`) and with Adam's default $\beta_1=0.9$, and `calm`,
 # a plain `GAN` with $\beta_1=0$. Count 2 000 samples of each with
 # `quality`. A model is rescued if it covers 8 modes and has at least 80 % of its
-# samples within $3\sigma$. List the rescued ones by name.
+# samples within three standard deviations. List the rescued ones by name.
 
 # %% tags=["exercise"]
 paired, calm, rescued = None, None, None

@@ -23,7 +23,7 @@
 #   penalties, on the same networks;
 # - a Wasserstein critic, its penalty in the open, its claim against the exact
 #   distance;
-# - what five failures look like in the curves;
+# - what four failures look like in the curves;
 # - why a game draws images and sounds, and why text is different.
 #
 # | | |
@@ -234,12 +234,12 @@ assert penalised[:, 2].mean() > free[:, 2].mean(), "coverage"
 
 # %% [markdown]
 # Both cut the Fréchet distance, the penalties further; in coverage they are level
-# on the digits, and on MNIST (full profile) spectral normalisation alone still ends in
-# a set that covers next to nothing. The price: a product of matrices a layer for the
-# wrapper, a second backward pass for the penalties. With other networks and more steps
-# the order may change.
+# on the digits, in density the penalties come last, and on MNIST (full profile)
+# spectral normalisation alone still ends in a set that covers next to nothing. The
+# price: a product of matrices a layer for the wrapper, a second backward pass for the
+# penalties. With other networks and more steps the order may change.
 #
-# ## 2. A critic whose loss means something
+# ## 2. A critic whose loss should mean something
 #
 # All losses so far compare with a moving opponent. At the solution $L_D$ is
 # back where it began, so the curve of a successful GAN is flat and
@@ -466,15 +466,15 @@ assert all(
 )
 
 # %% [markdown]
-# **Figure 3.11.** Above the samples (mind the axes: in the fourth column they have
-# run far away from the data), then both losses, then the share of real and of
-# generated rows that $D$ puts on their right side.
+# **Figure 3.11.** Above the samples (mind the axes: in the third and fourth columns
+# they have run far away from the data), then both losses, then the share of real and
+# of generated rows that $D$ puts on their right side.
 #
 # | what you see | what it means | what to do |
 # |---|---|---|
 # | both losses near their undecided value, both accuracies near ½, samples good | the game is even | judge the samples, as in 3b |
 # | the same, samples poor | $D$ has learned nothing | a larger $D$ or rate; look at its inputs |
-# | losses swing and do not settle | rotation, collapse | $\beta_1=0$, falling rate, penalty |
+# | losses swing and do not settle | rotation, collapse | $\beta_1=0$, a penalty |
 # | both losses → 0, accuracy on fakes 0 | $D$ says "real" to everything: it never saw a fake | put generated rows into $L_D$ |
 # | both losses → 0, both accuracies 1 | $G$ wants to be caught: label 0 | label 1 in $G$'s step |
 # | $L_D$ falls, $L_G$ climbs, both accuracies near 1 | $D$ wins: $G$ is frozen, too weak, or out of the data's range | check who moves, and the range |
@@ -538,7 +538,9 @@ assert by_backend[1] > 0.1, "make the second token likelier"
 # (REINFORCE; SeqGAN, Yu et al. 2017) draws tokens and reinforces those that $D$
 # liked: right on average, and noisy. The **Gumbel-softmax** (Jang et al. 2017)
 # replaces the choice by a mixture with a temperature $\tau$: calm and biased at
-# $\tau=1$, nearly unbiased and noisier than the draws at $\tau=0.1$. Against the exact gradient $p_v\,(r_v-\bar r)$ of the expected opinion:
+# $\tau=1$, nearly unbiased and noisier than the draws at $\tau=0.1$. We compare with
+# the exact gradient $p_v\,(r_v-\bar r)$ of the expected opinion, where $D$ thinks
+# $r_v$ of token $v$, $\bar r$ on average, and $p$ is the softmax of the scores:
 
 # %%
 rng = np.random.default_rng(0)
@@ -574,10 +576,10 @@ assert sharp[:, 1].std() > 2 * biased[:, 1].std(), "less biased, noisier"
 
 # %% [markdown]
 # This is one token of four. A sentence has twenty, of a vocabulary of ten
-# thousand, and one opinion at its end. Careful comparisons found that GANs
+# thousand, and one opinion at its end. A careful comparison found that GANs
 # for text fell short of plain maximum likelihood in quality *and* variety
 # (Caccia et al. 2020). What works for text is to predict the next or the masked
-# token: chapter 6d.
+# token: chapters 5c and 6d.
 #
 # ### Audio, and what images became
 #
@@ -588,13 +590,13 @@ assert sharp[:, 1].std() > 2 * biased[:, 1].std(), "less biased, noisier"
 # images, the line led to StyleGAN (Karras et al. 2019) and to translation
 # between *paired* images (Isola et al. 2017) or unpaired collections with a
 # cycle constraint (Zhu et al. 2017). Where variety counts more than speed,
-# diffusion models have since taken the lead: they fit by regression, and nobody
-# has to keep two players in balance. A GAN still draws in a single pass.
+# diffusion models (chapter 7c) have since taken the lead: they fit by regression, and
+# nobody has to keep two players in balance. A GAN still draws in a single pass.
 #
 # ## What we have shown
 #
-# - Holding $D$ back by spectral normalisation helped a game on digits, holding it
-#   back by slope penalties helped more.
+# - Holding $D$ back by spectral normalisation brought a game's digits nearer to real
+#   ones in Fréchet distance and coverage, slope penalties nearer still in the first.
 # - The Wasserstein critic's claim followed the exact distance loosely, not step by
 #   step; the relativistic $D$'s loss said nothing.
 # - Each broken game betrayed itself in its curves, and two losses at zero were no

@@ -35,7 +35,7 @@
 # |---|---|
 # | Prerequisites | [Chapter 1a](01a_without_labels.ipynb): Gaussians; [Chapter 1b](01b_gradient_descent.ipynb): cross-entropy, KL; [Chapter 2c](02c_constrained_autoencoders.ipynb) |
 # | Data | scikit-learn's digits (full profile: MNIST) |
-# | Time | under a minute on two CPU cores; 45 minutes of reading, an hour for the exercises |
+# | Time | under a minute on two CPU cores; 50 minutes of reading, an hour for the exercises |
 
 # %% tags=["setup"]
 from utils import runtime
@@ -178,8 +178,8 @@ assert off_plain > 2
 #
 # We want the $\theta$ that makes the observed rows probable. The obstacle is the
 # integral (2). Drawing codes from the prior and averaging $p_\theta(x\mid z)$ is
-# right on average and soon too dear: a code of $n$ nats needs some $e^n$ draws before one
-# explains *this* row, twenty for 3 nats, and MNIST takes 25. One should draw codes that
+# right on average and soon too dear: a code of 3 nats needs some $e^3$ = 20 draws
+# before one explains *this* row, and MNIST takes 25 nats. One should draw codes that
 # could have produced the row, but those come from the posterior, which needs (2).
 #
 # ### The bound, line by line
@@ -713,11 +713,11 @@ assert found["loss"] / PIXELS < 0.05 * scores[0]["loss"], "and prints well"
 assert bounds[0] > bounds[1] + 1.5
 
 # %% [markdown]
-# **Figure 4.6.** Every row is the mean image. The program is not broken in any
-# way it could notice: with $\beta=d$ a nat of code costs $d$ nats and buys a few,
-# so the best code says nothing. The printed loss is a fraction of the right one,
-# because it is in another unit. Losses of two programs may be compared only if both
-# say what is summed and what is averaged.
+# **Figure 4.6.** In the last row every digit is the mean image. The program is not
+# broken in any way it could notice: with $\beta=d$ a nat of code costs $d$ nats and
+# buys a few, so the best code says nothing. The printed loss is a fraction of the right
+# one, because it is in another unit. Losses of two programs may be compared only if
+# both say what is summed and what is averaged.
 #
 # ### Which β is that?
 #
@@ -729,7 +729,7 @@ assert bounds[0] > bounds[1] + 1.5
 # believes in $\sigma_x^2=\tfrac12$. Who wants $\beta=1$ must write
 # $\lVert x-\hat x\rVert^2+2\sigma_x^2\,\mathrm{KL}$, with the weight 0.02.
 #
-# Do not trust the algebra: measure. Evaluate each spelling on forty random batches,
+# Do not trust the algebra: measure. Evaluate each spelling on forty random rows,
 # and fit $a$ and $b$ by least squares.
 
 # %%

@@ -21,7 +21,7 @@
 # **We will show**
 #
 # - digits to order, and what the class is worth in nats;
-# - fifty labels: a semi-supervised VAE against five opponents under one rule;
+# - fifty labels: a semi-supervised VAE, four opponents and two controls, under one rule;
 # - a VQ-VAE written on the page, codebook and commitment included;
 # - its bound added up, beside the VAE's;
 # - where the road goes on: hierarchies, flows, diffusion.
@@ -715,8 +715,8 @@ frechet = {kind: np.mean([v[0] for v in judged[kind]]) for kind in KINDS}
 assert frechet["tree"] < frechet["independent"]
 
 # %% [markdown]
-# **Figure 4.13, and the table.** The reconstructions are sharper than the VAE's above: given
-# its code, a row costs the VQ-VAE some five nats less. But the code itself
+# **Figure 4.13, and the table.** The reconstructions are sharper than a VAE's (Figure
+# 4.2): given its code, a row costs the VQ-VAE some five nats less. But the code itself
 # costs ten times as much, and **the sum is about twice the VAE's**. That is no verdict on
 # whole numbers: the code is also *longer*, sixteen cells against four units, and with a single
 # cell the model would be a mixture. Sixteen choices made for
@@ -725,11 +725,12 @@ assert frechet["tree"] < frechet["independent"]
 #
 # As a *sampler* it depends on the prior alone. Uniformly drawn codes decode to rubble:
 # most combinations of indices occur in no digit. Each step towards a better prior
-# saves nats *and* improves the samples; on the small digits the tree's have a smaller Fréchet distance than the
-# VAE's and a smaller coverage. Models that follow this recipe put a large network there.
+# saves nats *and* improves the samples; on the small digits the tree's have a smaller
+# Fréchet distance than the VAE's, and a smaller density and coverage. Models that follow
+# this recipe put a large network there.
 #
 # Codes that are never chosen are this model's silent units ("index collapse"). Here
-# all rows of the book are in use; the **perplexity**, e to the entropy of the indices,
+# all rows of the book are in use; the **perplexity**, exp of the indices' entropy,
 # counts how many are in fair use.
 #
 # ## 4. A door
