@@ -1113,7 +1113,7 @@ checks.check_1_7(compare_scalings)
 # ### Exercise 1.8 (open) · unroll the roll
 #
 # Return two columns for each row of a swiss roll (800 rows) whose trustworthiness
-# (ten neighbours) is at least 0.98; PCA stays below 0.97. 
+# (ten neighbours) is at least 0.98; PCA stays below 0.97.
 
 
 # %% tags=["exercise"]
