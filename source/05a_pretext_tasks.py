@@ -201,7 +201,7 @@ assert transferred.output_shape == classifier.output_shape == (None, CLASSES)
 # them together. "Unsupervised pretraining" meant this.
 #
 # Autoencoders of eight layers, the same data and at most 900 updates each.
-# Between neighbours in the table one thing changes: the start (greedy stages
+# Between neighbours in the figure one thing changes: the start (greedy stages
 # count among the 900), the units (rectified, with He's initialisation), or
 # the optimiser. Before you read on: what error does a network reach that
 # ignores its input?
@@ -400,7 +400,7 @@ assert profile.full or by_edges[zero_or_six].mean() > 0.75, "four numbers"
 # eights, which *look* the same upside down. Has it found the digit? Four
 # numbers, the ink in each edge row and column, say as much about zeros and
 # sixes: these digits were cut out so that they touch the upper and the lower
-# edge, never the sides. (MNIST's have an empty margin all round.) **A pretext
+# edge, and rarely the sides. (MNIST's have an empty margin all round.) **A pretext
 # task that is solved well has not thereby taught what we want**; its loss
 # cannot tell, and a way round is found first. Sitting 5b measures the price.
 
@@ -595,8 +595,9 @@ plt.show()
 # **Figure 5.4.** Codes of held-out rows on their two first principal
 # components; colours are labels that no encoder has seen, the bad encoders
 # beside the good one. Nobody asked for classes. In the pixels some stand apart
-# already, random weights and turning add nothing, and under SimCLR
-# most of them part: views of one three look like views of another.
+# already, random weights and turning add nothing. Under SimCLR more of them
+# part: views of one three look like views of another. Most of 3, 5, 8 and 9
+# still lie in one heap.
 #
 # ## 6. A slow copy of oneself
 #
@@ -608,8 +609,8 @@ plt.show()
 # $$\ell=2-2\cos\big(q(u),\,u'\big),\qquad
 # \theta'\leftarrow m\,\theta'+(1-m)\,\theta.\tag{5}$$
 #
-# $q$ is a predictor that the teacher lacks, and no gradient reaches the
-# teacher. A constant answer would still cost nothing.
+# $q$ is a predictor that the teacher lacks, $m$ lies just below 1, and no
+# gradient reaches the teacher. A constant answer would still cost nothing.
 
 
 # %%
@@ -672,13 +673,15 @@ assert same
 
 
 # %% [markdown]
-# `spread` is the mean deviation of the teacher's directions. Without batch
+# `spread` is the mean deviation of the teacher's directions; the loss is the sum
+# over both directions, here and below. Without batch
 # normalisation it is near zero, at the better loss: this small BYOL collapses,
 # and stays there, at a quarter of the rate and with other seeds, too.
 # (Larger ones have been trained without it, with care for the initialisation.)
 #
 # **DINO** (Caron et al. 2021) has no predictor. Student and teacher sort
-# images into $k$ invented classes, and the student is to match the teacher:
+# images into invented classes by scores $s$ and $s'$, and the student is to
+# match the teacher:
 #
 # $$\ell=-\sum_k p'_k\log p_k,\quad p=\mathrm{softmax}(s/\tau),\quad
 # p'=\mathrm{softmax}\big((s'-c)/\tau'\big),\quad\tau'<\tau.\tag{6}$$
@@ -709,7 +712,7 @@ assert last["DINO, collapsed"]["loss"] < last["DINO"]["loss"]
 # `classes` counts the invented classes in use, as the exponential of the
 # entropy of the teacher's mean answer. With centring there are dozens; without
 # it, *one*: some class is ahead by chance, the sharp teacher puts every image
-# there, and the student agrees, at a loss of zero. Centring takes away
+# there, and the student agrees: the loss heads for zero. Centring takes away
 # whatever a class has for *all* images. Alone it would invite the other
 # collapse, all classes alike, against which the teacher's lower temperature
 # works. How low is low enough depends on data and views: on MNIST
@@ -719,10 +722,10 @@ assert last["DINO, collapsed"]["loss"] < last["DINO"]["loss"]
 # ## 7. Masked patches, with attention
 #
 # A convolution has to be shown something where a patch is hidden. A
-# **transformer** takes a picture as a *set* of patches, each a vector that
-# also knows its place, so hidden ones are left out (He et al. 2022). In
-# **attention** each patch asks all others: with queries $Q$, keys $K$ and
-# values $V$, three linear maps of the same tokens,
+# **transformer** takes a picture as a *set* of patches, each a vector, its
+# *token*, that also knows its place, so hidden ones are left out (He et al.
+# 2022). In **attention** each patch asks all of them: with queries $Q$, keys
+# $K$ and values $V$, three linear maps of the same tokens, $d$ numbers each,
 #
 # $$\mathrm{attention}=\mathrm{softmax}\big(QK^\top/\sqrt d\big)V.\tag{7}$$
 #
@@ -876,25 +879,25 @@ assert mean["SimCLR"] > mean["pixels, told the views"] + 0.02
 # %% [markdown]
 # Mean ± standard deviation of five draws. **SimCLR leads.** VICReg, DINO and BYOL
 # are level with a linear map of the pixels that was told the same views, and with the
-# pixels themselves or nearly so, far above their collapsed twins, which know no more than random
-# weights: the guards are what is learned by. Repair and turning stay *below* the
-# pixels, although both tasks were solved well.
+# pixels themselves or nearly so. BYOL and DINO stand far above their collapsed twins,
+# which know no more than random weights: without its guard neither learns anything.
+# Repair and turning stay *below* the pixels, although turning was solved well.
 #
 # **How the transformer is read matters more than what it learned.** The mean of
 # its tokens forgets where each stood, and loses to nearly everything. Side by side
-# they are level with the pixels; so are, within two points, those of *random*
-# weights. Its error on hidden pixels, printed above, is still that of the mean
+# they are level with the pixels; those of *random* weights stay two points
+# behind. Its error on hidden pixels, printed above, is still that of the mean
 # image: it has learned where ink usually is. He et al. train for hundreds of
 # epochs on a million photographs.
 #
 # On MNIST ([results](../docs/results.md)) SimCLR leads by more: 85.5, then DINO with its
-# sharper teacher 76.5, VICReg 75.0, the pixels 63.0. Masking gains there, 67.7; denoising,
+# sharper teacher 76.5, VICReg 75.0, masking 67.7, the pixels 63.0; denoising,
 # turning and BYOL stay near the pixels. The blunt teacher's DINO has 48.8, less than random
 # weights, and the masked transformer 40.8. (DINO has an advantage here: its $\tau'$ was found by
 # looking at the very rows of this table, while the others were not tuned.)
 #
 # This table is no verdict yet. Most contenders were never told the views,
-# none was tuned, and one budget of labels is not a curve.
+# none but DINO was tuned, and one budget of labels is not a curve.
 #
 # ## What we showed
 #
@@ -902,13 +905,13 @@ assert mean["SimCLR"] > mean["pixels, told the views"] + 0.02
 #   stage one, and its head is new.
 # - Greedy stages made eight sigmoid layers trainable by an optimiser that
 #   failed without them; so did a wider start, or other units. PCA beat them.
-# - Repair asks for every pixel, and linear repair is as good; turning was told
-#   by the edges; comparison asks for what views share, and without its guards
-#   collapses at the best loss of the sitting.
+# - Repair asks for every pixel, and linear repair is as good; turns of some
+#   digits show at the edges; comparison asks for what views share, and without
+#   its guards collapses at the best loss of the sitting.
 # - A student and its slow copy need no other images. This BYOL needs batch
 #   normalisation, DINO its centring: without them, collapse.
 # - A masked transformer of forty lines trains; on small digits its codes, read
-#   side by side, are worth what the pixels are, trained or not.
+#   side by side, are worth about what the pixels are, trained or not.
 #
 # **Limits.** Small networks, small images, one seed for each pretext, views
 # chosen by somebody who knew what the labels would mean.
@@ -966,8 +969,8 @@ checks.check_5_1(answer)
 
 # %% [markdown] tags=["discussion"]
 # 0.551, 1.099 and 0.240. Even perfect codes pay 0.24 nats: with $\tau=1$ a
-# cosine can raise a probability only so far. With $\tau=0.1$ the square costs
-# $10^{-4}$, the best arrangement nothing worth printing, and (b) still
+# cosine can raise a probability only so far. With $\tau=0.1$ (a) costs
+# $10^{-4}$, (c) nothing worth printing, and (b) still
 # $\log3$: a collapsed model pays the guess at any temperature.
 
 # %% [markdown] tags=["exercise"]
@@ -1009,8 +1012,8 @@ checks.check_5_2(pair_loss)
 #
 # *You will learn to mask by patches.* `x` holds images $(n,h,w,c)$, both
 # sides divisible by `patch`. For every image choose `round(ratio * patches)`
-# patches, no more and no fewer. Return `seen`, the images with hidden pixels
-# 0, and `hidden`, shape $(n,h,w,1)$, 1 where hidden.
+# patches by `rng`, a NumPy generator, no more and no fewer. Return `seen`, the
+# images with hidden pixels 0, and `hidden`, shape $(n,h,w,1)$, 1 where hidden.
 
 
 # %% tags=["exercise"]

@@ -109,7 +109,7 @@ print({part: x.shape for part, x in ids.items()})
 # surgical knife"? We may read all training definitions, and know the kind of
 # ten for each class.
 #
-# A **tokeniser** cuts a text into tokens, here words; a **vocabulary** gives
+# A **tokeniser** cuts a text into tokens, here words; a **vocabulary** $V$ gives
 # each frequent one an integer id, and all others share one id, "unknown". The
 # ids are names, not amounts: word 7 is not larger than word 5, so ids are never
 # fed to a layer that multiplies them. An **embedding** looks up one row of a
@@ -208,11 +208,11 @@ assert whole < UNIGRAM - 0.3 < np.log(WORDS)
 # well its query fits each key:
 #
 # $$a_i=\sum_j\alpha_{ij}v_j,\qquad\alpha_{ij}=\frac{s_{ij}\,
-# e^{q_i^\top k_j/\sqrt{k}}}{\sum_l s_{il}\,e^{q_i^\top k_l/\sqrt{k}}},\qquad
+# e^{q_i^\top k_j/\sqrt{d}}}{\sum_l s_{il}\,e^{q_i^\top k_l/\sqrt{d}}},\qquad
 # s_{ij}\in\{0,1\}.\tag{3}$$
 #
-# The mask $s$ says who may see whom. Padding is never seen. Everything else
-# follows from the task:
+# Queries and keys have $d$ numbers each. The mask $s$ says who may see whom. Padding is
+# never seen. Everything else follows from the task:
 #
 # - **Next token**: predict $w_t$ from $w_1,\dots,w_{t-1}$. If a state saw later
 #   words, it could copy the answer, so the mask is **causal**: $s_{ij}=1$ only
@@ -417,11 +417,13 @@ figure.suptitle(
 plt.show()
 
 # %% [markdown]
-# **Figure 5c.1.** Rows look, columns are looked at. The causal network's upper
-# triangle is empty: no word sees what comes after it. The other sees both sides.
+# **Figure 5c.1.** Rows look, columns are looked at; darker is more. The causal
+# network's upper triangle is empty: no word sees what comes after it. The other sees
+# both sides.
 #
 # The quick profile's attention predicts the next word about as well as counting
-# does, and no better; what it fills in is mostly just a frequent word. The causal triangle is the whole difference
+# does, and no better (the full one's does: 3.92 nats against 4.12); what it fills in is
+# mostly just a frequent word. The causal triangle is the whole difference
 # between the two models; weights show where a token looked, not why.
 #
 # ## 4. GPT and BERT
@@ -440,7 +442,7 @@ plt.show()
 #
 # What is the same here: the objective, the masks, the block, the new head, the
 # two stages. What is not: one block of 64 numbers, words instead of subwords,
-# and some 170 000 words to read. Scale is what those papers are about, and
+# and 136 000 words to read. Scale is what those papers are about, and
 # nothing below speaks for or against them at theirs.
 #
 # ## 5. Ten labels a class
@@ -683,7 +685,8 @@ plt.show()
 
 # %% [markdown]
 # **Figure 5c.2.** Bars: mean of five draws of the labels, dots the draws. Coloured
-# bars are networks, grey ones count.
+# bars are networks with a head of their own; grey ones, counts and the bag's codes,
+# have a logistic regression.
 #
 # **It is the features, not the schedule.** The random bag on the same schedule
 # (*random, tuned*) gets 36.0 ± 1.9 % in the quick profile, the pretrained one
@@ -704,7 +707,7 @@ plt.show()
 # texts), twenty again, forty by less than a point (62.4); and with six words in ten
 # removed, forty passes give 63.8 ± 2.6, level with counting.
 # The full profile ([results](../docs/results.md)) still has ten passes, with twice the words
-# and texts of up to 20 tokens: 68.1 ± 1.8 against the bag's 62.4 ± 3.1 (63.9 with a
+# and texts of up to 20 tokens: 68.1 ± 1.8 against the bag's 63.7 ± 3.5 (64.4 with a
 # logistic regression). Read it with that in mind.
 #
 # **An opponent's head is part of the race.** An earlier version of this table stretched
@@ -713,21 +716,23 @@ plt.show()
 # the full one, where the bag then "won". The last numbers of a singular value decomposition
 # are small because they are mostly noise. One number divides them all here, as for everybody.
 #
-# **More machinery, fewer points.** The attention readers stay behind the bag
-# (the causal one by 19 ± 4 points, in the full profile 7 ± 2), although one of them predicts
-# words as well as counting does, and although a pass takes them ten times as long. They
-# had two and three passes; longer ones were not tried, so part of the distance may be
-# the bag's twenty (four had left it 9 ± 4 points ahead). The kind of a thing follows from which words
-# occur; the bag was trained on exactly that. Next-word prediction and masking are level
-# in the quick profile (0.1 ± 3.0 points): one is scored at every word, the other at one in
-# three and given three passes for two. The GRU, in the full profile, is a failure: it
-# predicts words badly and its pretraining *costs* 6 ± 3 points against its twin.
+# **More machinery, fewer points.** The attention readers stay behind the bag (the
+# causal one by 19.5 ± 3.7 points, in the full profile 7 ± 3), although one of them
+# predicts words as well as counting does, and although a pass takes them ten times as
+# long. They had two and three passes; longer ones were not tried, so part of the
+# distance may be the bag's twenty (four had left it 9 ± 4 points ahead). The kind of a
+# thing follows from which words occur; the bag was trained on exactly that. Next-word
+# prediction and masking are level in the quick profile (0.1 ± 3.0 points): one is
+# scored at every word, the other at one in three and given three passes for two. The
+# GRU, in the full profile, is a failure: it predicts words badly and its pretraining
+# *costs* 6 ± 4 points against its twin.
 #
-# For the bag, tuning adds next to nothing; for attention, about five points in the quick profile.
+# For the bag, tuning adds nothing; for attention, about five points in the quick
+# profile.
 #
 # ## 6. Two faults that run
 #
-# A program that circulates for this task loads the reviews, then puts random
+# A program that circulates for this task loads film reviews, then puts random
 # normal numbers of the same shape in their place and keeps the labels. It
 # trains, the training loss falls, and held-out accuracy stays at one half:
 # numbers that were never words have nothing to say about opinions. The test
@@ -868,8 +873,8 @@ checks.check_5_10(mean_token_nats)
 # ### Exercise 5.11 · One head that looks back
 #
 # *You will learn where a causal mask goes.* `queries`, `keys` and `values` are
-# tensors $(n,t,k)$. Write (3) with `keras.ops`, with a causal mask and one head:
-# scores, mask, softmax, average. Return $(n,t,k)$. There is no padding here.
+# tensors $(n,t,d)$. Write (3) with `keras.ops`, with a causal mask and one head:
+# scores, mask, softmax, average. Return $(n,t,d)$. There is no padding here.
 
 
 # %% tags=["exercise"]
@@ -890,7 +895,7 @@ checks.check_5_11(look_back)
 
 # %% [markdown] tags=["discussion"]
 # Masked after the softmax, the weights no longer add up to one, and worse: the
-# denominator has seen the future. The root of $k$ keeps the scores of random
+# denominator has seen the future. The root of $d$ keeps the scores of random
 # vectors near one; without it the softmax of wide vectors picks a single token.
 
 # %% [markdown] tags=["exercise"]

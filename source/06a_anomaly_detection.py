@@ -171,8 +171,8 @@ for digit, split in splits.items():
 #
 # - **z-score**: the mean over entries of $((x_j-\mu_j)/\sigma_j)^2$;
 # - **Mahalanobis distance**: $(x-\mu)^\top\Sigma^{-1}(x-\mu)$, which knows
-#   correlations;
-# - **PCA**: $\lVert x-\hat x\rVert^2$ with $\hat x$ from $k$ components;
+#   correlations ($\Sigma$ by Ledoit and Wolf 2004);
+# - **PCA**: $\lVert x-\hat x\rVert^2$ with $\hat x$ from few components;
 # - **isolation forest**: how few random cuts isolate the row (Liu et al. 2008);
 # - **nearest neighbour**: the distance to the closest training row, or to the
 #   $k$-th closest;
@@ -188,7 +188,7 @@ for digit, split in splits.items():
 # anomalies.
 #
 # Many demonstrations hold out *one* class, chosen for the picture; the 0, say, is
-# the easiest to miss among the others. We take every digit in turn.
+# easily told from the others. We take every digit in turn.
 
 
 # %%
@@ -241,7 +241,7 @@ assert max(means) < nearest + 0.01, "nobody is clearly ahead of it"
 #
 # ## 3. The autoencoder beats PCA and loses to the neighbours
 #
-# An autoencoder is trained to reconstruct normal rows through $k$ numbers.
+# An autoencoder is trained to reconstruct normal rows through equally few numbers.
 # A digit of another shape than those it saw should come back wrong:
 #
 # $$s(x)=\lVert x-\hat x\rVert^2,\qquad\hat x=g_\theta(f_\phi(x)).\tag{1}$$
@@ -662,8 +662,8 @@ assert alarms.mean(0)[3] > 0.9
 
 # %% [markdown]
 # **Figure 6a.4.** With noise of 0.1, which the eye barely notices, the AUROC
-# loses little, while false alarms multiply: noise adds about $d\sigma^2$ to
-# *every* row's error. At 0.2 nearly every normal row is an alarm. A threshold
+# loses little, while false alarms multiply: noise adds about $\sigma^2$ a pixel
+# to *every* row's error. At 0.2 nearly every normal row is an alarm. A threshold
 # is only as good as the resemblance between validation rows and today's.
 #
 # And if nobody vouched for the training rows? We slip anomalies in, two rows in
@@ -788,15 +788,15 @@ for name in ("PCA, 6 components", "autoencoder, 6 units"):
     assert means[name][0] < means["PCA, 1 component"][0]
 
 # %% [markdown]
-# The z-score, four lines of NumPy, ranks tumours better than the autoencoder;
-# Mahalanobis and the forest are level with it within the spread. Malignant cells
-# are *larger* in nearly every measurement, and a sum over all of them collects
-# that. The last row is the control: the mean of the signed $z_j$, which asks for
-# larger and nothing else, ranks best. It knows what kind of anomaly to expect; a
-# one-class detector must not. A reconstruction forgives what normal rows do
-# together, and the more directions it has, the more it forgives: six components
-# lose as the six units do, while a single one loses little. **Begin with the
-# z-score**; a network has to earn its place.
+# The z-score, four lines of NumPy, on average ranks tumours better than the
+# autoencoder; Mahalanobis and the forest are level with it within the spread. Malignant
+# cells are *larger* in nearly every measurement, and a sum over all of them collects
+# that. The last row is the control: the mean of the signed $z_j$, which asks for larger
+# and nothing else, ranks best. It knows what kind of anomaly to expect; a one-class
+# detector must not. A reconstruction forgives what normal rows do together, and the
+# more directions it has, the more it forgives: six components lose as the six units do,
+# while a single one loses little. **Begin with the z-score**; a network has to earn its
+# place.
 #
 # What raised the alarm? The three largest terms of a z-score, for the
 # strangest test row:
@@ -856,22 +856,19 @@ assert 3 * prototypes < network < search
 # and real customers do, and nothing here says which alarm is worth acting on:
 # [Chapter 6g](06g_anomalies_in_time_and_money.ipynb).
 #
-# **References.** Chandola, Banerjee and Kumar (2009), Anomaly detection: a
-# survey, *ACM Computing Surveys* 41 ·
+# **References.** Surveys: Chandola, Banerjee and Kumar (2009), Anomaly detection: a
+# survey, *ACM Computing Surveys* 41; Ruff et al. (2021), A unifying review of deep
+# and shallow anomaly detection, *Proceedings of the IEEE* 109 ·
 # Liu, Ting and Zhou (2008), Isolation forest, *ICDM* ·
 # Breunig et al. (2000), LOF, *SIGMOD* ·
 # Vovk, Gammerman and Shafer (2005), *Algorithmic Learning in a Random World* ·
 # Lei et al. (2018), Distribution-free predictive inference for regression,
 # *JASA* 113 ·
 # Ledoit and Wolf (2004), *Journal of Multivariate Analysis* 88, 365–411 ·
-# An and Cho (2015), Variational autoencoder based anomaly detection using
-# reconstruction probability, SNU report ·
 # Nalisnick et al. (2019), Do deep generative models know what they don't
 # know?, *ICLR* ·
 # Serrà et al. (2020), Input complexity and out-of-distribution detection with
-# likelihood-based generative models, *ICLR* ·
-# Ruff et al. (2021), A unifying review of deep and shallow anomaly detection,
-# *Proceedings of the IEEE* 109.
+# likelihood-based generative models, *ICLR*.
 #
 # Which claims one meets elsewhere are wrong, and which test proves it:
 # [errata](../docs/errata.md). Answers to the exercises:
@@ -1050,6 +1047,7 @@ def threshold_for(scores, rate):
 checks.check_6a_5(threshold_for)
 
 # %% [markdown] tags=["discussion"]
-# `np.quantile(scores, 1 - rate)` interpolates between ranks of the $n$ rows and
-# promises too little, most where rows are few. With `method="higher"` and the level
-# $\lceil(1-a)(n+1)\rceil/n$, where $a$ is the rate, it gives the right rank.
+# `np.quantile(scores, 1 - rate)` interpolates between ranks of the $n$ rows and lies
+# too low, most where rows are few. With `method="inverted_cdf"` and the level
+# $\lceil(1-a)(n+1)\rceil/n$, where $a$ is the rate, it gives the right rank;
+# `"higher"`, often recommended, mostly takes the next one.

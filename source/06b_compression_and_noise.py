@@ -151,7 +151,7 @@ print("its code: ", units * bits_a_float, "bits")
 #
 # (Bits, hence $\log_2$; elsewhere in the course logarithms are natural.) How
 # close does a real program come? `EntropyCoder` counts the integers of
-# training rows, column by column, and writes bytes.
+# training rows, column by column, and writes bytes (Duda 2013).
 
 # %%
 rng = np.random.default_rng(0)
@@ -244,7 +244,7 @@ def jpeg_point(quality):
 jpeg_curve = np.array([jpeg_point(q) for q in (2, 5, 8, 12, 20, 30, 50, 70)])
 
 # %% [markdown]
-# ## 3. A learned code, priced in bits: above rounded PCA, below JPEG
+# ## 3. A learned code, priced in bits: level with PCA of a wider zero, below JPEG
 #
 # PCA rotates. A network can bend. `Compressor` is an autoencoder whose code
 # is rounded, and whose loss is the error *plus a price for every bit*:
@@ -253,7 +253,7 @@ jpeg_curve = np.array([jpeg_point(q) for q in (2, 5, 8, 12, 20, 30, 50, 70)])
 # \lambda=\tfrac{\log2}{6}\Delta^2.\tag{2}$$
 #
 # The price is no free parameter. A finely quantised number has the error
-# $D=\Delta^2/12$, and one bit more halves its step, so that
+# $D=\Delta^2/12$, and one bit more halves its step, so that at $R$ bits
 # $D\propto2^{-2R}$ and $-dD/dR=2\log2\cdot D=\tfrac{\log2}6\Delta^2$: that
 # is what a bit is worth to PCA with step $\Delta$.
 #
@@ -620,8 +620,8 @@ plt.show()
 # beats everything linear. It is not the first to do so: a local mean from 1980
 # with one number for the noise is better than this
 # network by more than half a decibel, the threshold by more still. What is missing is
-# training: with a third layer and 960 steps of 64 squares (full profile, one run) the network came to
-# 28.61 dB and the threshold stayed at 28.29. Published denoisers have
+# training: with a third layer and 960 steps of 64 squares (full profile) the network
+# came to 28.56 ± .05 dB and the threshold stayed at 28.29. Published denoisers have
 # seventeen layers and four hundred photographs (Zhang et al. 2017).
 
 # %% [markdown]
@@ -700,7 +700,7 @@ plt.show()
 # weights find. Where a decibel more is claimed, ask on which images, and against
 # what: on letters, which have far more in common than photographs,
 # [chapter 6k](06k_filling_in_and_redrawing.ipynb) gains several. With longer
-# training (full profile, one run) the network was .16 dB ahead of ridge.
+# training (full profile) the network was .18 dB ahead of ridge.
 
 # %% [markdown]
 # ## What we have shown

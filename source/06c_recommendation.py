@@ -168,7 +168,8 @@ for index in np.argsort(-counts)[:5]:
 # \text{nDCG@}k=\frac{\sum_{r=1}^{k}\text{hit}_r/\log_2(r+1)}
 # {\sum_{r=1}^{\min(k,\lvert\text{hidden}\rvert)}1/\log_2(r+1)}.\tag{1}$$
 #
-# Recall asks how many were found, nDCG also how early. One user by hand: the
+# Recall asks how many were found, nDCG (Järvelin and Kekäläinen 2002) also how
+# early. One user by hand: the
 # second and the fourth of four recommendations are hidden items.
 
 # %%
@@ -207,7 +208,7 @@ assert np.array_equal(seen + hidden, x) and not (seen * hidden).any()
 #   \lVert B\rVert^2$ under this constraint has a closed form: with
 #   $P=(X^\top X+\lambda I)^{-1}$, $B_{ij}=-P_{ij}/P_{jj}$. No training, one inverse.
 #
-# The last four have a size. It must not be chosen on the hidden items, so we
+# All but popularity have a size. It must not be chosen on the hidden items, so we
 # hide once more *within* the seen ones, and for each split anew: what split 2
 # hides, split 0 has seen.
 
@@ -375,7 +376,7 @@ lead = np.subtract(new_users["Mult-VAE"], new_users["EASE"])
 assert abs(lead.mean(axis=0)).max() < 0.06
 
 # %% [markdown]
-# The order of the table stays, and the spread grows, since each partition asks other
+# By recall the order stays, and the spread grows, since each partition asks other
 # users. EASE and the network remain level: folding in is what an encoder is for, and a
 # matrix product is one.
 #
@@ -390,7 +391,8 @@ assert abs(lead.mean(axis=0)).max() < 0.06
 # Without a bundled data set of ratings that may be redistributed, the quick
 # profile uses a **synthetic** matrix: a mean, a leaning of each user and item,
 # a product of four hidden factors each, and noise. In the full profile, if the
-# folder `COURSE_DATA` holds MovieLens 100K's `u.data`, that is read instead.
+# folder `COURSE_DATA` holds MovieLens 100K's `u.data` (Harper and Konstan 2015), that
+# is read instead.
 
 # %% tags=["nbval-ignore-output"]
 folder = pathlib.Path(os.environ.get("COURSE_DATA", ""))
@@ -522,7 +524,7 @@ assert rmse["AutoRec"] < rmse["item mean"] < rmse["mean rating"]
 #
 # Everything so far was **collaborative**: it used who took what and nothing
 # else. **Content-based** recommendation describes each item by features, here
-# the words of its docstring, and looks for items like those the user took. It
+# the words of its name and docstring, and looks for items like those the user took. It
 # is sometimes filed under unsupervised learning. Where features are matched
 # as below, nothing is trained; where a model learns from features whether a user
 # will like an item, it is ordinary supervised learning, with the feedback as
@@ -604,7 +606,7 @@ assert new_item["item neighbours"] == new_item["popularity"], "all ties"
 # %% [markdown]
 # Popularity and neighbours give every new item the score 0: a random order. The
 # network's output for a column that was always zero says as little. The words
-# find more than twice as much, from nothing but a line of docstring.
+# find more than twice as much, from nothing but names and a line of docstring.
 #
 # ### Cold start: a new user
 #
@@ -841,13 +843,12 @@ level = np.subtract(next_call["GRU + memory"], score["Markov + memory"])
 assert np.abs(level[:, 2]).max() < 0.02, "of every seed"
 
 # %% [markdown]
-# **Figure 6c.2.** Mean reciprocal rank of the call that came; dots are seeds. A
-# third of all calls repeat the one before. The chain knows what follows what; the
-# memory adds what *this* module likes, and with it counting is ahead of the bare
-# network from every seed. That is the memory's merit and not counting's: the network
-# with the same memory is level with the chain. A state of 96 numbers had not learned
-# to keep these frequencies. Whether more data would teach it, fourteen thousand calls
-# cannot say.
+# **Figure 6c.2.** Mean reciprocal rank of the call that came; dots are seeds. A third
+# of all calls repeat the one before. The chain knows what follows what; the memory adds
+# what *this* module likes, and with it counting is ahead of the bare network from every
+# seed. That is the memory's merit and not counting's: the network with the same memory
+# comes within .005 of the chain. A state of 96 numbers had not learned to keep these
+# frequencies. Whether more data would teach it, fourteen thousand calls cannot say.
 
 # %% [markdown]
 # ## What we showed
@@ -855,7 +856,7 @@ assert np.abs(level[:, 2]).max() < 0.02, "of every seed"
 # - Hidden items gave honest numbers: popularity alone found more than half.
 # - Item neighbours, EASE and the multinomial autoencoder found clearly more on five
 #   splits, and were level with each other, for known users and for new ones; raw SVD
-#   found less, and half of that was a matter of scale.
+#   found less, and over half of that was a matter of scale.
 # - The masked loss ignored unobserved entries exactly; a model that took them
 #   for zeros was worse than the mean rating.
 # - On ratings made by a bilinear rule, matrix factorisation won, AutoRec beat
@@ -1028,7 +1029,7 @@ checks.check_6c_5(my_recommender)
 # *You will learn to measure what accuracy hides.* Call an item **rare** if it is
 # not among the most popular fifth. In the top ten of item neighbours few places
 # go to rare items. Write a re-ranking: given scores, seen items and the items'
-# popularity, return lists `(users, 10)` in which rare items have at least a
+# popularity `(items,)`, return lists `(users, 10)` in which rare items have at least a
 # fifth of all places, at recall@10 no less than 90 % of the plain list's.
 
 

@@ -22,8 +22,8 @@
 #   library's loss;
 # - a test of similarity in which a factorised count table is not beaten, once it
 #   is factorised as in principal component analysis;
-# - what n-grams achieve in bits per character, and that a network alone, with a
-#   minute's training, does not come near;
+# - what n-grams achieve in bits per character, and that a network alone, briefly
+#   trained, does not come near;
 # - a network that decides which n-gram to trust, below the best of them on
 #   held-out text, for every seed;
 # - sampling with a temperature, and what it trades;
@@ -317,9 +317,9 @@ for word in ("copper", "lizard", "soup", "fever"):
         print(f"  {name:<14}", ", ".join(nearest_words(sets[0], word)))
 
 # %% [markdown]
-# For a test we need words whose kinship somebody else has judged: WordNet says of
-# 549 frequent nouns which of eight kinds they name by their most frequent sense. Two
-# numbers:
+# For a test we need words whose kinship somebody else has judged: WordNet (Fellbaum
+# 1998) says of 532 frequent nouns here which of eight kinds they name by their most
+# frequent sense. Two numbers:
 #
 # - **neighbours**: of a word's five nearest among the judged words, the share
 #   of the same kind;
@@ -451,8 +451,8 @@ print(repr(characters.decode(val_stream[None, :30])[0]), "→", told)
 # %% [markdown]
 # ## 6. Characters, by a network
 #
-# `LanguageModel` predicts each character from vectors of the ten before it:
-# an embedding, a causal convolution, a dense layer, a softmax over the
+# `LanguageModel` predicts each character from vectors of the ten before it (Bengio et
+# al. 2003): an embedding, a causal convolution, a dense layer, a softmax over the
 # alphabet; the loss is $-\log p$ of the next character, the objective
 # of the large language models. How does it do after about ten seconds?
 
@@ -664,8 +664,8 @@ assert copied[0.3] > copied[1.0] > copied[1.6]
 # The 182 documents are docstrings, and their authors wrote a summary
 # themselves: the first line. It is not part of the text we choose from. The
 # score is the overlap of words between the chosen sentence and that line,
-# the $F_1$ known as ROUGE-1. The rivals: the first sentence, which is hard to beat in
-# texts written by people who put the point first; a sentence at random; the longest,
+# the $F_1$ known as ROUGE-1. The rivals: the first sentence, hard to beat where
+# people put the point first; a sentence at random; the longest,
 # which shares most by its length; and the central sentence without any vectors of
 # words, by the tf-idf weights of the words themselves.
 
@@ -818,13 +818,12 @@ assert chosen[0] == chosen[1]
 #
 # ## References
 #
-# - Baevski et al. (2021). Unsupervised speech recognition. NeurIPS.
-# - Brown et al. (2020). Language models are few-shot learners. NeurIPS.
 # - Baevski et al. (2020). wav2vec 2.0: a framework for self-supervised learning of speech representations. NeurIPS.
+# - Baevski et al. (2021). Unsupervised speech recognition. NeurIPS.
 # - Bengio et al. (2003). A neural probabilistic language model. JMLR.
 # - Bowman et al. (2016). Generating sentences from a continuous space. CoNLL.
+# - Brown et al. (2020). Language models are few-shot learners. NeurIPS.
 # - Caccia et al. (2020). Language GANs falling short. ICLR.
-# - Chen, Goodman (1999). An empirical study of smoothing techniques for language modeling. Computer Speech and Language.
 # - Fellbaum (ed., 1998). WordNet: an electronic lexical database. MIT Press.
 # - Firth (1957). A synopsis of linguistic theory 1930–1955. Studies in Linguistic Analysis.
 # - Jang, Gu, Poole (2017). Categorical reparameterization with Gumbel-softmax. ICLR.
@@ -1020,7 +1019,7 @@ def predict(context):
 checks.check_6d_6(predict, train_stream, val_stream[:400])
 
 # %% [markdown] tags=["discussion"]
-# Order 7 needs about a bit less than order 3. To go on: remember the words of
+# Order 7 needs over a bit less than order 3. To go on: remember the words of
 # this text so far (a cache), let the weight of each order depend on its
 # counts as in section 6, or train a network on what the n-gram leaves over.
 # Whatever it is, the probabilities must sum to 1: a model that gives

@@ -116,10 +116,10 @@ except ValueError as error:
 #
 # ## 2. Bits per base: a table of sixteen numbers
 #
-# A model that gives the next base the probability $p$ can code it in
-# $-\log_2 p$ bits. Knowing nothing, every base costs 2 bits. The real data:
-# the genome of HIV-1, RefSeq NC_001802, 9 181 bases, frozen in the course with its
-# licence and a checksum.
+# A model that gives the next base the probability $p$ can code it in $-\log_2 p$ bits
+# (Shannon 1948). Knowing nothing, every base costs 2 bits. The real data: the genome of
+# HIV-1, RefSeq NC_001802, 9 181 bases, frozen in the course with its licence and a
+# checksum.
 
 # %%
 genome = genomes.load_genome()
@@ -296,9 +296,10 @@ print("found by EM:", *(f"{share:.2f}" for share in by_em))
 assert min(by_em) > 0.9
 
 # %% [markdown]
-# A convolutional autoencoder slides kernels over the sequence; its code says
-# **where** each kernel fits best, one place for each kernel or none, and the
-# decoder writes the kernel's pattern there. These are the lines that matter:
+# A convolutional autoencoder slides kernels over the sequence; its code says **where**
+# each kernel fits best, one place for each kernel or none (winner takes all: Makhzani
+# and Frey 2015), and the decoder writes the kernel's pattern there. These are the lines
+# that matter:
 
 # %%
 print(inspect.getsource(MotifAutoencoder.encoded))
@@ -386,13 +387,13 @@ assert decoder_bits < 1.7 and total_bits > 2.0
 #
 # ## 4. A real signal, told from what is merely frequent
 #
-# Planted motifs are in every sequence and stand on even ground. A real genome
-# is neither kind. The next data are **real**: the chloroplast of thale cress
-# (RefSeq NC_000932, 154 478 bases) and the places of its genes. Before a
-# bacterial gene there often is a short word to which the ribosome binds; a
-# chloroplast was a bacterium once. Take the twenty bases before each gene. Do
-# they know? First the words that are most frequent, then those that are
-# *more frequent than in the quiet stretches between genes*.
+# Planted motifs are in every sequence and stand on even ground. A real genome is
+# neither kind. The next data are **real**: the chloroplast of thale cress (Sato et al.
+# 1999; RefSeq NC_000932, 154 478 bases) and the places of its genes. Before a bacterial
+# gene there often is a short word to which the ribosome binds; a chloroplast was a
+# bacterium once. Take the twenty bases before each gene. Do they know? First the words
+# that are most frequent, then those that are *more frequent than in the quiet stretches
+# between genes*.
 
 # %% tags=["setup"]
 plastid, genes = genomes.load_chloroplast()
@@ -475,14 +476,15 @@ for name, part in zip(("train", "choose", "test"), roles[0], strict=True):
 
 # %% [markdown]
 # A window becomes the counts of its words of three bases, both strands added,
-# 64 numbers. A denoising autoencoder makes eight of them, PCA likewise. On each
+# 64 numbers. A denoising autoencoder (Vincent et al. 2008) makes eight of them, PCA
+# likewise. On each
 # a logistic regression with the 0 / 1 labels of the training windows.
 # Opponents: a Markov model of genes against one of the rest, order chosen; and
 # three that need **no label at all**: the share of G and C, k-means with two
 # clusters, and the oldest rule. Genes are read in threes and end at TAA, TAG or
 # TGA, so inside a gene one of six ways of reading meets no stop. Score: the
-# longest run without one. And who knows the rule may also *count*: the 64
-# codons of that one of six ways which meets the fewest stops.
+# longest run without one. And who knows the rule may also *count* (Fickett and Tung
+# 1992): the 64 codons of that one of six ways which meets the fewest stops.
 
 
 # %%
@@ -611,14 +613,14 @@ plt.show()
 # %% [markdown]
 # **Figure 6e.2.** Six thousand bases, one block: the longest run without
 # a stop in a window of fifty codons; genes are shaded. Inside a gene the run is
-# as long as the window, whichever strand the gene is on.
+# as long as the window, whichever strand the gene is on; outside only here and there.
 #
-# This run, known since the code was read and given no label, is ahead of all that
-# is learned without it. Counts with labels *in the open frame* are ahead of the run.
-# So it was no network that was missing, but **where to read**. Of the rest the
-# plain counts are as good as their compressed forms: the network keeps what the
-# counts hold and adds nothing. Even two clusters without a label come near, for
-# genes are richer in G and C.
+# This run, known since the code was read and given no label, is ahead of all that is
+# learned without it. Counts with labels *in the open frame* are, on average, ahead of
+# the run. So it was no network that was missing, but **where to read**. Of the rest the
+# plain counts are as good as their compressed forms: the network keeps what the counts
+# hold and adds nothing. Even two clusters without a label come near, for genes are
+# richer in G and C.
 #
 # **Gene classification.** Two kinds of genes: those of photosynthesis and
 # energy (psa, psb, pet, atp, ndh, rbcL) and those of the cell's own copying
@@ -724,8 +726,9 @@ runtime.record(
 # - Before real genes the most frequent word is AAAAA, the most surprising GGAGG,
 #   the ribosome's. A background model tells them apart.
 # - Genes against the rest: the longest run without a stop beat counts with
-#   labels, counts in the open frame beat the run, and a network's codes were no
-#   better than counts. Two kinds of genes: codons, and mostly the strand.
+#   labels, counts in the open frame beat the run on average, and a network's codes
+#   were no better than counts. Two kinds of genes were told apart by words of three
+#   on their own strand; the frame added nothing.
 #
 # **Limits.** Two small genomes. The chloroplast's genes are dense and
 # mostly without introns; in a nuclear genome open frames fail where exons

@@ -15,7 +15,7 @@
 #
 # Ten piles of handwritten digits, and nobody says which pile is which. How
 # close can one come to the ten classes without a label? k-means on raw pixels
-# gets about half of MNIST's rows right. Whatever does better here, with a
+# gets about half of MNIST's rows right. Whatever does best here, with a
 # network or without, has been told one modest thing: an image and its
 # neighbours belong together. On the small digits the best of all is no
 # network but a map, t-SNE, with k-means on top; on MNIST it is a network that was
@@ -27,7 +27,7 @@
 #   hides;
 # - what one tries before a network: k-means, mixtures, spectral clustering,
 #   Ward's method, HDBSCAN, and k-means on a t-SNE map, which is hard to beat;
-# - that an autoencoder's codes cluster no better than pixels do;
+# - that an autoencoder's codes cluster no better than the digits' pixels do;
 # - deep embedded clustering from its two formulas: it makes clusters tight,
 #   not right;
 # - a network trained to agree with its neighbours: what it gives beside the
@@ -40,7 +40,7 @@
 # |---|---|
 # | Prerequisites | [Chapter 1a](01a_without_labels.ipynb): k-means, mixtures; [Chapter 2](02a_autoencoders.ipynb): autoencoders |
 # | Data | scikit-learn's digits (full profile: 20 000 rows of MNIST) |
-# | Time | under a minute on two CPU cores (full profile: under ten); two hours of reading and exercises |
+# | Time | about a minute on two CPU cores (full profile: forty); two hours of reading and exercises |
 
 # %% tags=["setup"]
 from utils import runtime
@@ -148,7 +148,7 @@ print("rows to cluster", x.shape, "| test rows", x_test.shape)
 # - **adjusted mutual information** (AMI): the same, less what chance gives to
 #   clusters of these sizes (Vinh, Epps and Bailey 2010).
 #
-# Six small answers to one small question show what they reward. Guess the
+# Six small answers show what they reward. Guess the
 # rows before you read them: which score is most generous to splitting a
 # class? Which one is fooled by chance?
 
@@ -247,16 +247,15 @@ for method, name in {
     ]
 
 # %% [markdown]
-# Three more that anybody would try today, all of them built on who is whose
-# neighbour. **Ward's method** joins, again and again, the two groups that cost
-# least variance (Ward 1963), here only groups that the same graph links.
-# **HDBSCAN** looks for dense regions, needs no K, and leaves rows out as noise
-# (Campello, Moulavi and Sander 2013). And **t-SNE** draws a map of the rows in
-# the plane that keeps neighbours together (van der Maaten and Hinton 2008):
-# many who "look at the data" do this first. k-means then cuts the map. These
-# answers do not hang on a seed, so each is found once: on pixels, and on
-# MNIST, for speed, on principal components. A map has no rule for new rows,
-# but its ids can **teach** one: logistic regression, as if they were labels.
+# Three more, all of them built on who is whose neighbour. **Ward's method** joins,
+# again and again, the two groups that cost least variance (Ward 1963), here only groups
+# that the same graph links. **HDBSCAN** looks for dense regions, needs no K, and leaves
+# rows out as noise (Campello, Moulavi and Sander 2013). And **t-SNE** draws a map of
+# the rows in the plane that keeps neighbours together (van der Maaten and Hinton 2008):
+# many who "look at the data" do this first. k-means then cuts the map. These answers do
+# not hang on a seed, so each is found once: on pixels, and on MNIST, for speed, on
+# principal components. A map has no rule for new rows, but its ids can **teach** one:
+# logistic regression, as if they were labels.
 
 
 # %%
@@ -315,7 +314,7 @@ assert map_ari > max(spectral_ari, of("Ward on the graph", 1)[0]) + 0.03
 # directions of small variance go. Density alone does worse than centres: in so
 # many dimensions a fifth of the digits lie nowhere dense. The graph does
 # better: a class may be long and bent, as long as its rows hang together. And
-# the map, drawn from neighbours alone, beats every other row by a good margin
+# the map, drawn from neighbours alone, beats all that go without it, by a good margin
 # (at its default perplexity of 30; at 50 we found an ARI of 0.80). Whatever we
 # train now has to beat *that* line, not the first.
 #
@@ -324,7 +323,7 @@ assert map_ari > max(spectral_ari, of("Ward on the graph", 1)[0]) + 0.03
 # MNIST we found 92% right instead of 81%; on 8 × 8 pixels, where a shear blurs
 # half the strokes, it did harm.
 #
-# ## 3. Codes of an autoencoder: no kinder than pixels
+# ## 3. Codes of an autoencoder: no kinder than the digits' pixels
 #
 # Train an autoencoder, cluster its codes: the pipeline that tutorials
 # suggest. It is also the first stage of section 4's model, so we build that one
@@ -503,8 +502,7 @@ assert purity > 0.9, "better than the clusters of any method so far"
 #
 # There is a third ingredient. Both images are turned, shifted and scaled a little,
 # freshly at each step: a digit stays the same digit under such changes. This
-# links rows that no list of neighbours links. These are the lines
-# that matter:
+# links rows that no list of neighbours links. The lines that matter:
 
 # %%
 source = inspect.getsource(NeighborClustering.compute_loss)
@@ -553,8 +551,8 @@ else:
     assert taught_test > np.mean(of("neighbours agree", 0, "test")) - 0.04
 
 # %% [markdown]
-# Well above k-means on pixels, and on the digits below the map: a thousand
-# small images are few to train on. On MNIST it is the other way round: in the
+# Well above k-means on pixels, and on the digits below the map but for one seed: a
+# thousand small images are few to train on. On MNIST it is the other way round: in the
 # full profile the network has about 96% of the rows right, the map 84%, Ward 57%,
 # on the same 20 000 rows. But the network is told about slant, by its small changes;
 # the map that is told too, of upright rows, came to 92% on a quarter of them. The
@@ -610,11 +608,11 @@ assert used <= 2, "without the entropy: collapse"
 #
 # ## 6. Stable is not right
 #
-# How alike are a method's answers? That needs no label, so it could serve to
-# choose a method. Should it? Other *seeds* ask too little: spectral clustering has
-# next to no chance in it and agrees with itself whatever it says. So ask with
-# other **rows**: cut them into thirds, cluster each two of the three, and compare two
-# answers (ARI) on the third that both have seen.
+# How alike are a method's answers? That needs no label, so it could serve to choose a
+# method (von Luxburg 2010). Should it? Other *seeds* ask too little: spectral
+# clustering has next to no chance in it and agrees with itself whatever it says. So ask
+# with other **rows**: cut them into thirds, cluster each two of the three, and compare
+# two answers (ARI) on the third that both have seen.
 
 # %% tags=["nbval-ignore-output"]
 cluster = clusterings.cluster_codes
@@ -638,7 +636,8 @@ if not profile.full:
 
 # %% [markdown]
 # k-means on pixels is steadier than the two methods on the graph, and less right
-# than both; the map is most right without being the steadiest. An *unstable*
+# than both; the map is most right without being the steadiest. (On MNIST spectral
+# clustering is steadier than k-means, .78 against .69.) An *unstable*
 # method is one whose single run you should not quote; a stable one may be anything.
 #
 # ## 7. How many clusters?
@@ -859,8 +858,9 @@ runtime.record(
 #   where the small changes carried it;
 #   without the entropy everything fell into one or two clusters. The map's ids
 #   taught a plain classifier to name new rows as well.
-# - k-means gave steadier answers on other rows than spectral clustering, and less
-#   right ones; more than ten clusters suited it better, ten sufficed on the map.
+# - On the digits k-means gave steadier answers on other rows than spectral clustering,
+#   and less right ones; more than ten clusters suited it better, ten sufficed on the
+#   map.
 # - Key frames by pixels were worse than every n/8-th frame, and cuts at jumps of
 #   pixels no better; features blind to place caught every scene of all five films.
 #
@@ -869,17 +869,16 @@ runtime.record(
 # changes of the image are knowledge put in by us. And no score here says whether a clustering
 # is *useful*: that depends on what it is for.
 #
-# **References.** Xie, Girshick and Farhadi (2016), *ICML*, Unsupervised deep
-# embedding for clustering analysis · Guo et al. (2017), *IJCAI*, Improved deep
-# embedded clustering · Van Gansbeke et al. (2020), *ECCV*, SCAN: learning to
-# classify images without labels · Ng, Jordan and Weiss (2002), *NeurIPS*, On
-# spectral clustering · Ward (1963), *JASA* 58, 236–244 · van der Maaten and
-# Hinton (2008), *JMLR* 9, Visualizing data using t-SNE · Campello, Moulavi and
-# Sander (2013), *PAKDD*, Density-based clustering based on hierarchical density
-# estimates · Hubert and Arabie (1985), *Journal of Classification* 2, 193–218 ·
-# Vinh, Epps and Bailey (2010), *JMLR* 11, Information theoretic measures for
-# clusterings comparison · Kuhn (1955), *Naval Research Logistics Quarterly* 2,
-# 83–97 · von Luxburg (2010), *Clustering stability: an overview*.
+# **References.** Xie, Girshick and Farhadi (2016), *ICML*, Unsupervised deep embedding
+# for clustering analysis · Van Gansbeke et al. (2020), *ECCV*, SCAN: learning to
+# classify images without labels · Ng, Jordan and Weiss (2002), *NeurIPS*, On spectral
+# clustering · Ward (1963), *JASA* 58, 236–244 · van der Maaten and Hinton (2008),
+# *JMLR* 9, Visualizing data using t-SNE · Campello, Moulavi and Sander (2013), *PAKDD*,
+# Density-based clustering based on hierarchical density estimates · Hubert and Arabie
+# (1985), *Journal of Classification* 2, 193–218 · Vinh, Epps and Bailey (2010), *JMLR*
+# 11, Information theoretic measures for clusterings comparison · Kuhn (1955), *Naval
+# Research Logistics Quarterly* 2, 83–97 · von Luxburg (2010), *Clustering stability: an
+# overview*.
 #
 # Claims about clustering that one meets elsewhere, and the tests that answer
 # them: [errata](../docs/errata.md). Answers to the exercises are
