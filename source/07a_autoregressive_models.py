@@ -561,13 +561,14 @@ if COMPARED:
 # ## 5. Shared weights win, in a network and in a forest
 #
 # The opponents, on the same rows, chosen on validation rows. A
-# **chain of forests** is (1) with scikit-learn: for each pixel an `ExtraTreesClassifier`
-# of the pixels before it, whose shares are blended with the pixel's own frequencies,
-# or a level never seen in a leaf would be impossible. What is shared in a PixelCNN can
-# be shared in trees: **one forest for all pixels** sees what lies above and left of a
-# pixel, by distance, and the pixel's place. And a program that packs files is a model,
-# too: we count the bits that test rows add to packed training rows. The VAE's number is its
-# importance-weighted bound from [chapter 4b](04b_what_it_is_good_for.ipynb).
+# **chain of forests** is (1) with scikit-learn: for each pixel an
+# `ExtraTreesClassifier` (Geurts et al. 2006) of the pixels before it, whose shares are
+# blended with the pixel's own frequencies, or a level never seen in a leaf would be
+# impossible. What is shared in a PixelCNN can be shared in trees: **one forest for all
+# pixels** sees what lies above and left of a pixel, by distance, and the pixel's place.
+# And a program that packs files is a model, too: we count the bits that test rows add
+# to packed training rows. The VAE's number is its importance-weighted bound from
+# [chapter 4b](04b_what_it_is_good_for.ipynb).
 
 # %%
 tables = [mixtures.LevelMixture(LEVELS, k) for k in CLUSTERS]
@@ -738,10 +739,10 @@ assert profile.full or min(copies) > rate["lower half drawn"] + 0.03
 # ## 7. The prior that the codes were waiting for
 #
 # Chapter 4c left a VQ-VAE, sixteen cells an image, each an index into a book of 32
-# rows, and a choice of priors: uniform, independent, a Chow–Liu tree. The
-# original paper puts an autoregressive network there. Codes are images of $4\times4$ cells whose
-# levels have *no* order: index 7 is not between 6 and 8. So: a categorical, and
-# one-hot inputs.
+# rows, and a choice of priors: uniform, independent, a Chow–Liu tree. The original
+# paper (van den Oord et al. 2017) puts an autoregressive network there. Codes are
+# images of $4\times4$ cells whose levels have *no* order: index 7 is not between 6 and
+# 8. So: a categorical, and one-hot inputs.
 
 # %%
 rows_of_book, filters, tiles = BOOK
