@@ -16,9 +16,8 @@
 # A network that turns one image into another needs to be told which other. In
 # this chapter the target comes, section by section, from the image itself, from
 # somebody who drew both images, from two collections without pairs, and from
-# nowhere. Each time a method without a network stands beside it, with its
-# settings chosen on the same training rows, and each time the heading says who
-# was ahead.
+# nowhere. Each time a method without a network stands beside it, its settings chosen on
+# rows that no test uses, and each time the heading says who was ahead.
 #
 # **We will show**
 #
@@ -530,8 +529,8 @@ plt.show()
 # of the way, and the network is ahead of the nearest patches. Serifs are harder: where
 # one goes depends on what kind of stroke ends there, other scripts end their
 # strokes otherwise, and where network or patches (row *nearest*) are in doubt they
-# draw half a serif, in grey. For these the two are level, at two thirds of the
-# error of copying.
+# draw half a serif, in grey. For these the two are level to three per cent, at two
+# thirds of the error of copying.
 
 # %% [markdown]
 # ## 4. No pairs at all: two games and a way back, behind a dilation that knows the direction
@@ -539,8 +538,8 @@ plt.show()
 # Now take the pairs away. There are two *collections*, regular letters and bold
 # ones, with no letter in common: half of the training letters are seen only
 # regular, the other half only bold. Nothing says what any bold letter should
-# look like in regular. Zhu et al. (2017) put three demands in the place
-# of the target, `UnpairedTranslator` writes them into one loss:
+# look like in regular. Zhu et al. (2017) put three demands in the place of the target;
+# `UnpairedTranslator` writes them into one loss:
 #
 # 1. $G(x)$ has to look like a bold letter to a critic $D_Y$ that sees real
 #    bold ones;
@@ -655,6 +654,7 @@ plt.show()
 # zebras there is none, nor a window to dilate with, and claims about such models
 # rest on pictures. Nor does the game end the same way every time: the spread over three
 # seeds is that of the table, and in the full profile they came to 52, 35 and 27 %.
+# (Last row: there and back, the input again, but fainter.)
 
 # %% [markdown]
 # ## 5. Parts of a picture, without labels and with
@@ -782,8 +782,8 @@ for share in shares.values():
 # - Holes in digits were filled with less error than by a membrane or by
 #   iterated PCA, and with more than by the nearest digits or by what a mixture of
 #   Gaussians expects. Those have no training to wait for.
-# - Letters that nothing had seen were enlarged with sharp edges, by a network and, half
-#   a decibel behind, by a table of patches; linear rules left them grey.
+# - Letters that nothing had seen were enlarged with sharp edges, by a network and, less
+#   than half a decibel behind, by a table of patches; linear rules left them grey.
 # - With pairs, bold letters came with a sixth of the error of copying, ahead of
 #   every opponent; serifs with two thirds, level with the nearest patches.
 # - Without any pair the error was between both, and above that of one dilation by
@@ -916,7 +916,8 @@ checks.check_6k_3(answer_6k_3)
 
 # %% [markdown] tags=["discussion"]
 # "Unsupervised" is a word about the third column of the table in section 5, not
-# about the network: the same stack of convolutions stood in three of its rows.
+# about the network: the same stack of convolutions stood in three of its rows. Boxes
+# alone need no person; that one holds a pedestrian does.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 6k.4 · The nearest that fit

@@ -377,17 +377,17 @@ assert level["three orders, mean logit (no model)"] < best - 0.4
 
 # %% [markdown]
 # On a thousand black-and-white digits **the mixture of Bernoullis wins**, given enough
-# components, with no network; three of them, averaged, win by half a nat. All are below
-# the VAE's bound. (On MNIST, full profile, 54 000 rows, the networks win: 93 to 97 nats where the
-# tree has 135 and fifty components 144.) The ensemble of orders beats each order, but so do three seeds of the
-# random order, and by as much: what helps is an average of three networks, not their
-# orders. Its rule is $\log\frac13\sum_o p_o(x)$: probabilities *of whole images* are
-# averaged, which is a mixture, sums to 1, and is within $\log 3$ nats of
-# the best of three. The last row averages the networks' logits
-# pixel by pixel, as one does with classifiers, and looks better still. It is no
-# likelihood. Given a pixel, one order has seen what the other predicts: each
-# looks ahead for the other. In miniature: three pixels that are always equal, one
-# model forwards, one backwards, each as good as can be.
+# components, with no network; three of them, averaged, win by half a nat. Mixtures and
+# networks are all below the VAE's bound. (On MNIST, full profile, 54 000 rows, the
+# networks win: 93 to 97 nats where the tree has 135 and fifty components 144.) The
+# ensemble of orders beats each order, but so do three seeds of the random order, and by
+# as much: what helps is an average of three networks, not their orders. Its rule is
+# $\log\frac13\sum_o p_o(x)$: probabilities *of whole images* are averaged, which is a
+# mixture, sums to 1, and is within $\log 3$ nats of the best of three. The last row
+# averages the networks' logits pixel by pixel, as one does with classifiers, and looks
+# better still. It is no likelihood. Given a pixel, one order has seen what the other
+# predicts: each looks ahead for the other. In miniature: three pixels that are always
+# equal, one model forwards, one backwards, each as good as can be.
 
 # %%
 states = np.array([[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0, 1)])
@@ -475,8 +475,8 @@ assert not narrow[4, 7] and narrow[4, 1]
 
 # %% [markdown]
 # **Figure 7a.2.** What the prediction of the cross depends on (grey). Left: look right
-# of the cross, where the rows just above are cut off. Right: all that came
-# before.
+# of the cross, where the rows just above are cut off (one more layer would reach the
+# top row, not the wedge). Right: all that came before.
 #
 # ### Levels have an order
 #
@@ -561,13 +561,14 @@ if COMPARED:
 # ## 5. Shared weights win, in a network and in a forest
 #
 # The opponents, on the same rows, chosen on validation rows. A
-# **chain of forests** is (1) with scikit-learn: for each pixel an `ExtraTreesClassifier`
-# of the pixels before it, whose shares are blended with the pixel's own frequencies,
-# or a level never seen in a leaf would be impossible. What is shared in a PixelCNN can
-# be shared in trees: **one forest for all pixels** sees what lies above and left of a
-# pixel, by distance, and the pixel's place. And a program that packs files is a model,
-# too: we count the bits that test rows add to packed training rows. The VAE's number is its
-# importance-weighted bound from [chapter 4b](04b_what_it_is_good_for.ipynb).
+# **chain of forests** is (1) with scikit-learn: for each pixel an
+# `ExtraTreesClassifier` (Geurts et al. 2006) of the pixels before it, whose shares are
+# blended with the pixel's own frequencies, or a level never seen in a leaf would be
+# impossible. What is shared in a PixelCNN can be shared in trees: **one forest for all
+# pixels** sees what lies above and left of a pixel, by distance, and the pixel's place.
+# And a program that packs files is a model, too: we count the bits that test rows add
+# to packed training rows. The VAE's number is its importance-weighted bound from
+# [chapter 4b](04b_what_it_is_good_for.ipynb).
 
 # %%
 tables = [mixtures.LevelMixture(LEVELS, k) for k in CLUSTERS]
@@ -731,17 +732,17 @@ assert profile.full or min(copies) > rate["lower half drawn"] + 0.03
 # the lower half of the same digits; where the upper half says enough they agree, where
 # it leaves a choice (a 7 or a 9?) they differ, and that is no error: the conditional
 # distribution has two peaks. **The copy (last row) is recognised as the right digit
-# more often**: it is a real half of a neighbour. A copy of one of five neighbours, drawn,
-# is so as well, and has several answers; a probability of a half it has none.
+# more often**: it is a real half of a neighbour. A copy of one of five neighbours,
+# drawn, is so as well, and has several answers, but no probability of any.
 
 # %% [markdown]
 # ## 7. The prior that the codes were waiting for
 #
 # Chapter 4c left a VQ-VAE, sixteen cells an image, each an index into a book of 32
-# rows, and a choice of priors: uniform, independent, a Chow–Liu tree. The
-# original paper puts an autoregressive network there. Codes are images of $4\times4$ cells whose
-# levels have *no* order: index 7 is not between 6 and 8. So: a categorical, and
-# one-hot inputs.
+# rows, and a choice of priors: uniform, independent, a Chow–Liu tree. The original
+# paper (van den Oord et al. 2017) puts an autoregressive network there. Codes are
+# images of $4\times4$ cells whose levels have *no* order: index 7 is not between 6 and
+# 8. So: a categorical, and one-hot inputs.
 
 # %%
 rows_of_book, filters, tiles = BOOK

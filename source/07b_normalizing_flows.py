@@ -28,9 +28,10 @@
 #   kernel density and a Gaussian mixture: the mixture wins;
 # - why a density of grey levels means nothing before noise is added, and how noise over
 #   half a cell makes a report better by one bit a dimension and the model by nothing;
-# - digits in bits a dimension beside six classical densities and the VAE of chapter 4;
-# - what a likelihood does not say: faded digits are as likely as digits, and to a
-#   Gaussian a blank sheet is likelier than both.
+# - digits in bits a dimension beside seven classical densities and the VAE of chapter
+#   4;
+# - what a likelihood does not say: faded digits are nearly as likely as digits, and to
+#   a Gaussian a blank sheet is likelier than both.
 #
 # | | |
 # |---|---|
@@ -111,9 +112,9 @@ assert abs(norm.pdf(z).sum() * step - 1) > 0.1
 
 # %% [markdown]
 # Without the slope it is no density. With it, (1) is *exact*: no bound, no sampling, and
-# one may train on $-\log p(x)$ itself. If $f=f_K\circ\dots\circ f_1$, the
-# log-determinants of the steps add up. So we need steps that are flexible, can be
-# inverted, and whose determinant does not cost $d^3$.
+# one may train on $-\log p(x)$ itself. If $f=f_L\circ\dots\circ f_1$, the
+# log-determinants of the steps add up (Rezende and Mohamed 2015). So we need steps that
+# are flexible, can be inverted, and whose determinant does not cost $d^3$.
 #
 # ## 2. RealNVP on the page
 #
@@ -290,10 +291,11 @@ plt.show()
 
 # %% [markdown]
 # **Figure 7b.1.** Left, the learned density: two arcs. Middle, fresh rows as the flow
-# sees them, one colour a moon: one round cloud of noise, and the seam between the colours
-# is where the flow had to tear apart what a bijection cannot tear. Right, a square grid
-# of $z$ carried back: cells crowd where the density is high, and the thin bridge between
-# the arcs is the price of continuity: a few samples lie there.
+# sees them, coloured by height, so nearly a colour a moon (ends of each arc have the
+# other's): one round cloud of noise, and the seam between the colours is where the flow
+# had to tear apart what a bijection cannot tear. Right, a square grid of $z$ carried
+# back: cells crowd where the density is high, and the thin bridge between the arcs is
+# the price of continuity: a few samples lie there.
 #
 # ## 4. Against the truth: the mixture wins
 #
@@ -579,11 +581,11 @@ if not profile.full:
 # know no dependence at all. **One step, the marginals, moves the same Gaussian by more
 # than half a bit, and takes a mixture of Gaussians below the VAE** (whose bound had
 # 100 draws of codes). The couplings add a hundredth to that mixture: RealNVP is the
-# best of the densities, by little, and by nothing with one draw of the noise. **Both lose
-# to the exact models of [chapter 7a](07a_autoregressive_models.ipynb)**, forest or
-# network, by a tenth of a bit, and the noise costs those nothing. With
-# 1 169 rows it needed dropout; what it has ahead of the mixture, networks of any form and
-# as many rows as there are, does not come to bear here.
+# best of the densities, by that, and not with one draw of the noise. **Both lose to the
+# exact models of [chapter 7a](07a_autoregressive_models.ipynb)**, forest or network, by
+# a tenth of a bit, and the noise costs those nothing. With 1 169 rows the flow needed
+# dropout; what it has ahead of the mixture, networks of any form and as many rows as
+# there are, does not come to bear here.
 #
 # ## 7. Samples, and a temperature
 
@@ -606,9 +608,9 @@ plt.show()
 # **Figure 7b.2.** Row two: draws from the flow, $f^{-1}$ of standard normal noise. Row
 # three: the same noise times 0.7, nearer to the middle of the base, with calmer pixels and
 # less variety: no draws from the model any more. Row four: the mixture, whose strokes
-# are the better ones, at a few more bits. A likelihood ranks models by how few bits *test
-# rows* need, and the noise in the pixels decides that more than the form of a 7. Samples
-# are judged as in chapter 3b.
+# are the better ones, at a hundredth of a bit a dimension more. A likelihood ranks
+# models by how few bits *test rows* need, and the noise in the pixels decides that more
+# than the form of a 7. Samples are judged as in chapter 3b.
 #
 # ## 8. What the likelihood does not say
 #
@@ -697,10 +699,11 @@ if not profile.full:
 # - To a Gaussian a blank sheet was likelier than digits; to the flow faded digits were
 #   nearly as likely as digits.
 #
-# **Limits.** Dense couplings know no neighbourhood; large flows of images have
-# convolutions, squeezing and days of training, and reach 1.0 on MNIST. Choices were made on
-# validation rows, but the flow had more of them than the mixture. Chapter 7a factorises
-# $p(x)$ pixel by pixel instead, with no bound at all.
+# **Limits.** Dense couplings know no neighbourhood; large flows of images (Kingma and
+# Dhariwal 2018; Ho et al. 2019) have convolutions, squeezing and days of training, and
+# reach about 1.0 on MNIST. Choices were made on validation rows, but the flow had more
+# of them than the mixture. Chapter 7a factorises $p(x)$ pixel by pixel instead, with no
+# bound at all.
 #
 # **References.** Rezende and Mohamed (2015), Variational inference with normalizing
 # flows, *ICML* · Dinh, Sohl-Dickstein and Bengio (2017), Density estimation using Real

@@ -580,10 +580,10 @@ assert np.all(of_network[:, 1] > 0.9 * of_network[:, 2]), "no copies"
 # **What generalises is the network's error**: it cannot follow a softmax over 1 169
 # rows at low noise, and averages over rows that look alike. The last two columns show the
 # first trace of copying. The validation digits lie equally far from 359 digits of either
-# set (their two numbers differ by .01 or .02); the network's samples lie nearer to those that
-# it saw, by .05 after this training and by .06 after the longer one of the full profile.
-# Capacity and training buy more of it. Look at these columns whenever a diffusion model is
-# praised.
+# set (their two numbers differ by .01 or .02); the network's samples lie nearer to
+# those that it saw, by .05 after this training and by .07 after the longer one of the
+# full profile. Capacity and training buy more of it. Look at these columns whenever a
+# diffusion model is praised.
 #
 # ## 5. Beside the judge: a tuned mixture is ahead
 #
@@ -658,15 +658,15 @@ assert min(mixed[:, 3].min(), drawn[:, 3].min()) > 0.85
 # level with the one that had them, and with the mixture as 3b left it (3.2 ± .3). But tune the one number that 3b fixed, and the mixture is ahead, 2.5 ± .1 to
 # 3.3 ± .2, and was fitted in a second: small digits are clusters, and a mixture says so
 # outright. Nearly three times the steps, in the full profile, bring the network near, to
-# 2.7 ± .2, and its newness down to .91. Note the copies and the points between neighbours:
-# Fréchet, density and coverage praise them more than any model. Only newness tells, and it
-# falls by degrees.
+# 2.7 ± .2, and its newness down to .91. Note the copies and the points between
+# neighbours: Fréchet, density and coverage praise them as much as any model or more.
+# Only newness tells, and it falls by degrees.
 #
 # ## 6. How many steps?
 #
-# Sampling evaluates the network again and again, Heun's method twice a step; so compare
-# quality by *evaluations*. DDIM is to the variance-preserving schedule, which this network
-# has, what Euler's method is to the straight one.
+# Sampling evaluates the network again and again, Heun's method (Karras et al. 2022)
+# twice a step; so compare quality by *evaluations*. DDIM is to the variance-preserving
+# schedule, which this network has, what Euler's method is to the straight one.
 
 # %% tags=["nbval-ignore-output"]
 COUNTS = (1, 2, 5, 10, 20)
@@ -703,17 +703,18 @@ assert curves["heun"][2] < curves["ddim"][3], "by nine evaluations to ten"
 assert curves["ancestral"][2] > curves["heun"][2] + 1.0, "noise needs steps"
 
 # %% [markdown]
-# **Figure 7c.3.** One step from $t=1$ lands on the best guess from pure noise, which is
-# the mean digit. Walks are not straight, not even where paths are: paths of different rows
-# cross, and the best guess averages over them. (7d straightens them.) By nine or ten
-# evaluations Heun's method is at its best; DDIM, one slope a step, needs more. The ancestral
-# sampler adds noise at each step, which only many steps take off
-# again. (Judged by one set of 269 it had looked better than DDIM at ten.)
+# **Figure 7c.3.** One step of DDIM from $t=1$ lands on the best guess from pure noise,
+# which is the mean digit. (Heun's last step, here its only one, is Euler's; on this
+# schedule that leaves the noise on.) Walks are not straight, not even where paths are:
+# paths of different rows cross, and the best guess averages over them. (7d straightens
+# them.) By nine or ten evaluations Heun's method is at its best; DDIM, one slope a
+# step, needs more. The ancestral sampler adds noise at each step, which only many steps
+# take off again. (Judged by one set of 269 it had looked better than DDIM at ten.)
 #
 # ## 7. The ring, beside the game and two classical winners
 #
 # Chapter 3a's test: eight Gaussians. The game, tuned, found eight of eight clusters and
-# had .92 ± .04 of its samples within 3σ of one. A Gaussian mixture fitted by EM is the
+# had .92 ± .02 of its samples within 3σ of one. A Gaussian mixture fitted by EM is the
 # right family here and knows it; a kernel density estimate (KDE) is a smoothed copy of
 # the rows. Sizes are chosen by likelihood on validation rows.
 
@@ -877,9 +878,10 @@ assert annealed.counts.max() < 4 * annealed.counts.min()
 # (2020), *Denoising diffusion probabilistic models*, NeurIPS · Hyvärinen (2005),
 # *Estimation of non-normalized statistical models by score matching*, JMLR · Karras et
 # al. (2022), *Elucidating the design space of diffusion-based generative models*, NeurIPS
-# · Li, He (2025), *Back to basics: let denoising generative models denoise*, arXiv
-# · Lipman et al. (2023), *Flow matching for generative modeling*, ICLR · Liu, Gong, Liu
-# (2023), *Flow straight and fast*, ICLR · Song, Ermon (2019), *Generative modeling by
+# · Li, He (2025), *Back to basics: let denoising generative models denoise*, arXiv ·
+# Lipman et al. (2023), *Flow matching for generative modeling*, ICLR · Liu, Gong, Liu
+# (2023), *Flow straight and fast*, ICLR · Robbins (1956), *An empirical Bayes approach
+# to statistics*, Berkeley Symposium · Song, Ermon (2019), *Generative modeling by
 # estimating gradients of the data distribution*, NeurIPS · Song, Meng, Ermon (2021),
 # *Denoising diffusion implicit models*, ICLR · Vincent (2011), *A connection between
 # score matching and denoising autoencoders*, Neural Computation.

@@ -330,8 +330,9 @@ plt.show()
 # do; at 2 everything is recognised, at the price of variety and of the Fréchet distance.
 # Beyond, guesses leave the range of the pixels: variety falls no further, coverage does, so
 # what varies is error. Most of the price is paid early, while nearly all is noise: guided
-# at times from 0.2 to 0.6 only (Kynkäänniemi et al. 2024), $w=2$ is recognised as often, at
-# half the distance. (More steps, or guesses clipped to the range, had changed nothing.)
+# at times from 0.2 to 0.6 only (Kynkäänniemi et al. 2024), $w=2$ is recognised as
+# often, at half the distance, if with no more variety. (More steps, or guesses clipped
+# to the range, had changed nothing.)
 #
 # **Figure 7d.2.** Down a column only $w$ changes; at 4 strokes harden, at 8 stray pixels
 # light up. A *recognised share above that of real digits is no success*: real ones are
@@ -339,8 +340,8 @@ plt.show()
 #
 # At $w=1$ the network is level with three Gaussians a class, fitted in no time: they are
 # recognised and vary a little more, it reaches a little more of the real digits. (The full
-# profile trains longer: ahead by then, 2.2 ± .1.) In 16
-# directions, as in 3b, they had stood at a Fréchet distance of 2.8; in 20 the lead is gone.
+# profile trains longer: ahead by then, 2.2 ± .1.) In 16 directions, as in 3b, they had
+# stood at a Fréchet distance of 2.8; in 20 the network's lead is gone.
 
 # %% [markdown]
 # ## 3. Half a digit, completed: a mixture wins
@@ -578,14 +579,15 @@ assert again[:, -1].mean() < control[:, -1].mean() + 0.03, "errors are kept"
 assert near[:, 0].mean() > again[:, 0].mean() - 0.2, "with half the training"
 
 # %% [markdown]
-# **Figure 7d.4.** The same network, one evaluation. More training does not straighten
-# anything: the averages it regresses on are the right ones. Other pairs do. After reflow one
-# step reaches most of what twenty reach. What reflow cannot do is repair: its rows are the
-# first flow's samples, bridges between clusters included. Pairs by optimal transport hold
-# real rows and need no first flow. With half the training they are ahead of reflow at twenty
-# steps and, while training is brief, at one step too; trained three times as long they have
-# .77 there, and reflow .85. They are the first thing to try, in the plane: how much a
-# block of 256 says in many dimensions is not shown here.
+# **Figure 7d.4.** The same network, one evaluation (the table: two seeds). More
+# training does not straighten anything: the averages it regresses on are the right
+# ones. Other pairs do. After reflow one step reaches most of what twenty reach. What
+# reflow cannot do is repair: its rows are the first flow's samples, bridges between
+# clusters included. Pairs by optimal transport hold real rows and need no first flow.
+# With half the training they are ahead of reflow at twenty steps and, while training is
+# brief, at one step too; trained three times as long they have .77 there, and reflow
+# .85. They are the first thing to try, in the plane: how much a block of 256 says in
+# many dimensions is not shown here.
 #
 # ## 5. Flow matching on codes, and a mixture that is as good
 #
@@ -710,14 +712,14 @@ assert pushed > max(plain, by_mixture), "guided, more recognised"
 assert means[-1][0] > 1.2 * means[-3][0], "and further off"
 
 # %% [markdown]
-# One Gaussian blends. Between the mixture and the flow there is little: the
-# mixture is ahead, clearly in density alone, and it took a
-# moment where the flow took most of this section's time. That is the honest state of
-# affairs at this size: dozens of full Gaussians cover the codes of ten digits. On MNIST, in
-# the full profile, the flow's ten steps stand at Fréchet 5.4, density .83, coverage .91, a
-# hundred Gaussians at 6.1 ± 1.2, .91, .92, real held-out rows at 4.9, .90, .94: no winner
-# there either. Codes are worth more than the choice between the two: with a smaller
-# network the flow is ahead of 7c's in pixels (Fréchet 3.3).
+# One Gaussian blends. Between the mixture and the flow there is little: the mixture is
+# ahead, clearly in density and, by .03, in coverage, and it took a moment where the
+# flow took most of this section's time. That is the honest state of affairs at this
+# size: dozens of full Gaussians cover the codes of ten digits. On MNIST, in the full
+# profile, the flow's ten steps stand at Fréchet 5.4, density .83, coverage .91, a
+# hundred Gaussians at 6.1 ± 1.2, .91, .92, real held-out rows at 4.9, .90, .94: no
+# winner there either. Codes are worth more than the choice between the two: with a
+# smaller network the flow is ahead of 7c's in pixels (Fréchet 3.3).
 #
 # **To order**, both are level again, and told the label both come down to what the decoder
 # makes of real codes (second row). Guided by 1.2 or 1.5 the flow is recognised more often,
@@ -727,9 +729,10 @@ assert means[-1][0] > 1.2 * means[-3][0], "and further off"
 # first row's. With one noise for all three seeds, and one set, the flow looked better than
 # the mixture (1.9 ± .2): the spread of three trainings says nothing of the draw they share.
 #
-# What the flow has and the mixture has not: guidance, pairs, and no choice of components,
-# with one kind of network for all sections of this chapter. And look
-# at the second row: what the *decoder* loses nobody in its code space can win back.
+# What the flow has and the mixture has not: guidance and pairs, with one kind of
+# network and no choice of components. (Labels and completion a mixture has too:
+# sections 2 and 3.) And look at the second row: what the *decoder* loses nobody in its
+# code space can win back.
 #
 # ## What we showed
 #

@@ -29,7 +29,7 @@
 # - how much too good the best of many looks, and where a loss without labels
 #   chooses features;
 # - a sparse autoencoder on the page, on known factors: what ICA finds better, what
-#   dictionary learning reads better, and which half of it is at fault;
+#   dictionary learning reads better, and which half of the network is at fault;
 # - the same on a hidden layer, where 64 random rows of the data are ahead of it;
 # - attributions judged by deletion, beside rules that know no network and those of another
 #   network.
@@ -111,14 +111,16 @@ DEFAULT = (0, 1, 1, 2)  # indices into the four lists
 print("budget of a search:", BUDGET, "epochs")
 
 # %% [markdown]
-# A search is a random experiment: one run of it proves nothing. But to repeat it
-# thirty times we would train hundreds of models. So we train each design *once* for
-# each of three seeds, write down its loss after 1, 4 and 10 epochs (2, 6, 15 in the full profile), and let the
-# searches look up what they would have measured (Ying et al. 2019 made such tables
-# for networks). Designs that differ in rate and β have arrays of the same shapes and fit
-# into one model with one more axis: $h\mapsto\max(hW_j+b_j,0)$ for all designs $j$ in one product. They see the same batches and share
-# nothing; and since Adam works entry by entry, the rate may have that axis, too. `train_vaes` does it, and
-# [a test](../tests/training/test_designs.py) asserts that each is trained as it would be alone.
+# A search is a random experiment: one run of it proves nothing. But to repeat it a
+# dozen times we would train hundreds of models. So we train each design *once* for each
+# of three seeds, write down its loss after 1, 4 and 10 epochs (2, 6, 15 in the full
+# profile), and let the searches look up what they would have measured (Ying et al. 2019
+# made such tables for networks). Designs that differ in rate and β have arrays of the
+# same shapes and fit into one model with one more axis: $h\mapsto\max(hW_j+b_j,0)$ for
+# all designs $j$ in one product. They see the same batches and share nothing; and since
+# Adam works entry by entry, the rate may have that axis, too. `train_vaes` does it, and
+# [a test](../tests/training/test_designs.py) asserts that each is trained as it would
+# be alone.
 #
 # What we write down is the **negative ELBO with β = 1** of rows that nobody was trained
 # on, whatever the β of the training: a loss that is itself searched could be made small by its
@@ -309,7 +311,8 @@ plt.show()
 # it and not the search. And the last bar is the longest: **the same epochs, spent on
 # the default alone, are worth more than any search here.** It was short of
 # training, and a search at short trainings compares how fast designs start. But patience alone gains
-# next to nothing: a design drawn at random and trained as long ends behind TPE with a pruner.
+# next to nothing: a design drawn at random and trained as long ends, on average, behind
+# TPE with a pruner.
 #
 # A single run of any search may say anything (the dots). And
 # the default was found in chapter 4 on these data, for nothing. Without one, search. On data of your own, try first how long to train, one

@@ -20,7 +20,7 @@
 #
 # **We will show**
 #
-# - which of four generators forgets the tail, and why counting classes does not tell;
+# - that four generators forget the tail, and why counting classes does not tell;
 # - what rebalancing gives the tail and costs the head, beside a setting to try before it;
 # - what a long tail does to codes learned without labels;
 # - worst-case changes against four anomaly scores, and a guarantee that three of them
@@ -126,10 +126,10 @@ vae = recipes.compile(vae, 3e-3, STEPS)
 diffusion = recipes.compile(diffusion, 4e-3, STEPS, use_ema=True)
 
 # %% [markdown]
-# Four generators as the course built them: the relativistic game of 3b, a variational
-# autoencoder, the diffusion model of 7c, and a Gaussian mixture on 16 principal
-# components. And what one would try first: **repeat training rows with a little noise**.
-# It invents nothing, and forgets nothing.
+# Four generators as the course built them: the relativistic game of 3b (Huang et al.
+# 2024), a variational autoencoder, the diffusion model of 7c, and a Gaussian mixture on
+# 16 principal components. And what one would try first: **repeat training rows with a
+# little noise**. It invents nothing, and forgets nothing.
 
 # %%
 NEW = 500  # samples of each
@@ -258,7 +258,7 @@ assert tail_seen["VAE"] < tail_seen["Gaussian mixture"]
 # %% [markdown]
 # **Figure 8b.1.** Left, the share of samples that the judge assigns to each class,
 # against the training rows it had; right, the share of its real test rows that have a
-# sample near. Look at the right ends of both: for the head all lines meet.
+# sample near. Look at the right ends of both: for the commonest class all lines meet.
 #
 # Counted, the game's tail is as large as the real one, that of mixture and diffusion nearly,
 # and the VAE still has half. But most of these samples are no rare digits that the judge
@@ -281,8 +281,8 @@ assert tail_seen["VAE"] < tail_seen["Gaussian mixture"]
 # Now with labels, as unequal. A classifier that minimises mean loss pays for the tail
 # what the tail weighs. Two remedies are usual: *weigh* rows by $1/n_c$ (to repeat rare rows until classes are
 # equal is the same in expectation); or train as always and move
-# the threshold, which Bayes' rule gives exactly. If a model has learned
-# $p(c\mid x)\propto p(x\mid c)\,\pi_c$ with the shares $\pi_c$ of training, the
+# the threshold, which Bayes' rule gives exactly (Menon et al. 2021). If a model has
+# learned $p(c\mid x)\propto p(x\mid c)\,\pi_c$ with the shares $\pi_c$ of training, the
 # decision for equal classes is
 #
 # $$\hat c=\arg\max_c\,\log p(c\mid x)-\log\pi_c.\tag{1}$$
@@ -357,27 +357,29 @@ assert (idle := abs(tail[f"{wide}, weighted"] - tail[wide]) < 0.02)
 print("support vectors, C = 10: weights change nothing:", idle)
 
 # %% [markdown]
-# Every remedy lifts the tail by a quarter or more and costs the head two to six points; the
-# moved threshold does most of both. The last
-# column is the price list: on data as unequal as the training rows, doing nothing is
-# as good as any of them, or better. **Rebalancing is a decision about which errors matter,
-# not an improvement.**
+# Either remedy lifts logistic regression's tail by about a quarter or more and costs
+# its head three to six points; the moved threshold does most of both. The last column
+# is the price list: on data as unequal as the training rows, doing nothing is as good
+# as either, or better. **Rebalancing is a decision about which errors matter, not an
+# improvement.**
 #
 # Now the lines without a remedy. With C = 100 logistic regression gives the tail two thirds of that gift and
 # takes less than a point from the head. The machine forgets the tail at C = 1, more than
-# any other, and has .74 of it at C = 10. Weights lift its tail by a third at C = 1 and not at all at
-# C = 10: they set how hard a row *may* pull at the boundary, and where the limit is wide they change
-# nothing. So a table that weighs rows of *one* classifier at *one* C says little about weights: choose C
-# first, by the mean over classes on validation rows, and then ask what a remedy adds.
+# any other, and has .74 of it at C = 10. Weights lift its tail by a third at C = 1, for
+# a point of its head, and not at all at C = 10: they set how hard a row *may* pull at
+# the boundary, and where the limit is wide they change nothing. So a table that weighs
+# rows of *one* classifier at *one* C says little about weights: choose C first, by the
+# mean over classes on validation rows, and then ask what a remedy adds.
 
 # %% [markdown]
 # ## 3. An unlabelled tail: the error shows it, the classifier hardly
 #
 # Pretraining learns from unlabelled rows, and these have a tail, too. An autoencoder and
 # PCA with 16 numbers each are fitted to the long pool and to the balanced one, then
-# judged twice: by squared error on test digits of each class, and by a linear head with
-# ten labels of *every* class, so that only the codes can be unequal. (Its one setting is
-# chosen on the labelled validation rows, for all codes alike.)
+# judged twice: by squared error on test digits of each class, and by a linear
+# classifier (the table's *linear head*) with ten labels of *every* class, so that only
+# the codes can be unequal. (Its one setting is chosen on the labelled validation rows,
+# for all codes alike.)
 
 
 # %%
@@ -448,11 +450,12 @@ for name in ("autoencoder", "PCA"):
 # The error of the tail is half as large again when its rows are few, for PCA and for the
 # network alike, and the head's is smaller: the codes spend their numbers where the rows
 # are. A detector built on that error would call a rare digit strange, as chapter 6a
-# found. Yet the head on the codes loses next to nothing. Even with *no* row of the tail in the
-# pool (*no tail*) its recall there is .75 for the network and .82 for PCA, and that of a network that was never fitted
-# is .71: to tell a rare digit apart from ten labels hardly asks for more of its rows. And with three hundred rows to
-# pretrain on, plain pixels are as good as PCA and ahead of the autoencoder, in head and tail.
-# (Chapter 5b has the race with enough unlabelled rows.)
+# found. Yet the classifier on the codes loses next to nothing. Even with *no* row of
+# the tail in the pool (*no tail*) its recall there is .75 for the network and .82 for
+# PCA, and that of a network that was never fitted is .71: to tell a rare digit apart
+# from ten labels hardly asks for more of its rows. And with three hundred rows to
+# pretrain on, plain pixels are as good as PCA and ahead of the autoencoder, in head and
+# tail. (Chapter 5b has the race with enough unlabelled rows.)
 
 # %% [markdown]
 # ## 4. The smallest change that hides an anomaly
@@ -674,10 +677,11 @@ plt.show()
 # %% [markdown]
 # ## 5. Damage: lessons buy silence, not sight
 #
-# Most damage has no intent. Here are six kinds, all cut to the same largest length, 1.5,
-# so that only their direction differs. Three are *seen*: each detector is fitted once
-# more, to its training rows and to three damaged copies of each. Three are *held out*.
-# Thresholds stay those of undamaged validation rows.
+# Most damage has no intent. Here, as Hendrycks and Dietterich (2019) did it for
+# classifiers, are six kinds, all cut to the same largest length, 1.5, so that only
+# their direction differs. Three are *seen*: each detector is fitted once more, to its
+# training rows and to three damaged copies of each. Three are *held out*. Thresholds
+# stay those of undamaged validation rows.
 
 
 # %%
@@ -773,11 +777,13 @@ assert np.all(rates["5th neighbour", "clean rows"][1, 1:] > 0.7), "sees it all"
 # either. What is pale or smooth is easily reconstructed, be it an anomaly or not; a
 # quiet detector may be a blind one. (After four times the training, in the full profile, it is less blind.) *Veiled* is the opposite: nearly every honest row is
 # an alarm. Lessons lower both numbers together on average, on kinds that were taught and on
-# kinds that were not: the detector has learned to accept more. (Noise is an exception for the
-# neighbours: they know the damaged copies by heart, and new noise is new.) Is
-# that more than another threshold? The AUROC, which knows none, rises by .02 to .04 on kinds that were
-# taught. On held-out kinds the lessons give autoencoder and PCA next to nothing and take .05 from
-# the neighbours, and the untaught neighbours are far ahead of both. **Measure recall under damage, not only false alarms.**
+# kinds that were not: the detector has learned to accept more. (For the neighbours
+# noise is an exception, since they know the damaged copies by heart and new noise is
+# new; for the 5th the veil is one, too.) Is that more than another threshold? The
+# AUROC, which knows none, rises by .02 to .04 on kinds that were taught. On held-out
+# kinds the lessons give autoencoder and PCA next to nothing and take .05 from the
+# neighbours, and the untaught neighbours are far ahead of both. **Measure recall under
+# damage, not only false alarms.**
 
 # %% [markdown]
 # ## What we showed
@@ -786,8 +792,8 @@ assert np.all(rates["5th neighbour", "clean rows"][1, 1:] > 0.7), "sees it all"
 #   did not show it. Repeating rows with noise kept more.
 # - Rebalancing moved errors from the tail to the head; less regularisation gave the tail most of
 #   the same and took less.
-# - A long unlabelled tail raised the error of rare digits by half and cost a linear head
-#   hardly anything, even where it was cut off altogether.
+# - A long unlabelled tail raised the error of rare digits by half and cost a linear
+#   classifier hardly anything, even where it was cut off altogether.
 # - A worst-case move of length ½ took the autoencoder's recall to nearly 0. PCA and
 #   neighbours guarantee a part of theirs by the triangle inequality; for the neighbours
 #   it is a part worth having.
@@ -797,10 +803,12 @@ assert np.all(rates["5th neighbour", "clean rows"][1, 1:] > 0.7), "sees it all"
 # lower the network's line; the guaranteed ones stand. A norm says how far a row moved, not
 # whether anybody would notice.
 #
-# **References.** Menon et al. (2021), Long-tail learning via logit adjustment, *ICLR* ·
-# Madry et al. (2018), Towards deep learning models resistant to adversarial attacks,
-# *ICLR* · Hendrycks and Dietterich (2019), Benchmarking robustness to common
-# corruptions, *ICLR* · Huang et al. (2024), The GAN is dead; long live the GAN!, *NeurIPS*.
+# **References.** Goodfellow et al. (2015), Explaining and harnessing adversarial
+# examples, *ICLR* (exercise 5) · Menon et al. (2021), Long-tail learning via logit
+# adjustment, *ICLR* · Madry et al. (2018), Towards deep learning models resistant to
+# adversarial attacks, *ICLR* · Hendrycks and Dietterich (2019), Benchmarking robustness
+# to common corruptions, *ICLR* · Huang et al. (2024), The GAN is dead; long live the
+# GAN!, *NeurIPS*.
 #
 # What can be found wrong in data without a label: [chapter 8d](08d_without_a_label.ipynb).
 # Which claims one meets elsewhere are wrong, and which test proves it:

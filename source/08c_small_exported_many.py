@@ -108,8 +108,9 @@ def errors(model, x):
 # - **sixteen bits**: the same weights in half precision. A Keras *dtype policy*
 #   says so: `"float16"` stores and computes in it, `"mixed_float16"` computes in it
 #   and stores 32 bits, for the sake of training;
-# - **eight bits**: `model.quantize("int8")` keeps of each column $w$ of a kernel
-#   the whole numbers $\operatorname{round}(w/s)$, $s=\max_i|w_i|/127$, and $s$;
+# - **eight bits** (Jacob et al. 2018): `model.quantize("int8")` keeps of each column
+#   $w$ of a kernel the whole numbers $\operatorname{round}(w/s)$, $s=\max_i|w_i|/127$,
+#   and $s$;
 # - **narrow**: 24 hidden units in place of 145;
 # - **distilled**: the narrow network again, taught to give what the wide one gives
 #   (Hinton et al. 2015) instead of the row itself;
@@ -311,12 +312,13 @@ plt.show()
 # that is the detector.
 #
 # The rest is sobering, too. *Deep* has as many weights as *wide* and a larger error
-# after as many updates. *Narrow* is what costs: error, not bits. *Distilled* is no
-# better than narrow: the teacher's picture of a row is no better target than the
-# row, which is there for the asking. Distillation pays where the teacher knows what
-# the data do not say, such as the odds of wrong classes; an autoencoder's target
-# has no such secret. `mixed_float16` saves no byte. And on a processor without
-# instructions for them, fewer bits are no quicker: look at your own last column.
+# after as many updates. Fewer units cost error, fewer bits do not: see *narrow*.
+# *Distilled* is no better than narrow: the teacher's picture of a row is no better
+# target than the row, which is there for the asking. Distillation pays where the
+# teacher knows what the data do not say, such as the odds of wrong classes; an
+# autoencoder's target has no such secret. `mixed_float16` saves no byte. And on a
+# processor without instructions for them, fewer bits are no quicker: look at your own
+# last column.
 
 # %% [markdown]
 # ## 2. Out of Keras: the same scores from a file
@@ -375,9 +377,10 @@ for name, (detector, run, path) in outside.items():
 
 # %% [markdown]
 # Equal to five digits, a few thousand bytes more than the weights (PCA's components
-# go in twice, down and up), readable without Keras, and quicker. What stays behind is everything that is not arithmetic. Our verbs
-# refuse a row with a NaN; a graph computes. Here is what a service does with a row
-# of which one sensor is dead:
+# go in twice, down and up), readable without Keras. Quicker it need not be: the ratios
+# above. What stays behind is everything that is not arithmetic. Our verbs refuse a row
+# with a NaN; a graph computes. Here is what a service does with a row of which one
+# sensor is dead:
 
 # %%
 limit = quantile_threshold(errors(wide, splits[SEEDS[-1]].x_val), 0.95)
@@ -679,7 +682,7 @@ plt.show()
 # known after a few hundred rows, and no more rows change what they leave out. The
 # two cross, and only there does the network begin to pay. Scaling laws (Kaplan et
 # al. 2020; Hoffmann et al. 2022) were fitted over five powers of ten, with width,
-# rows and updates chosen together. Over one and a half, at fixed updates, an
+# rows and updates chosen together. Over little more than one, at fixed updates, an
 # exponent is a summary, not a law.
 
 # %% [markdown]
@@ -825,14 +828,14 @@ assert same > 1.3 * small and small < root < same, "a part is given back"
 # ## What we showed
 #
 # - Eight bits cost nothing that three seeds could see, for the network and for PCA;
-#   PCA in 1 344 bytes reconstructs better than the network in 25 000, until the
-#   network trains four times as long. It ranks behind the network, but for the three
-#   splits shown; the nearest row ranks best, 64 centres as well.
+#   PCA in 1 344 bytes reconstructs better than the network in 25 000, until the network
+#   trains four times as long (24 components stay ahead). It ranks behind the network,
+#   but for the three splits shown; the nearest row ranks best, 64 centres as well.
 # - Distillation did not help an autoencoder; depth at equal bytes cost error.
 # - ONNX: equal scores within $10^{-5}$, and no alarm for a NaN.
 # - From disk and from memory: equal weights. PCA's sums are exact in one pass;
 #   reading a sorted file in order more than doubled the network's error.
-# - Exponents over a decade and a half came with narrow intervals and wrong
+# - Exponents over little more than a decade came with narrow intervals and wrong
 #   extrapolations; below about half of our rows PCA was ahead.
 # - Two or four devices, two processes: the same losses and weights. Larger batches
 #   over as many epochs are fewer updates, and not the same training.
@@ -843,11 +846,13 @@ assert same > 1.3 * small and small < root < same, "a part is given back"
 # pruning, was not tried.
 #
 # **References.** Hinton, Vinyals and Dean (2015), Distilling the knowledge in a
-# neural network · Jacob et al. (2018), Quantization and training of neural networks
-# for efficient integer-arithmetic-only inference, *CVPR* · Kaplan et al. (2020),
-# Scaling laws for neural language models · Hoffmann et al. (2022), Training
-# compute-optimal large language models · Goyal et al. (2017), Accurate, large
-# minibatch SGD · Patarasuk and Yuan (2009), Bandwidth optimal all-reduce, *JPDC*.
+# neural network · Chan, Golub and LeVeque (1979), Updating formulae and a pairwise
+# algorithm for computing sample variances (exercise 3) · Jacob et al. (2018),
+# Quantization and training of neural networks for efficient integer-arithmetic-only
+# inference, *CVPR* · Kaplan et al. (2020), Scaling laws for neural language models ·
+# Hoffmann et al. (2022), Training compute-optimal large language models · Goyal et al.
+# (2017), Accurate, large minibatch SGD · Patarasuk and Yuan (2009), Bandwidth optimal
+# all-reduce, *JPDC*.
 #
 # Which claims one meets elsewhere are wrong, and which test proves it:
 # [errata](../docs/errata.md). Answers to the exercises:
@@ -972,8 +977,8 @@ def rows_needed(sizes, losses, wanted):
 checks.check_8c_4(rows_needed)
 
 # %% [markdown] tags=["discussion"]
-# Halving a loss takes $2^{1/\alpha}$ times the rows: five times at 0.43, four
-# thousand times at PCA's 0.08. And that is if the line goes on, which in section 4
+# Halving a loss takes $2^{1/\alpha}$ times the rows: five times at the network's 0.41,
+# thousands of times at PCA's 0.08. And that is if the line goes on, which in section 4
 # it did not.
 
 # %% [markdown] tags=["exercise"]

@@ -81,7 +81,9 @@ flat = data.load("digits").flat()
 # ## 1. Unknowable? Copies need the right distance, not a network
 #
 # First: does a row occur twice? Within a collection a copy is counted double; across a
-# split it is a **leak**, and the test score a memory test.
+# split it is a **leak**, and the test score a memory test. (Barz and Denzler 2020 found
+# near copies of training images in the test sets of CIFAR; Kapoor and Narayanan 2023
+# found leaks in the papers of many sciences.)
 #
 # We plant forty copies of training digits among the test digits: ten equal, ten with a
 # little noise, ten fainter, ten moved by one pixel. A test row is suspicious if its
@@ -252,7 +254,8 @@ assert np.sum(counts == 2) == 1 and 0 <= min(across) <= max(across) <= 1
 #
 # $$p=\frac{1+\#\{b:\mathrm{AUROC}_b\ge\mathrm{AUROC}\}}{1+B}.\tag{1}$$
 #
-# The 1 is the true order, itself one of the possible orders; without it $p$ could be 0.
+# The 1 is the true order, itself one of the possible orders; without it $p$ could be 0
+# (Phipson and Smyth 2010).
 #
 # A third answer needs no fitting, and so no half of the rows for it: the *maximum mean discrepancy* (Gretton et al.
 # 2012) is large if rows are more like their own set than like the other, likeness being a Gaussian kernel of the
