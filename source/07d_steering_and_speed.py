@@ -722,8 +722,8 @@ assert means[-1][0] > 1.2 * means[-3][0], "and further off"
 # smaller network the flow is ahead of 7c's in pixels (Fréchet 3.3).
 #
 # **To order**, both are level again, and told the label both come down to what the decoder
-# makes of real codes (second row). Guided by 1.2 or 1.5 the flow is recognised more often,
-# and further off: section 2's price, to be paid among codes as well.
+# makes of real codes (second row). Guided by 1.2 the flow is recognised most often, for a
+# little distance; by 1.5 section 2's price is due among codes as well.
 #
 # Each seed draws noise of its own here, and its numbers are means over sets as large as the
 # first row's. With one noise for all three seeds, and one set, the flow looked better than
