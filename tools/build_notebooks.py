@@ -181,6 +181,8 @@ def keep_outputs(old, new):
         cell.outputs, cell.execution_count = was.outputs, was.execution_count
         if "execution" in was.metadata:
             cell.metadata["execution"] = was.metadata["execution"]
+    if "widgets" in old.metadata:  # what a slider shows without a kernel
+        new.metadata["widgets"] = old.metadata["widgets"]
 
 
 def rewrite_text(path):

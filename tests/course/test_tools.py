@@ -576,6 +576,11 @@ def test_build_notebooks_text_alone_keeps_what_was_executed(
     assert chapter.cells[-1].source == "More."
     counts = [c.get("execution_count") for c in chapter.cells]
     assert 1 in counts
+    chapter.metadata["widgets"] = slider = {"state": {"value": 2}}
+    nbformat.write(chapter, root / "chapters" / "09_sums.ipynb")
+    assert tool.main() == 0
+    chapter = nbformat.read(root / "chapters" / "09_sums.ipynb", 4)
+    assert chapter.metadata["widgets"] == slider, "drawn without a kernel"
     before = (root / "solutions" / "09_sums.ipynb").read_bytes()
     path.write_text(
         path.read_text("utf-8").replace("return secret", "return 0")
