@@ -570,7 +570,10 @@ curve = {
 curve["autoencoder"] = [test_error(sweep[k]) for k in SWEEP]
 figure = plotting.curves(
     curve,
-    "The lead over PCA shrinks where the code is wide",
+    profile.pick(
+        quick="Ahead where the code is narrow, behind PCA at 32",
+        full="The lead over PCA shrinks where the code is wide",
+    ),
     x=SWEEP,
     xlabel="code width k",
     ylabel="test MSE per pixel",

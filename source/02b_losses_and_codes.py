@@ -650,7 +650,7 @@ plotting.scatter(
     digits.y_test[:1000],
     "Colours are added afterwards: no model saw a label",
     class_names=digits.classes,
-    axes=("first", "second"),
+    axes=("$z_1$", "$z_2$"),
 )
 plt.show()
 print(f"votes: PCA {vote_pca:.2f}, codes {repeats.with_spread(vote_ae, 2)}")

@@ -916,7 +916,7 @@ plotting.curves(
         name: [[quality(x).share_within for x in path] for path in paths]
         for name, paths in lines.items()
     },
-    "No momentum is what matters, then the rate",
+    "Dropping momentum matters most, then the rate",
     x=100 * np.arange(13),
     xlabel="step",
     ylabel="share of samples within 3 σ of a mode",

@@ -435,6 +435,12 @@ def panel(axis, samples, title):
     axis.set_title(title)
 
 
+COLOURS = {
+    "discriminator": "C0.-",
+    "generator": "C1.-",
+    "real": "C2.--",
+    "fake": "C3.--",
+}
 figure, axes = plt.subplots(3, 5, figsize=(13, 7.2))
 for column, (name, model) in zip(axes.T, gallery.items(), strict=True):
     panel(column[0], model.sample(1000, seed=1), name)
@@ -442,7 +448,9 @@ for column, (name, model) in zip(axes.T, gallery.items(), strict=True):
     for axis, kind in ((column[1], "_loss"), (column[2], "_accuracy")):
         for key in (key for key in curves if key.endswith(kind)):
             label = key.removesuffix(kind)
-            axis.plot(curves[key], ".-", ms=3, label=label)
+            epochs = range(1, len(curves[key]) + 1)
+            style = COLOURS[label]
+            axis.plot(epochs, curves[key], style, ms=3, label=label)
     column[1].set(ylim=(-0.2, 4))
     column[2].set(ylim=(-0.05, 1.05), xlabel="epoch")
 axes[1, 0].set_ylabel("loss, nats")

@@ -134,6 +134,7 @@ left.set_title("Codes of a plain autoencoder lie where they like")
 left.legend(fontsize=8)
 right.imshow(sheet(by_plain[:32], 8), vmin=0, vmax=1)
 right.set(xticks=[], yticks=[], title="32 decoded draws from N(0, I)")
+right.set(frame_on=False)
 right.grid(False)
 plt.show()
 
@@ -544,8 +545,8 @@ assert by_score.std() > 3 * slopes[:, 0].std(), "right as well, but noisier"
 # Derivations deserve a test. In the **linear-Gaussian** model
 # $p_\theta(x\mid z)=\mathcal N(Wz+b,\sigma^2I)$ all of it is a Gaussian: the
 # marginal is $\mathcal N(b,\,WW^\top+\sigma^2I)$, and the posterior has
-# covariance $S=(I+W^\top W/\sigma^2)^{-1}$ and mean
-# $SW^\top(x-b)/\sigma^2$. (Fitted to data it is *probabilistic PCA*, Tipping
+# covariance $C=(I+W^\top W/\sigma^2)^{-1}$ and mean
+# $CW^\top(x-b)/\sigma^2$. (Fitted to data it is *probabilistic PCA*, Tipping
 # and Bishop 1999.) Take $d=6$, $k=2$, and a $q$ that is wrong on purpose: its
 # mean is shifted and its variance half as large again.
 
@@ -558,7 +559,7 @@ x_linear = rng.standard_normal((400, 2)) @ W.T + b
 x_linear = x_linear + SIGMA * rng.standard_normal(x_linear.shape)
 
 log_p = multivariate_normal(b, W @ W.T + SIGMA**2 * np.eye(6)).logpdf(x_linear)
-posterior_var = 1 / (1 + (W**2).sum(axis=0) / SIGMA**2)  # diagonal of S
+posterior_var = 1 / (1 + (W**2).sum(axis=0) / SIGMA**2)  # diagonal of C
 posterior_mean = (x_linear - b) @ W / SIGMA**2 * posterior_var
 
 

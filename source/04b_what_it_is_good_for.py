@@ -534,15 +534,16 @@ for beta in BETAS:
 for name, style in (("PCA", "--"), ("ICA", ":")):
     left.axhline(np.mean(gaps[name]), ls=style, color="black", label=name)
 left.set(xscale="log", xlabel="β", ylabel="mutual information gap, 0 to 1")
+left.set_xticks(BETAS, BETAS)
 left.set_title("The gap has a peak")
 left.legend()
 one = knows[2.0][0]
 order = np.argsort(-one.max(axis=1))
 picture = right.imshow(one[order], vmin=0, cmap="viridis", aspect="auto")
 right.set_xticks(range(3), ["across", "down", "bright"])
-right.set(ylabel="code unit", title="β = 2, first seed: known of each, nats")
+right.set(ylabel="code unit, sorted", title="β = 2, first seed: known of each")
 right.grid(False)
-figure.colorbar(picture)
+figure.colorbar(picture, label="nats")
 plt.show()
 
 # %% tags=["hide-input"]

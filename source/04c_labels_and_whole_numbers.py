@@ -226,7 +226,7 @@ for unit in loudest:
     for value in (-2.0, 2.0):
         z = np.zeros((10, LATENT_DIM), "float32")
         z[:, unit] = value
-        label = f"unit {unit + 1} at {value:+.0f}"
+        label = f"unit {unit + 1} at {value:+.0f}".replace("-", "−")
         pictures[label] = to_order.decode(z, np.arange(10))
 plotting.image_rows(pictures, "One code a row, one class a column")
 plt.show()

@@ -12,6 +12,7 @@ import textwrap
 import cycler
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from utils.support import validation as check
 
@@ -226,6 +227,8 @@ def curves(
             )
     if log:
         axis.set_yscale("log")
+    if xlabel == "epoch":
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_xlabel(xlabel)
     axis.set_ylabel(ylabel)
     axis.legend()
