@@ -311,7 +311,7 @@ plt.show()
 # it and not the search. And the last bar is the longest: **the same epochs, spent on
 # the default alone, are worth more than any search here.** It was short of
 # training, and a search at short trainings compares how fast designs start. But patience alone gains
-# next to nothing: a design drawn at random and trained as long ends, on average, behind
+# next to nothing: a design drawn at random and trained as long on average ends behind
 # TPE with a pruner.
 #
 # A single run of any search may say anything (the dots). And
@@ -429,11 +429,10 @@ assert np.diff(accuracy[..., ::-2]).mean() > (0.02 if profile.full else 0.08)
 
 # %% [markdown]
 # **Figure 8a.3.** The circle is the default. Over all designs the rank correlation of −ELBO and accuracy
-# is about 0.1: next to nothing. Within one β it is a quarter. The smallest −ELBO
-# is .06 behind the best, from other seeds .01: luck. Look at
-# the colours: β = 0.25 is the worst of all by the loss and among the best by its codes. The ELBO prices
-# a nat in the code like one in the pixels; a classifier
-# would have bought more.
+# is about 0.1: next to nothing. Within one β, a quarter. The smallest −ELBO is .06
+# behind the best, from other seeds .01: luck. Look at the colours: β = 0.25 is the
+# worst of all by the loss and among the best by its codes. The ELBO prices a nat in the
+# code like one in the pixels; a classifier would have bought more.
 #
 # **On MNIST** (full profile: 16 numbers a code, wider networks, 15 epochs) the same loss chooses well: the rank
 # correlation is 0.70 ± 0.06, its choice reaches .83 where the best has .84, and β = 0.25 is ahead of
