@@ -498,25 +498,24 @@ again = sounds.griffin_lim(to_magnitude(means[ids]).T, len(strange[0][0]))
 figure, axes = plt.subplots(2, 1, figsize=(9, 4), sharex=True)
 for axis, some in zip(axes, (strange[0][0], again), strict=True):
     shown = to_levels(sounds.spectrogram(some))
-    axis.imshow(shown, origin="lower", aspect="auto", vmin=0, vmax=1)
-    axis.set_ylabel("frequency")
+    box = 0, shown.shape[1], 0, 4
+    axis.imshow(shown, origin="lower", aspect="auto", extent=box).set_clim(0, 1)
+    axis.set_ylabel("kHz")
     axis.grid(False)
 axes[0].set_title("A stranger's sentence, and what its units keep of it")
 axes[1].set_xlabel("frame of 8 ms")
 plt.show()
-display(Audio(strange[0][0], rate=sounds.RATE))
-display(Audio(again, rate=sounds.RATE))
+display(*(Audio(x, rate=sounds.RATE) for x in (strange[0][0], again)))
 
 # %% tags=["hide-input"]
 spoken_right, units_right = map(np.mean, understood.values())
 assert spoken_right > units_right > 0.5, "chance is an eighth"
 
 # %% [markdown]
-# **Figure 6h.3.** Above the sentence as spoken, below from its units (rows are
-# 31.25 Hz apart): one picture a unit, wherever it stands, and none of the stranger's
-# stripes, for neither pitch nor speaker was kept. At less than a five-hundredth of the
-# bits of the waveform (8 000 samples a second of 16 bits) most frames are still
-# understood; from other seeds of k-means it was 65%.
+# **Figure 6h.3.** Above the sentence as spoken, below from its units: one picture a unit,
+# wherever it stands, and none of the stranger's stripes, for neither pitch nor speaker was
+# kept. At less than a five-hundredth of the bits of the waveform (8 000 samples a second
+# of 16 bits) most frames are still understood; from other seeds of k-means it was 65%.
 #
 # **What this is not.** Recognising speech means *text*, and text needs some link
 # to sound. For long that meant hours of transcribed recordings. It no longer
@@ -682,7 +681,7 @@ axis.plot(restored["nearest windows"][shown], ":", label="nearest windows")
 axis.set(
     xlabel="sample",
     ylabel="standard deviations",
-    title=f"{np.mean(network_errors) / best_filter:.0%} of the best filter's error",
+    title=f"{np.mean(network_errors) / best_filter:.0%} of the best filter's error left",
 )
 axis.legend(fontsize=8)
 plt.show()

@@ -142,7 +142,7 @@ assert abs(norm.pdf(z).sum() * step - 1) > 0.1
 # %%
 NOISE = 0.08
 moons, _ = data.make_toy("moons", 5000, noise=NOISE, seed=10)
-fresh, _ = data.make_toy("moons", 10_000, noise=NOISE, seed=99)
+fresh, moon = data.make_toy("moons", 10_000, noise=NOISE, seed=99)
 true = moons_log_density(fresh, noise=NOISE)  # nats, by the integral
 CENTRE, SPREAD = moons.mean(axis=0), moons.std(axis=0)
 x_moons, x_fresh = (moons - CENTRE) / SPREAD, (fresh - CENTRE) / SPREAD
@@ -274,7 +274,7 @@ assert all(checked.values())
 figure, axes = plt.subplots(1, 3, figsize=(10.5, 3.4))
 axes[0].contourf(side, side, density.reshape(grid.shape[:2]), 30, cmap="Blues")
 z = of_library.encode(x_fresh[:3000])
-upper = fresh[:3000, 1] > 0.25
+upper = moon[:3000] == 0
 for part, color in ((upper, plotting.COLORS[0]), (~upper, plotting.COLORS[1])):
     axes[1].plot(*z[part].T, ".", ms=2, color=color)
 along = np.linspace(-3, 3, 300)
@@ -291,9 +291,8 @@ plt.show()
 
 # %% [markdown]
 # **Figure 7b.1.** Left, the learned density: two arcs. Middle, fresh rows as the flow
-# sees them, coloured by height, so nearly a colour a moon (ends of each arc have the
-# other's): one round cloud of noise, and the seam between the colours is where the flow
-# had to tear apart what a bijection cannot tear. Right, a square grid of $z$ carried
+# sees them, a colour a moon: one round cloud of noise, and the seam between the colours
+# is where the flow had to tear apart what a bijection cannot tear. Right, a square grid of $z$ carried
 # back: cells crowd where the density is high, and the thin bridge between the arcs is
 # the price of continuity: a few samples lie there.
 #

@@ -838,7 +838,8 @@ for axis, name, found in zip(axes, walkers, visited, strict=True):
     axis.scatter(*ring[:1500].T, s=4, c="0.8", linewidths=0)
     axis.scatter(*walkers[name].T, s=5, c="C0", linewidths=0)
     axis.set(xlim=(-3.2, 3.2), ylim=(-3.2, 3.2), aspect="equal")
-    axis.set_title(f"{name}: {found.modes} of 8", fontsize=10)
+    inside = f"{found.modes} of 8, {found.share_within:.0%} within"
+    axis.set_title(f"{name}: {inside}", fontsize=9)
 plt.show()
 
 # %% tags=["hide-input"]

@@ -754,7 +754,7 @@ for axis, name in zip(axes, [*worst][::3], strict=True):
     axis.set_xticks(range(7), ["none", *KINDS], rotation=30)
     axis.set_title(name)
 axes[0].set_ylabel("false alarms (bars), recall (marks)")
-axes[0].legend(title="fitted to", fontsize=8, loc="upper center")
+axes[0].legend(title="fitted to", fontsize=8, loc=(0.42, 0.58))
 plt.show()
 
 # %% tags=["hide-input"]

@@ -197,7 +197,7 @@ for index, kind in enumerate(("", *COPIES)):
         second[rows],
         first[rows],
         s=14,
-        color=f"C{index}" if kind else "0.7",
+        color=("0.7", "C1", "C2", "C0", "C4")[index],
         label=kind or "honest test digits",
     )
 axis.set(xlabel="to the second nearest training row", ylabel="to the nearest")
