@@ -788,8 +788,8 @@ for name in ("PCA, 6 components", "autoencoder, 6 units"):
     assert means[name][0] < means["PCA, 1 component"][0]
 
 # %% [markdown]
-# The z-score, four lines of NumPy, on average ranks tumours better than the
-# autoencoder; Mahalanobis and the forest are level with it within the spread. Malignant
+# The z-score, four lines of NumPy, ranks tumours better than the autoencoder on
+# every split; Mahalanobis and the forest are level with it within the spread. Malignant
 # cells are *larger* in nearly every measurement, and a sum over all of them collects
 # that. The last row is the control: the mean of the signed $z_j$, which asks for larger
 # and nothing else, ranks best. It knows what kind of anomaly to expect; a one-class
