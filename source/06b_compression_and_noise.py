@@ -868,7 +868,7 @@ checks.check_6b_4(predict, restore)
 # %% [markdown] tags=["discussion"]
 # Try it on the first column of PCA's integers in section 2, one grid of
 # $53\times24$ for each photograph: the first coefficient is the dearest of
-# all, and much of JPEG's lead over PCA at low rates goes away. The learned code
+# all, and JPEG's lead over PCA with the wider zero is gone. The learned code
 # could do the same. Codecs of today predict everything, and what they learn is
 # the prediction.
 
