@@ -616,8 +616,8 @@ plt.show()
 # as long as the window, whichever strand the gene is on; outside only here and there.
 #
 # This run, known since the code was read and given no label, is ahead of all that is
-# learned without it. Counts with labels *in the open frame* are, on average, ahead of
-# the run. So it was no network that was missing, but **where to read**. Of the rest the
+# learned without it. Counts with labels *in the open frame* are ahead of the run in
+# every turn. So it was no network that was missing, but **where to read**. Of the rest the
 # plain counts are as good as their compressed forms: the network keeps what the counts
 # hold and adds nothing. Even two clusters without a label come near, for genes are
 # richer in G and C.
@@ -726,7 +726,7 @@ runtime.record(
 # - Before real genes the most frequent word is AAAAA, the most surprising GGAGG,
 #   the ribosome's. A background model tells them apart.
 # - Genes against the rest: the longest run without a stop beat counts with
-#   labels, counts in the open frame beat the run on average, and a network's codes
+#   labels, counts in the open frame beat the run, and a network's codes
 #   were no better than counts. Two kinds of genes were told apart by words of three
 #   on their own strand; the frame added nothing.
 #
