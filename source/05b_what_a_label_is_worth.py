@@ -497,6 +497,9 @@ figure = plotting.curves(
     ylabel="test accuracy, %",
 )
 figure.axes[0].set_xticks(range(len(BUDGETS)), map(str, BUDGETS))
+for line in figure.axes[0].lines:  # without a network: black
+    if line.get_label() in ("pixels", machine):
+        line.set_color("black")
 figure.axes[0].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 figure.set_size_inches(8.4, 4.4)
 plt.show()

@@ -405,12 +405,13 @@ for axis, (name, x) in zip(axes, shown.items(), strict=True):
         h, h, attention_mask=seen, return_attention_scores=True
     )
     weights = ops.convert_to_numpy(weights)[0].mean(axis=0)[:n, :n]
-    axis.imshow(weights, cmap="Blues", vmin=0)
+    picture = axis.imshow(weights, cmap="Blues", vmin=0, vmax=1)
     spots = ["[start]", *sample[:-1]] if model.causal else sample
     axis.set_xticks(range(n), spots, rotation=90)
     axis.set_yticks(range(n), spots)
     axis.set_title(name)
     axis.grid(visible=False)
+figure.colorbar(picture, ax=axes, label="weight")
 figure.suptitle(
     "Fig. 5c.1  Who looks at whom: weights of one text, mean of four heads"
 )
@@ -879,7 +880,7 @@ checks.check_5_10(mean_token_nats)
 
 # %% tags=["exercise"]
 def look_back(queries, keys, values):
-    """Return the averages of the values that each token may see, (n, t, k)."""
+    """Return the averages of the values that each token may see, (n, t, d)."""
     ### BEGIN SOLUTION
     steps, width = queries.shape[1:]
     scores = ops.matmul(queries, ops.transpose(keys, (0, 2, 1)))

@@ -602,7 +602,9 @@ for seed in SEEDS:
         rare_alarms[name].append(np.mean(alarms))
 figure, axis = plt.subplots()
 for offset, (name, means) in zip((-0.2, 0.2), per_class.items(), strict=True):
-    axis.bar(np.arange(10) + offset, np.mean(means, 0), 0.38, label=name)
+    spread = np.std(means, axis=0, ddof=1)
+    places = np.arange(10) + offset
+    axis.bar(places, np.mean(means, 0), 0.38, yerr=spread, label=name)
 axis.set(xlabel="digit", ylabel="mean error on test rows", xticks=list(CLASSES))
 with_all, with_few = (np.mean(values) for values in rare_alarms.values())
 axis.set_title(f"False alarms among eights: {with_all:.0%} → {with_few:.0%}")

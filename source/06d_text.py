@@ -385,11 +385,14 @@ plane = PCA(2, random_state=0).fit_transform(unit)
 figure, axis = plt.subplots(figsize=(7.5, 4.4))
 for index, kind in enumerate(corpora.KINDS):
     members = kind_of == index
-    axis.scatter(*plane[members].T, s=14, alpha=0.7, label=kind)
+    style = {"s": 14, "alpha": 0.7, "marker": "osD^v<>P"[index % 8]}
+    axis.scatter(*plane[members].T, label=kind, **style)
 for word in ("copper", "lizard", "soup", "fever", "verb", "lung", "shrub"):
     if word in kinds:
         axis.annotate(word, plane[list(kinds).index(word)])
-axis.set(xlabel="first principal direction", ylabel="second")
+axis.set(
+    xlabel="first principal direction", ylabel="second principal direction"
+)
 axis.set_title("Kinds that no vector was told of lie in regions")
 axis.legend(bbox_to_anchor=(1.0, 1.0), loc="upper left")
 plt.show()

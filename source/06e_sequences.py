@@ -606,7 +606,7 @@ axis.fill_between(bases_here, 0, 50, coding[left:right], alpha=0.2, color="k")
 axis.set(
     xlabel="place in the chloroplast's genome",
     ylabel="codons without a stop",
-    title="Where no stop is in sight, there is a gene",
+    title="Inside a gene no stop is in sight",
 )
 plt.show()
 

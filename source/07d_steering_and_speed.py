@@ -723,7 +723,9 @@ assert means[-1][0] > 1.2 * means[-3][0], "and further off"
 #
 # **To order**, both are level again, and told the label both come down to what the decoder
 # makes of real codes (second row). Guided by 1.2 the flow is recognised most often, for a
-# little distance; by 1.5 section 2's price is due among codes as well.
+# little distance; by 1.5 section 2's price is due among codes as well. On MNIST, in full,
+# ten Gaussians a class are recognised as ordered at 97.6 ± .3 %, at Fréchet 5.2 ± .3, the
+# flow at 96.0 and 5.3, guided by 1.2 at 98.8 and 7.8.
 #
 # Each seed draws noise of its own here, and its numbers are means over sets as large as the
 # first row's. With one noise for all three seeds, and one set, the flow looked better than
