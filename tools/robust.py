@@ -250,6 +250,8 @@ OPENING = """\
 Written by `make robust`; do not edit. Quick profile. "ok": every assert of the
 chapter held and, where the seeds are the committed ones, every printed number
 was the committed one, as far as `make test` asks (one unit of the last digit).
+"As committed" was last run on a processor without AVX-512, so that its column
+and that of "without AVX-512" come from the same runs.
 A number counts the cells that failed, listed below. "without AVX-512" limits
 TensorFlow's products, NumPy and its BLAS to AVX2 on a processor that has more.
 "seeds + 1" adds a thousand to every seed that the chapter names, "+ 2" two.
