@@ -98,6 +98,8 @@ def spread(values, form):
     """Median, least and largest; a dash where nothing was measured."""
     if values is None:
         return "–"
+    if len(values) == 1:
+        return form.format(values[0])
     numbers = np.median(values), np.min(values), np.max(values)
     middle, low, high = (form.format(number) for number in numbers)
     return f"{middle} ({low}–{high})"

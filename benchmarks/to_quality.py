@@ -243,6 +243,11 @@ def section(curves, limit, minutes, seeds, words):
         "seed and contender, with levels at "
         f"{', '.join(map(str, LEVELS))} nats. {reading(curves)}"
     )
+    counted = "One seed."
+    if seeds > 1:
+        counted = (
+            f"Median of {seeds} seeds, in brackets the least and the largest."
+        )
     return "\n\n".join(
         [
             bench_page.TO_QUALITY,
@@ -253,7 +258,7 @@ whole passes over the training rows. Images: {words}, the same rows for all;
 grey levels as bits, nats an image, one draw of the code. One rule computes it
 for all, and its time is not counted. Neither are imports; building, tracing
 and compiling are: `start` says by how many seconds the first pass is longer
-than the others. Median of {seeds} seeds, in brackets the least and the largest.
+than the others. {counted}
 A run has the machine to itself, and ends with its passes or after
 {limit / 60:g} minutes. The examples of PyTorch and keras.io are written anew
 after their settings, in their kindest form: batches from one array, no test

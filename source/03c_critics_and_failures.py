@@ -451,6 +451,7 @@ for column, (name, model) in zip(axes.T, gallery.items(), strict=True):
             epochs = range(1, len(curves[key]) + 1)
             style = COLOURS[label]
             axis.plot(epochs, curves[key], style, ms=3, label=label)
+        axis.locator_params(axis="x", integer=True)
     column[1].set(ylim=(-0.2, 4))
     column[2].set(ylim=(-0.05, 1.05), xlabel="epoch")
 axes[1, 0].set_ylabel("loss, nats")

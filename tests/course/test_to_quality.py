@@ -87,7 +87,7 @@ def test_words_of_a_level():
 
     both = [FAST, SLOW]
     assert cell(PYTORCH, both, 105) == "9 (6–12)"
-    assert cell(PYTORCH, both, 100) == "8 (8–8), 1 of 2 seeds"
+    assert cell(PYTORCH, both, 100) == "8, 1 of 2 seeds"
     assert cell(PYTORCH, both, 97) == "not within 2 min"
     ended = dataclasses.replace(PYTORCH, passes=3)
     assert cell(ended, both, 97) == "not in its 3 passes"
@@ -196,3 +196,11 @@ def test_unknown_contender_is_named(run_script):
     done = run_script(COMMAND, "--quick", "--contenders", "transformer")
     assert done.returncode != 0
     assert "Known: course 784–400–20" in done.stderr
+
+
+def test_section_of_one_seed_claims_no_spread():
+    curves = {OURS: [FAST], PYTORCH: [SLOW]}
+    text = to_quality.section(curves, 120.0, 7.0, 1, "images")
+    assert "One seed." in text and "Median" not in text
+    row = next(line for line in text.splitlines() if PYTORCH.name in line)
+    assert "(" not in row.split("|", 2)[2]
