@@ -435,12 +435,8 @@ def panel(axis, samples, title):
     axis.set_title(title)
 
 
-COLOURS = {
-    "discriminator": "C0.-",
-    "generator": "C1.-",
-    "real": "C2.--",
-    "fake": "C3.--",
-}
+WHO = "discriminator", "generator", "real", "fake"
+STYLES = dict(zip(WHO, ("C0.-", "C1.-", "C2.--", "C3.--"), strict=True))
 figure, axes = plt.subplots(3, 5, figsize=(13, 7.2))
 for column, (name, model) in zip(axes.T, gallery.items(), strict=True):
     panel(column[0], model.sample(1000, seed=1), name)
@@ -449,8 +445,7 @@ for column, (name, model) in zip(axes.T, gallery.items(), strict=True):
         for key in (key for key in curves if key.endswith(kind)):
             label = key.removesuffix(kind)
             epochs = range(1, len(curves[key]) + 1)
-            style = COLOURS[label]
-            axis.plot(epochs, curves[key], style, ms=3, label=label)
+            axis.plot(epochs, curves[key], STYLES[label], ms=3, label=label)
         axis.locator_params(axis="x", integer=True)
     column[1].set(ylim=(-0.2, 4))
     column[2].set(ylim=(-0.05, 1.05), xlabel="epoch")

@@ -660,7 +660,7 @@ for seed in LATENT_SEEDS:
     for w, made in ordered.items():
         made.append(paint(steered.sample(2000, guidance=w, **way)))
 
-# %% tags=["nbval-ignore-output"]
+# %%
 draw = mixtures.draw_from_mixture
 parts = codes, pictures.y_train, IN_CLASS, 200
 sets = {
