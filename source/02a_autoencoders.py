@@ -684,8 +684,8 @@ if THIRD_PAIR:
 # did need the longer training: after six times as many steps they are a sixth *below*
 # PCA, raw against raw and clipped against clipped. (Output *and* loss
 # differ between the two. The third pair, a sigmoid with squared error, takes ten
-# seconds more and runs in the full profile: it overfits as well and ends at .0029,
-# above PCA's .0025, between .0035 with cross-entropy and .0019 with a linear output.)
+# seconds more and runs in the full profile: it overfits as well and ends at .0033,
+# above PCA's .0025, between .0037 with cross-entropy and .0021 with a linear output.)
 # Which suspect is guilty depends on the output, then. "PCA wins at 32" was a statement
 # about one output and one length of training: a table with one length for everybody
 # would have hidden that.
