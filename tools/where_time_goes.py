@@ -10,6 +10,7 @@ line.
 """
 
 import argparse
+import builtins
 import contextlib
 import functools
 import importlib
@@ -66,16 +67,19 @@ class Clock:
             self.turn()
             self.stack.pop()
 
-    def wrap(self, owner, name, kind):
-        """Let a function or method count as a kind."""
-        plain = getattr(owner, name)
+    def timed(self, function, kind):
+        """The same function, whose time counts as a kind."""
 
-        @functools.wraps(plain)
-        def timed(*args, **kwargs):
+        @functools.wraps(function)
+        def wrapper(*args, **kwargs):
             with self.during(kind):
-                return plain(*args, **kwargs)
+                return function(*args, **kwargs)
 
-        setattr(owner, name, timed)
+        return wrapper
+
+    def wrap(self, owner, name, kind):
+        """Let a function of a module or a method count as a kind."""
+        setattr(owner, name, self.timed(getattr(owner, name), kind))
 
 
 def watch(clock):
@@ -101,19 +105,13 @@ def watch(clock):
         trainer = keras.Model.__mro__[1]
         for name in ("fit", "evaluate", "predict"):
             clock.wrap(trainer, name, "steps")
-        for name in ("train_on_batch", "test_on_batch", "predict_on_batch"):
-            clock.wrap(trainer, name, "steps")
-        context = sklearn.base._fit_context
+        for name in ("train", "test", "predict"):
+            clock.wrap(trainer, f"{name}_on_batch", "steps")
+        context = sklearn.base._fit_context  # decorates every fit
 
         def fit_context(*args, **kwargs):
             decorate = context(*args, **kwargs)
-
-            def decorated(method):
-                holder = type("Holder", (), {"fit": decorate(method)})
-                clock.wrap(holder, "fit", "scikit-learn")
-                return holder.fit
-
-            return decorated
+            return lambda method: clock.timed(decorate(method), "scikit-learn")
 
         sklearn.base._fit_context = fit_context
 
@@ -122,13 +120,7 @@ def run(source):
     """Execute a sitting here; print its seconds as JSON on the last line."""
     cells = jupytext.read(source).cells
     clock = Clock()
-    plain = __builtins__.__import__
-
-    def timed(*args, **kwargs):
-        with clock.during("imports"):
-            return plain(*args, **kwargs)
-
-    __builtins__.__import__ = timed
+    clock.wrap(builtins, "__import__", "imports")
     os.chdir(ROOT / "chapters")
     from utils import runtime  # noqa: F401  before Keras: it sets the backend
 
@@ -174,13 +166,11 @@ def main():
     failed = 0
     for path in sources(options.pattern):
         command = [sys.executable, __file__, "--here", str(path)]
-        environment = {
-            **os.environ,
-            "MPLBACKEND": "agg",
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-        }
         done = subprocess.run(
-            command, capture_output=True, text=True, env=environment
+            command,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "MPLBACKEND": "agg"},
         )
         if done.returncode:
             failed += 1

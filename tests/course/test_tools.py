@@ -670,6 +670,15 @@ def test_results_page_keeps_what_was_not_run(tmp_path, monkeypatch):
     assert again.count("| 1 | 2 |") == 3
 
 
+def test_robust_without_avx512_one_run_fills_both_columns(monkeypatch):
+    plain, *others = robust.VARIANTS
+    monkeypatch.setattr(robust, "AVX512", "")
+    assert robust.columns(plain) == ["as committed", "without AVX-512"]
+    assert all(robust.columns(v) == [v.name] for v in others)
+    monkeypatch.setattr(robust, "AVX512", "X86_V4")
+    assert robust.columns(plain) == ["as committed"]
+
+
 # ------------------------------------------------------ where the time goes
 
 
