@@ -671,7 +671,7 @@ checks.check_3_7(slope_penalty)
 # curves said after the first eighth of the training and at its end, and the
 # spread of their samples (data 0.23, an untrained generator 0.15):
 #
-# | name | $L_D$ | $L_G$ | accuracy, real | accuracy, generated | spread |
+# | name | loss $L_D$ | loss $L_G$ | accuracy, real | accuracy, generated | spread |
 # |---|---|---|---|---|---|
 # | `"settled"` | 1.32 → 1.30 | 1.06 → 0.78 | .72 → .70 | .58 → .84 | .214 |
 # | `"no fakes"`: D sees real rows only | .014 → .000 | .004 → .000 | .993 → 1 | .000 → .000 | .140 |

@@ -212,9 +212,19 @@ def invitation(stem):
     return nbformat.v4.new_markdown_cell(text)
 
 
+def is_widget(output):
+    """Whether an output is a slider or the like, for a running notebook."""
+    return "application/vnd.jupyter.widget-view+json" in output.get("data", {})
+
+
 def staged_chapter(chapter, solutions, stem=""):
-    """A chapter as a page: folded set-up, boxed exercises, answers."""
+    """A chapter as a page: folded set-up, boxed exercises, answers.
+
+    Without the state of its sliders, which move in a running notebook alone:
+    to show them a page would ask another host for a program.
+    """
     page = copy.deepcopy(chapter)
+    page.metadata.pop("widgets", None)
     answer_of = answers(solutions)
     cells, number = [], None
     for cell in page.cells:
@@ -222,6 +232,8 @@ def staged_chapter(chapter, solutions, stem=""):
         if "colab" in kinds:  # for those who run it, not for those who read
             continue
         cells.append(cell)
+        if cell.cell_type == "code":
+            cell.outputs = [o for o in cell.outputs if not is_widget(o)]
         if cell.cell_type == "markdown":
             heading = EXERCISE.search(cell.source)
             if heading and "exercise" in kinds:
@@ -379,13 +391,17 @@ def stage(folder=STAGED):
 
 
 class _Ends(html.parser.HTMLParser):
-    """Where a page's links lead, and which anchors it has."""
+    """Where a page's links lead, which anchors it has, what it loads."""
 
     def __init__(self):
         super().__init__()
-        self.links, self.anchors = [], {"", "top"}
+        self.links, self.anchors, self.foreign = [], {"", "top"}, []
 
     def handle_starttag(self, tag, attrs):
+        source = dict(attrs).get("href" if tag == "link" else "src") or ""
+        stays = dict(attrs).get("rel") in ("canonical", "search", "author")
+        if tag != "a" and urllib.parse.urlsplit(source).netloc and not stays:
+            self.foreign.append(source)
         for name, value in attrs:
             if name in ("id", "name"):
                 self.anchors.add(value)
@@ -398,7 +414,8 @@ def broken_links(folder):
 
     Returns:
         ``(messages, count)``: of ``count`` links within the site those that
-        name a file or an anchor that is not there.
+        name a file or an anchor that is not there, then what a page would
+        load from another host.
     """
     ends = {}
     for path in folder.rglob("*.html"):
@@ -406,6 +423,10 @@ def broken_links(folder):
         ends[path].feed(path.read_text("utf-8"))
     messages, count = [], 0
     for path, page in ends.items():
+        messages += [
+            f"{path.relative_to(folder)} loads {source}"
+            for source in page.foreign
+        ]
         for link in page.links:
             parts = urllib.parse.urlsplit(link)
             if parts.scheme or parts.netloc:

@@ -93,6 +93,35 @@ def test_broken_links_are_named_and_good_ones_counted(tmp_path):
     assert count == 7
 
 
+def test_what_a_page_would_load_from_another_host_is_named(tmp_path):
+    text = '<a href="https://keras.io"><link rel="canonical" href="//a.b/">'
+    text += '<script src="https://a.b/c.js"></script><img src="here.png">'
+    text += '<link rel="stylesheet" href="https://a.b/c.css">'
+    (tmp_path / "here.png").touch()
+    (tmp_path / "a.html").write_text(text, encoding="utf-8")
+    messages, _ = tool.broken_links(tmp_path)
+    assert messages == [
+        "a.html loads https://a.b/c.js",
+        "a.html loads https://a.b/c.css",
+    ]
+
+
+def test_sliders_of_a_running_notebook_stay_out_of_the_page():
+    chapter, solutions = sitting()
+    view = {
+        "application/vnd.jupyter.widget-view+json": {},
+        "text/plain": "HBox",
+    }
+    shown = nbformat.v4.new_output("execute_result", view)
+    printed = nbformat.v4.new_output("stream", text="two")
+    chapter.cells[0].outputs = [shown, printed]
+    chapter.metadata["widgets"] = {"state": {}}
+    page = tool.staged_chapter(chapter, solutions)
+    assert page.cells[0].outputs == [printed]
+    assert "widgets" not in page.metadata
+    assert chapter.cells[0].outputs == [shown, printed]  # as it was
+
+
 def sitting():
     head = "### Exercise 9.1 · Two\n\nAdd."
     chapter = [
