@@ -227,7 +227,8 @@ def _turn(x, quarters):
     """Images turned anticlockwise by quarter turns."""
     if quarters % 2:
         x = ops.flip(ops.transpose(x, (0, 2, 1, 3)), axis=1)
-    return ops.flip(x, axis=(1, 2)) if quarters >= 2 else x
+    # one axis at a time: Keras 3.13 refuses two on TensorFlow
+    return ops.flip(ops.flip(x, axis=1), axis=2) if quarters >= 2 else x
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
