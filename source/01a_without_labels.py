@@ -1008,7 +1008,8 @@ checks.check_1_4(partition_score)
 
 # %% [markdown] tags=["discussion"]
 # Pairs have no names: two rows are together or they are not. This is the Jaccard
-# index of the pairs. ARI counts pairs as well, and subtracts what chance would
+# index of the pairs, each row's with itself included, which keeps the quotient
+# defined. ARI counts pairs as well, and subtracts what chance would
 # give, so that random partitions score about 0 whatever K is.
 
 # %% [markdown] tags=["exercise"]
