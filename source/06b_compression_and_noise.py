@@ -35,7 +35,7 @@
 # |---|---|
 # | Prerequisites | [Chapter 2](02a_autoencoders.ipynb): autoencoders and PCA |
 # | Data | scikit-learn's two photographs, real |
-# | Time | about a minute on two CPU cores; an hour of reading and exercises |
+# | Time | about a minute on two CPU cores; an hour and a half of reading and exercises |
 
 # %% tags=["setup"]
 from utils import runtime

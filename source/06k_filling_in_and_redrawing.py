@@ -33,7 +33,7 @@
 # |---|---|
 # | Prerequisites | [Chapter 6b](06b_compression_and_noise.ipynb), sections 4 and 5; for section 4 [Chapter 3a](03a_the_game.ipynb), sections 1 and 5 |
 # | Data | scikit-learn's digits and two photographs, letters of the DejaVu fonts, all real (full profile: MNIST for the digits) |
-# | Time | about a minute on two CPU cores; an hour of reading and exercises |
+# | Time | about a minute on two CPU cores; an hour and a half of reading and exercises |
 
 # %% tags=["setup"]
 from utils import runtime

@@ -38,7 +38,7 @@
 # |---|---|
 # | Prerequisites | [Chapter 4a](04a_from_bound_to_model.ipynb); [Chapter 2c](02c_constrained_autoencoders.ipynb) for sparsity |
 # | Data | scikit-learn's digits (full profile: MNIST); sparse factors, **synthetic**, their generator on the page |
-# | Time | a minute on two CPU cores; an hour of reading and exercises |
+# | Time | a minute on two CPU cores; two hours of reading and exercises |
 
 # %% tags=["setup"]
 from utils import runtime
