@@ -1131,6 +1131,7 @@ checks.check_1_8(unroll)
 # %% [markdown] tags=["discussion"]
 # Isomap measures distances along a graph of neighbours, and along the sheet
 # those are the distances of the unrolled plane. (With too few rows or too many
-# neighbours the graph jumps between layers, and the map folds.) t-SNE passes too. Knowing how
+# neighbours the graph jumps between layers, and the map folds.) t-SNE passes too, and
+# cuts the sheet: trustworthiness asks of neighbours alone. Knowing how
 # the roll was made one can even compute the angle, $t = \sqrt{x_1^2 + x_3^2}$,
 # and return (t, x₂): a representation designed rather than learned.
