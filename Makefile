@@ -172,8 +172,8 @@ grade-demo: $(STAMP)
 wheelhouse: $(STAMP)
 	$(BIN)/python tools/wheelhouse.py
 
-# Also beside plain PyTorch loops, hence the second environment. Some 100
-# minutes on two free cores, with COURSE_DATA naming a folder that has MNIST.
+# Also beside plain PyTorch loops, hence the second environment. About an hour
+# on two free cores, with COURSE_DATA naming a folder that has MNIST.
 bench: $(BACKENDS_STAMP)
 	$(BACKENDS_BIN)/python benchmarks/bench.py
 	$(BACKENDS_BIN)/python benchmarks/to_quality.py

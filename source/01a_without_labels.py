@@ -1008,7 +1008,8 @@ checks.check_1_4(partition_score)
 
 # %% [markdown] tags=["discussion"]
 # Pairs have no names: two rows are together or they are not. This is the Jaccard
-# index of the pairs. ARI counts pairs as well, and subtracts what chance would
+# index of the pairs, each row's with itself included, which keeps the quotient
+# defined. ARI counts pairs as well, and subtracts what chance would
 # give, so that random partitions score about 0 whatever K is.
 
 # %% [markdown] tags=["exercise"]
@@ -1130,6 +1131,7 @@ checks.check_1_8(unroll)
 # %% [markdown] tags=["discussion"]
 # Isomap measures distances along a graph of neighbours, and along the sheet
 # those are the distances of the unrolled plane. (With too few rows or too many
-# neighbours the graph jumps between layers, and the map folds.) t-SNE passes too. Knowing how
+# neighbours the graph jumps between layers, and the map folds.) t-SNE passes too, and
+# cuts the sheet: trustworthiness asks of neighbours alone. Knowing how
 # the roll was made one can even compute the angle, $t = \sqrt{x_1^2 + x_3^2}$,
 # and return (t, x₂): a representation designed rather than learned.

@@ -31,7 +31,7 @@
 # |---|---|
 # | Prerequisites | [Chapter 1a](01a_without_labels.ipynb): PCA; [1b](01b_gradient_descent.ipynb): cross-entropy, gradient descent, Keras's `compile` and `fit` |
 # | Data | scikit-learn's digits, 1 797 images of 8 × 8 (full profile: MNIST) |
-# | Time | under a minute on two CPU cores; 40 minutes of reading, exercises apart |
+# | Time | a minute on two CPU cores; 40 minutes of reading, exercises apart |
 
 # %% tags=["setup"]
 from utils import runtime

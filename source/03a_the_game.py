@@ -1001,7 +1001,7 @@ checks.check_3_1(answer_3_1)
 #
 # *You will learn which path belongs to whom.* `generator(z, theta)` returns
 # rows, `discriminator(x, psi)` returns **scores** of shape $(n,1)$; both are
-# written with `keras.ops`. Return the two losses as scalars: $L_D$ of
+# written with `keras.ops`, all arguments tensors. Return the two losses as scalars: $L_D$ of
 # equation (2) and the non-saturating $L_G$ of (5). Their *sum* will be
 # differentiated in one pass, so cut the paths: $L_D$ must not move $\theta$
 # and $L_G$ must not move $\psi$.

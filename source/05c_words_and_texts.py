@@ -34,7 +34,7 @@
 # |---|---|
 # | Prerequisites | softmax and cross-entropy ([Chapter 1b](01b_gradient_descent.ipynb)), encoder and noise ([Chapter 2a](02a_autoencoders.ipynb)) |
 # | Data | dictionary definitions, frozen in the repository |
-# | Time | 30 minutes of reading, half an hour for the exercises; a minute to run |
+# | Time | 40 minutes of reading, three quarters of an hour for the exercises; a minute to run |
 
 # %% tags=["setup"]
 from utils import runtime

@@ -35,7 +35,7 @@
 # |---|---|
 # | Prerequisites | [Chapter 2](02a_autoencoders.ipynb): autoencoders and PCA |
 # | Data | scikit-learn's two photographs, real |
-# | Time | about a minute on two CPU cores; an hour of reading and exercises |
+# | Time | about a minute on two CPU cores; an hour and a half of reading and exercises |
 
 # %% tags=["setup"]
 from utils import runtime
@@ -869,8 +869,8 @@ checks.check_6b_4(predict, restore)
 # Try it on the first column of PCA's integers in section 2, one grid of
 # $53\times24$ for each photograph: the first coefficient is the dearest of
 # all, and JPEG's lead over PCA with the wider zero is gone. The learned code
-# could do the same. Codecs of today predict everything, and what they learn is
-# the prediction.
+# could do the same. Learned codecs of today do: much of what they learn is the
+# prediction.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 6b.5 · A mean that knows the noise

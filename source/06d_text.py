@@ -1022,7 +1022,8 @@ def predict(context):
 checks.check_6d_6(predict, train_stream, val_stream[:400])
 
 # %% [markdown] tags=["discussion"]
-# Order 7 needs over a bit less than order 3. To go on: remember the words of
+# Order 7 needs over a bit less than order 3. (Its 1.62 on these 400 characters is 1.81 on
+# section 5's whole validation text: a small sample.) To go on: remember the words of
 # this text so far (a cache), let the weight of each order depend on its
 # counts as in section 6, or train a network on what the n-gram leaves over.
 # Whatever it is, the probabilities must sum to 1: a model that gives

@@ -33,7 +33,7 @@
 # |---|---|
 # | Prerequisites | [Chapter 6b](06b_compression_and_noise.ipynb), sections 4 and 5; for section 4 [Chapter 3a](03a_the_game.ipynb), sections 1 and 5 |
 # | Data | scikit-learn's digits and two photographs, letters of the DejaVu fonts, all real (full profile: MNIST for the digits) |
-# | Time | about a minute on two CPU cores; an hour of reading and exercises |
+# | Time | about a minute on two CPU cores; an hour and a half of reading and exercises |
 
 # %% tags=["setup"]
 from utils import runtime
@@ -837,7 +837,7 @@ checks.check_6k_1(cycle_loss)
 
 # %% [markdown] tags=["discussion"]
 # No $x$ meets a $y$ in this formula, so that pairs cannot help it, nor shuffling
-# hurt. Every $G$ with an inverse has cycle loss 0, turning pictures upside down
+# hurt. Every $G$ that has its inverse for $F$ has cycle loss 0, turning pictures upside down
 # included: only the critics, and a start near the copy, keep $G$ from that.
 
 # %% [markdown] tags=["exercise"]
@@ -949,8 +949,8 @@ checks.check_6k_4(fill_from_nearest)
 # %% [markdown] tags=["discussion"]
 # Section 1 needs no loop: where $s$ is 1 for seen pixels,
 # $\sum_j s_j(x_j-r_j)^2=\text{const}-2\,(sx)\cdot r+s\cdot r^2$, two products of
-# matrices for all pictures and all rows. Larger $k$ asks for a smoother mean, $k=1$
-# for a real digit with its seams.
+# matrices for all pictures and all rows. Larger $k$ gives a smoother mean, $k=1$
+# a real digit with its seams.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 6k.5 · As much ink

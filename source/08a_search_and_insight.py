@@ -38,7 +38,7 @@
 # |---|---|
 # | Prerequisites | [Chapter 4a](04a_from_bound_to_model.ipynb); [Chapter 2c](02c_constrained_autoencoders.ipynb) for sparsity |
 # | Data | scikit-learn's digits (full profile: MNIST); sparse factors, **synthetic**, their generator on the page |
-# | Time | a minute on two CPU cores; an hour of reading and exercises |
+# | Time | a minute on two CPU cores; two hours of reading and exercises |
 
 # %% tags=["setup"]
 from utils import runtime
@@ -839,8 +839,8 @@ answer_8a_1 = lucky.mean()
 checks.check_8a_1(answer_8a_1)
 
 # %% [markdown] tags=["discussion"]
-# The smallest of ten standard normal numbers is −1.54 on average: 20 − 1.54 · 4 = 13.8 %. Six
-# per cent better than any of them is. On rows that the choice has not seen it is 20 % again.
+# The smallest of ten standard normal numbers is −1.54 on average: 20 − 1.54 · 4 = 13.8 %, six
+# points better than any of them is. On rows that the choice has not seen it is 20 % again.
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 8a.2 · Successive halving

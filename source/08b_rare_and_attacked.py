@@ -31,7 +31,7 @@
 # |---|---|
 # | Prerequisites | [Chapter 6a](06a_anomaly_detection.ipynb), sections 1 to 5; [Chapter 3b](03b_judging_samples.ipynb): the judge |
 # | Data | scikit-learn's digits (real) |
-# | Time | a minute on two CPU cores; an hour of reading and exercises |
+# | Time | a minute on two CPU cores; an hour and a half of reading and exercises |
 
 # %% tags=["setup"]
 from utils import runtime

@@ -34,7 +34,7 @@
 # |---|---|
 # | Prerequisites | [Chapter 2a](02a_autoencoders.ipynb); [chapter 6a](06a_anomaly_detection.ipynb), sections 1 to 4 |
 # | Data | digits (real); a file of jittered digits, written to a temporary folder |
-# | Time | under a minute on two CPU cores; an hour of reading and exercises |
+# | Time | under a minute on two CPU cores; two hours of reading and exercises |
 
 # %% tags=["setup"]
 from utils import runtime
