@@ -875,7 +875,7 @@ model_2_5 = Autoencoder.dense(
     (8, 8, 1), latent_dim=8, widths=(256,), seed=7, likelihood=Bernoulli()
 )
 model_2_5.compile(keras.optimizers.Adam(3e-3))
-model_2_5.fit(rows_2_5, batch_size=16, epochs=25, verbose=0)
+_ = model_2_5.fit(rows_2_5, batch_size=16, epochs=25, verbose=0)
 ### END SOLUTION
 
 # %% tags=["check"]

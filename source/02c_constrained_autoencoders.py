@@ -43,6 +43,7 @@ profile = runtime.start(seed=0)
 import functools
 import pathlib
 import tempfile
+import textwrap
 
 import keras
 import matplotlib.pyplot as plt
@@ -379,7 +380,7 @@ runtime.record(
 # %% tags=["nbval-ignore-output"]
 plotting.bars(
     {
-        name.replace(", ", ",\n").replace(" parts", "\nparts"): values
+        textwrap.fill(name, 14): values
         for name, values in list(denoised.items())[1:]
     },
     "Who estimates the mean of (3) best?",

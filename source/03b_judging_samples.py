@@ -731,7 +731,7 @@ model_3_6 = RelativisticGAN.dense(
     critic_widths=(128, 128),
     seed=5,
 )
-train(model_3_6, np.tile(small, (8, 1, 1, 1)), epochs=4, rate=3e-3)
+_ = train(model_3_6, np.tile(small, (8, 1, 1, 1)), epochs=4, rate=3e-3)
 ### END SOLUTION
 
 # %% tags=["check", "nbval-ignore-output"]

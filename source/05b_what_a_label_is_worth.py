@@ -79,7 +79,7 @@ VIEWS = profile.pick(
 BUDGETS = profile.pick(quick=(1, 3, 10), full=(1, 10, 100))  # labels a class
 FEW = profile.pick(quick=3, full=10)  # the budget that the text speaks of
 DRAWS = 5  # of the labelled rows
-UPDATES, LIMIT = (50, 100, 200), 1600
+UPDATES, LIMIT = (50, 100, 200), 3200
 HEAD_UPDATES = (25, 50, 100, 200, 400, 800)
 HELD_OUT = 1000, 4000  # validation and test rows in use, at most
 PHOTOS = profile.pick(quick=None, full="cifar10")
@@ -933,7 +933,7 @@ usual = {"shift": 1.0, "affine": 0.2, "elastic": 0.4}
 small = contrastive.SimCLR.conv(
     (8, 8, 1), 64, augmentation=views_like(usual), **NETS
 )
-pretrain(small, 8, eights)
+_ = pretrain(small, 8, eights)
 
 # %% tags=["check", "nbval-ignore-output"]
 checks.check_5_8(my_label, small.encoder)

@@ -84,7 +84,7 @@ FIT = profile.pick(  # epochs and rate of the models that predict words
 )
 HIDDEN = LENGTH // 3  # places of a text where a word is hidden
 UPDATES = profile.pick(quick=(15, 30, 60), full=(25, 50, 100))
-LIMIT = profile.pick(quick=240, full=400)  # updates, where still rising
+LIMIT = profile.pick(quick=480, full=800)  # updates, where still rising
 CHOOSING = profile.pick(quick=600, full=1944)  # validation texts
 SCORED = profile.pick(quick=2000, full=3890)  # test texts
 RANKS = profile.pick(quick=(64, 128), full=(64, 128, 256))  # of LSA

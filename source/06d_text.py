@@ -389,7 +389,9 @@ for index, kind in enumerate(corpora.KINDS):
     axis.scatter(*plane[members].T, label=kind, **style)
 for word in ("copper", "lizard", "soup", "fever", "verb", "lung", "shrub"):
     if word in kinds:
-        axis.annotate(word, plane[list(kinds).index(word)])
+        place = plane[list(kinds).index(word)]
+        paper = {"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none"}
+        axis.annotate(word, place, bbox={**paper, "alpha": 0.8})
 axis.set(
     xlabel="first principal direction", ylabel="second principal direction"
 )

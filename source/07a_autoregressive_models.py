@@ -880,10 +880,10 @@ checks.check_7a_1(answer_7a_1)
 # ### Exercise 7a.2 · Two masks
 #
 # *You will learn where the strict sign belongs.* Given an `order` of $d$ entries (the
-# entry that comes first, the one that comes second, …) and the numbers `units` of the
+# entry that comes first, the one that comes second, …) and the numbers `units` of $h$
 # hidden units, each in $0,\dots,d-2$, return two boolean masks: `first`
-# $(d,\text{units})$, where a unit with number $m$ sees the entries of the places
-# $0,\dots,m$, and `last` $(\text{units},d)$, such that no output has a path from its own
+# $(d,h)$, where a unit with number $m$ sees the entries of the places
+# $0,\dots,m$, and `last` $(h,d)$, such that no output has a path from its own
 # entry or a later one, and every weight that this allows is open.
 
 

@@ -283,10 +283,11 @@ for at in np.linspace(-3, 3, 13):
         line = of_library.decode(np.stack(line, axis=1))
         axes[2].plot(*line.T, color="black", lw=0.4)
 axes[2].plot(*of_library.sample(1000, seed=0).T, ".", ms=2)
-for axis, title in zip(
-    axes, ("density", "rows as z", "z-grid, samples"), strict=True
+for axis, title, name in zip(
+    axes, ("density", "rows as z", "z-grid, samples"), "xzx", strict=True
 ):
     axis.set(title=title, xlim=(-2.8, 2.8), ylim=(-2.8, 2.8), aspect="equal")
+    axis.set(xlabel=f"${name}_1$", ylabel=f"${name}_2$")
 plt.show()
 
 # %% [markdown]

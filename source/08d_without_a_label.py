@@ -713,7 +713,7 @@ def empty_columns(x):
     size = np.sqrt(np.mean(middle**2, axis=0))
     constant = size <= 1e-9 * np.maximum(1, np.abs(x).max(axis=0))
     scaled = middle / np.where(constant, 1, size)
-    match = np.abs(scaled.T @ scaled) / len(x) > 1 - 1e-10
+    match = np.abs(scaled.T @ scaled) / len(x) > 1 - 1e-12
     earlier = np.triu(match, 1) & ~constant[:, None]
     return np.flatnonzero(constant | earlier.any(axis=0))
     ### END SOLUTION

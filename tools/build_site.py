@@ -81,7 +81,7 @@ TOPICS = {
 # what the playground shows of a sitting: its state in the address, in words
 PLAYS = {
     "02a": ("width?k=2", "PCA beside an autoencoder, from 1 number to 32"),
-    "03a": ("game?moves=120", "the game that circles"),
+    "03a": ("game?rule=turn&moves=120", "the game that circles"),
     "04a": ("map?z=0.4,0.5", "a map of codes: drag a point, it is decoded"),
     "04b": ("walk?beta=2&unit=7", "a unit of the code that fell silent"),
     "04c": ("label?z=1.2,-1", "ten digits to order from one noise"),

@@ -96,7 +96,7 @@ def check_6k_2(models, errors):
         ):
             wrong(
                 f"`{what}` should be a dict by the number of letters used, "
-                f"such as {{20: …, 60: …, 200: …}}; received {kind(given)}."
+                f"such as {{10: …, 50: …}}; received {kind(given)}."
             )
     errors = as_dict(errors, "errors", tuple(models))
     if len(models) < 3 or min(models) > 20 or max(models) < 150:
