@@ -745,7 +745,7 @@ assert all(values[-1] > 3 * values[:5].mean() for values in rates.values())
 # **Figure 6g.4.** False alarms of the forest, three draws. Set on month 1 as it is,
 # the threshold raises *fewer* alarms than promised: the unlabelled frauds in it
 # take the top of the ranking and push it up, and what is lost is recall. With
-# labels, late as they are, the promise holds, until the holiday multiplies it.
+# labels, once they have come, the promise holds, until the holiday multiplies it.
 # Setting it anew each month does not help: the month before was not like this one.
 # What might: last year's holiday, or a feature, "this card has bought a flight".
 
