@@ -683,9 +683,10 @@ if THIRD_PAIR:
 # longer is learnt for the training images. **With a linear output** the same networks
 # did need the longer training: after six times as many steps they are a sixth *below*
 # PCA, raw against raw and clipped against clipped. (Output *and* loss
-# differ between the two. The third pair, a sigmoid with squared error, takes ten
-# seconds more and runs in the full profile: it overfits as well and ends at .0033,
-# above PCA's .0025, between .0037 with cross-entropy and .0021 with a linear output.)
+# differ between the two. The third pair, a sigmoid with squared error, takes as long
+# as the first and runs in the full profile: it overfits as well and ends at 3.25
+# thousandths, above PCA's 2.54, between 3.66 with cross-entropy and 2.10 with a linear
+# output.)
 # Which suspect is guilty depends on the output, then. "PCA wins at 32" was a statement
 # about one output and one length of training: a table with one length for everybody
 # would have hidden that.

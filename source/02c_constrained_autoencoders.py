@@ -765,8 +765,8 @@ assert profile.full or abs(linear.mean() / gaussian.mean() - 1) < 0.1
 # close to the data. Decoded random codes do not; knowing the spread of each
 # unit helps, knowing the covariances helps a little more, and both stay far
 # off: they say nothing about which *combinations* occur. PCA's codes, drawn so,
-# stay as far off. (On MNIST the covariances bring 1.03, but reconstructions stand at
-# .84 there: most of it is blur.) The reason is in
+# stay as far off. (On MNIST the covariances bring 1.03, where PCA's codes stand at 1.15;
+# but reconstructions stand at .84 there: most of it is blur.) The reason is in
 # equation (1): the decoder was trained on the codes of real digits and
 # nowhere else, and nothing was asked of the code's *distribution*. A plain
 # autoencoder is no generative model: it has no prior over codes to sample

@@ -667,7 +667,7 @@ checks.check_3_7(slope_penalty)
 # ### Exercise 3.8 · The detective (open)
 #
 # *You will learn to read a training you did not see.* Six programs trained a
-# `GAN` on the digits for 584 steps, five of them with a mistake. What their
+# `GAN` on the digits for some 600 steps, five of them with a mistake. What their
 # curves said after the first eighth of the training and at its end, and the
 # spread of their samples (data 0.23, an untrained generator 0.15):
 #

@@ -716,10 +716,10 @@ assert rise.min() > 0.05, "the last calls are everybody's"
 # Now the next call, one at a time, from all before it: the last fifth of each
 # sequence is the test, the fifth before it chooses, the rest trains. Four ways:
 # popularity; the same call again; a **Markov chain**, counts of pairs $M_{ij}$ with
-# $a$ pseudo-calls in proportion to popularity $\pi$; and that chain with a *memory*
+# $a$ pseudo-calls in proportion to popularity $\rho$; and that chain with a *memory*
 # of what this module called so far, with frequencies $h$:
 #
-# $$p(j\mid i,h)=(1-c)\,\frac{M_{ij}+a\,\pi_j}{\sum_k M_{ik}+a}+c\,h_j.\tag{4}$$
+# $$p(j\mid i,h)=(1-c)\,\frac{M_{ij}+a\,\rho_j}{\sum_k M_{ik}+a}+c\,h_j.\tag{4}$$
 #
 # The network is recurrent, as in Hidasi et al. (2016): an embedding of each call, a
 # GRU, a softmax over all functions. It has a state of its own; as the control that
@@ -1064,7 +1064,7 @@ checks.check_6c_6(diverse_lists)
 # *You will learn what a Markov chain is made of.* Given sequences of whole numbers
 # below `num_items`, return the matrix of probabilities of equation (4) with $c=0$:
 # row $i$ holds $p(j\mid i)$, with $a$ pseudo-calls in proportion to popularity.
-# The popularity $\pi_j$ is the share of item $j$ among all events of all sequences.
+# The popularity $\rho_j$ is the share of item $j$ among all events of all sequences.
 # Sequences do not follow each other.
 
 

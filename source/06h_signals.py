@@ -515,7 +515,8 @@ assert spoken_right > units_right > 0.5, "chance is an eighth"
 # **Figure 6h.3.** Above the sentence as spoken, below from its units: one picture a unit,
 # wherever it stands, and none of the stranger's stripes, for neither pitch nor speaker was
 # kept. At less than a five-hundredth of the bits of the waveform (8 000 samples a second
-# of 16 bits) most frames are still understood; from other seeds of k-means it was 65%.
+# of 16 bits) most frames are still understood; with units from a fourth seed of k-means,
+# which ended in a poorer optimum, 65 %.
 #
 # **What this is not.** Recognising speech means *text*, and text needs some link
 # to sound. For long that meant hours of transcribed recordings. It no longer
@@ -689,12 +690,11 @@ plt.show()
 # %% [markdown]
 # **Figure 6h.5.** Smoothing has to choose between noise at rest and the height of a spike.
 # Network and archive need not choose: they have seen spikes, and what looks like
-# the beginning of one goes on as one. The archive, which nobody
-# trained, has about the network's error, by its nearest window and by all of them with
-# weights; from other seeds the network was ahead by
-# 0.001. (A mixture of fifty Gaussians on the same windows, measured apart from this page,
-# came to 0.0175, ahead of all.) All share a danger: they restore what they *know*. Which
-# leads to the other use.
+# the beginning of one goes on as one. The archive, which nobody trained, has about the
+# network's error, by its nearest window and by all of them with weights: six seeds of
+# the network, measured apart from this page, came to 0.0200 to 0.0221. (A mixture of
+# fifty Gaussians on the same windows came to 0.0175, ahead of all.) All share a danger:
+# they restore what they *know*. Which leads to the other use.
 #
 # ### A change that nobody labelled
 #
