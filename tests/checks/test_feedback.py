@@ -89,7 +89,11 @@ async def _later(x, y):
         (check_9_1, {"a": 0.89}, "should be numbers; received dict"),
         (check_9_2, lambda x, y: "a", "received the text 'a'"),
         (check_9_2, lambda x, y: object(), "should be numbers; received obj"),
-        (check_9_2, lambda x, y: None, "sum should not be None: did you forget"),
+        (
+            check_9_2,
+            lambda x, y: None,
+            "sum should not be None: did you forget",
+        ),
         (check_9_2, lambda x, y: [1, 2], r"have shape \(3,\), not \(2,\)"),
         (check_9_2, lambda x: x, "stopped with TypeError"),
         (check_9_2, lambda x, y: sys.exit(1), "stopped with SystemExit: 1"),
@@ -263,6 +267,8 @@ def test_as_dict_names_keys_that_are_missing_or_too_many():
     assert feedback.as_dict(many, "x", ("a", "b")) == given
     rejects(feedback.as_dict, given, "x", ("a", "c"), match="it lacks 'c'.")
     rejects(feedback.as_dict, given, "x", ("a",), match="it has also 'b'.")
+    match = "it lacks 1 and has also 'b', 'a'."
+    rejects(feedback.as_dict, given, "x", (1,), match=match)
     rejects(feedback.as_dict, [1], "x", ("a",), match="received list of int.")
 
 

@@ -397,15 +397,15 @@ def as_dict(value, what, keys):
             f"`{what}` should be a dict with the keys {listed}; received "
             f"{kind(value)}."
         )
-    for word, others in (
-        ("lacks", [key for key in keys if key not in value]),
-        ("has also", [key for key in value if key not in keys]),
-    ):
-        if others:
-            wrong(
-                f"`{what}` should be a dict with the keys {listed}; it {word} "
-                f"{', '.join(map(repr, others[:5]))}."
-            )
+    lacking = [key for key in keys if key not in value]
+    others = [key for key in value if key not in keys]
+    if lacking or others:
+        told = " and ".join(
+            f"{word} {', '.join(map(repr, part[:5]))}"
+            for word, part in (("lacks", lacking), ("has also", others))
+            if part
+        )
+        wrong(f"`{what}` should be a dict with the keys {listed}; it {told}.")
     return {key: value[key] for key in keys}
 
 
