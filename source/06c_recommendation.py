@@ -1001,9 +1001,10 @@ checks.check_6c_4(neighbour_scores)
 # ### Exercise 6c.5 · Beat popularity (experiment)
 #
 # *You will learn to judge a recommender on your own.* Write a function that,
-# given a seen matrix of 0 and 1, returns scores of its shape. On the imports it
-# has to reach recall@10 of at least 0.58 on items that the check hides.
-# Popularity reaches 0.54. Any method; a minute of training at most.
+# given a seen matrix of 0 and 1, returns scores of its shape. On the imports,
+# users and items shuffled, it has to reach recall@10 of at least 0.58 on items
+# that the check hides. Popularity reaches 0.54. Any method; a minute of training
+# at most.
 
 
 # %% tags=["exercise"]

@@ -651,7 +651,7 @@ class _Broken:
 @pytest.mark.parametrize(
     "result, match",
     [
-        (None, "is None"),
+        (None, "not be None"),
         (RuntimeError("no"), "stopped with RuntimeError"),
         (np.zeros((3, 64)), "return a reconstruction of each"),
         ("images", "should be numbers"),

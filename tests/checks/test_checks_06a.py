@@ -260,6 +260,11 @@ GOOD = {
             "trimmed": (0.89, 0.9, 0.88),
             "clean": np.linspace(0.97, 0.99, 5)[:, None],
         },
+        {  # of eight principal axes
+            "clean": [0.956, 0.955, 0.957],
+            "dirty": [0.444, 0.393, 0.422],
+            "trimmed": [0.423, 0.48, 0.429],
+        },
     ],
 )
 def test_check_6a_4_plausible_results_pass(answer):
@@ -278,6 +283,9 @@ def test_check_6a_4_plausible_results_pass(answer):
         (GOOD | {"dirty": [0.98] * 3}, "hardly a difference"),
         (GOOD | {"trimmed": GOOD["dirty"]}, "same numbers"),
         (GOOD | {"trimmed": [0.98, 0.97, 0.98]}, "by their labels"),
+        (GOOD | {"trimmed": [0.55, 0.55, 0.37]}, "keep the strangest"),
+        (GOOD | {"dirty": [0.18, 0.23, 0.24]}, "only 30 of them"),
+        ({name: 0.9 for name in GOOD}, "three seeds"),
         ({name: [99, 98, 97] for name in GOOD}, "between 0 and 1"),
     ],
 )

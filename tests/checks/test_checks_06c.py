@@ -8,6 +8,7 @@ from keras import ops
 
 from utils.baselines.recommenders import EASE, ItemKNN
 from utils.checks import chapter_06c
+from utils.data import interactions
 from utils.evaluation import ranking
 from utils.models.recommenders import MultVAE
 
@@ -241,7 +242,7 @@ def test_check_6c_4_right_scores_pass(answer):
         (lambda x: "scores", "should be numbers"),
         (lambda x: [[1.0, 2.0], [3.0]], "as many in each row"),
         (lambda x: {"scores": x}, "should be numbers"),
-        (lambda x: None, "is None"),
+        (lambda x: None, "not be None"),
         (stub, "waits for your answer"),
     ],
 )
@@ -280,7 +281,17 @@ def _mixed(seen):
     return (_neighbours(seen) + 3 * _linear(seen)).tolist()
 
 
-@pytest.mark.parametrize("answer", [_neighbours, _linear, _mixed])
+def _without_seen(seen):
+    return np.where(seen > 0, -np.inf, _neighbours(seen))
+
+
+def _as_memory(seen):
+    return memoryview(_neighbours(seen))
+
+
+@pytest.mark.parametrize(
+    "answer", [_neighbours, _linear, _mixed, _without_seen, _as_memory]
+)
 def test_check_6c_5_right_recommender_passes(answer):
     checks.check_6c_5(answer)
 
@@ -289,10 +300,20 @@ def _popularity(seen):
     return np.tile(seen.sum(axis=0), (len(seen), 1))
 
 
-def _full_matrix(seen):
-    from utils.data import interactions
+IMPORTS = interactions.load_imports().matrix
 
-    return interactions.load_imports().matrix
+
+def _shuffled_imports(seen):
+    """By one who knows how the check shuffles them."""
+    rng = np.random.default_rng(2024)
+    users, items = map(rng.permutation, IMPORTS.shape)
+    return IMPORTS[users][:, items]
+
+
+def _in_place(seen):
+    scores = _neighbours(seen)
+    seen[seen == 0] = -1
+    return scores
 
 
 @pytest.mark.parametrize(
@@ -300,9 +321,18 @@ def _full_matrix(seen):
     [
         (_popularity, "what popularity finds"),
         (lambda seen: -_neighbours(seen), "below popularity"),
-        (_full_matrix, "full matrix"),
+        (lambda seen: IMPORTS, "use `seen` alone"),
+        (lambda seen: _neighbours(IMPORTS), "order of the chapter"),
+        (
+            lambda seen: ItemKNN(60).fit(IMPORTS).predict_scores(seen),
+            "come from `seen` alone",
+        ),
+        (_shuffled_imports, "more than any honest"),
+        (lambda seen: np.argsort(-_neighbours(seen), axis=1), "`argsort`"),
+        (_in_place, "make a copy"),
         (lambda seen: _neighbours(seen)[:, :10], "shape"),
         (lambda seen: np.full(seen.shape, np.nan), "NaN"),
+        (lambda seen: _neighbours(seen) / 0, "NaN"),
         (stub, "waits for your answer"),
     ],
 )
@@ -335,13 +365,37 @@ def _as_lists(scores, seen, popularity):
     ]
 
 
-@pytest.mark.parametrize("answer", [_reserve(3), _reserve(2), _as_lists])
+def _just_enough(scores, seen, popularity):
+    """A bonus for all but the 38 most popular of 193, as small as it may be."""
+    rare = np.ones(len(popularity))
+    rare[np.argsort(-popularity)[: len(popularity) // 5]] = 0
+
+    def lists(bonus):
+        raised = np.where(seen > 0, -np.inf, scores + bonus * rare)
+        return np.argsort(-raised, axis=1)[:, :10]
+
+    low, high = 0.0, 1.0
+    for _ in range(30):
+        middle = 0.5 * (low + high)
+        enough = rare[lists(middle)].mean() >= 0.2
+        low, high = (low, middle) if enough else (middle, high)
+    return lists(high)
+
+
+@pytest.mark.parametrize(
+    "answer", [_reserve(3), _reserve(2), _as_lists, _just_enough]
+)
 def test_check_6c_6_right_lists_pass(answer):
     checks.check_6c_6(answer)
 
 
 def _plain(scores, seen, popularity):
     return ranking.top_k(scores, seen)
+
+
+def _masked_in_place(scores, seen, popularity):
+    scores[seen > 0] = -np.inf
+    return _reserve(2)(scores, seen, popularity)
 
 
 def _twice(scores, seen, popularity):
@@ -359,6 +413,10 @@ def _twice(scores, seen, popularity):
         (lambda s, m, p: ranking.top_k(s), "already has"),
         (_twice, "names an item twice"),
         (lambda s, m, p: s[:, :10] + 0.5, "not scores"),
+        (lambda s, m, p: ranking.top_k(s, m) - 193, "not scores"),
+        (lambda s, m, p: np.full((len(s), 10), 1e30), "beyond the last"),
+        (_masked_in_place, "make a copy"),
+        (_reserve(1), "needed are 20 %"),
         (lambda s, m, p: ranking.top_k(s, m, k=5), "shape"),
         (stub, "waits for your answer"),
     ],

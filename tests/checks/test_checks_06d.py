@@ -251,34 +251,46 @@ def words():
     vocabulary = checks._vocabulary()
     found = corpora.load_definitions()
     ids = vocabulary.encode(found.texts_train[:6000], 24)
-    shares = {
-        window: checks._share_of_kind(ids, len(vocabulary), 8, window)
-        for window in (1, 10)
-    }
-    return (ids, len(vocabulary), 8), shares
+    given = ids, len(vocabulary), 8
+    right, mistakes = checks._shares_of_kind(*given)
+    with pytest.MonkeyPatch.context() as patch:  # the same for all tests
+        patch.setattr(
+            chapter_06d, "_shares_of_kind", lambda *_: (right, mistakes)
+        )
+        yield given, right, [share for share, _ in mistakes]
+
+
+def as_answer(shares):
+    return dict(zip((1, 10), shares, strict=True))
 
 
 def test_6d_5_right_answers_pass(words):
-    given, shares = words
-    checks.check_6d_5({w: share[0] for w, share in shares.items()}, *given)
-    rounded = {w: round(share[0], 2) for w, share in shares.items()}
-    checks.check_6d_5(rounded, *given)
+    given, right, _ = words
+    checks.check_6d_5(as_answer(right), *given)
+    checks.check_6d_5(as_answer(np.round(right, 2)), *given)
 
 
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda s: [s[1][0], s[10][0]], "dict"),
-        (lambda s: {1: s[1][0]}, "dict"),
-        (lambda s: {1: 60.0, 10: 70.0}, "not in 0"),
-        (lambda s: {w: v[1] for w, v in s.items()}, "own five neighbours"),
-        (lambda s: {w: 0.143 for w in s}, "should be near"),
-        (lambda s: {1: s[10][0], 10: s[1][0]}, "exchanged"),
+        (lambda s, m: list(s), "dict"),
+        (lambda s, m: {1: s[0]}, "dict"),
+        (lambda s, m: as_answer(100 * s), "not in 0"),
+        (lambda s, m: as_answer([s[0], s[0]]), "are equal"),
+        (lambda s, m: as_answer(m[0]), "exchanged"),
+        (lambda s, m: as_answer(m[1]), "own five neighbours"),
+        (lambda s, m: as_answer(m[2]), "not product"),
+        (lambda s, m: as_answer(m[3]), "by distance"),
+        (lambda s, m: as_answer(m[4]), "all words of the vocabulary"),
+        (lambda s, m: as_answer(m[5]), "sort the other way"),
+        (lambda s, m: as_answer(m[8]), "all neighbours"),
+        (lambda s, m: as_answer(1 - s), "should be near"),
+        (lambda s, m: as_answer(s + [0.0, 0.03]), "At window 10"),
     ],
 )
 def test_6d_5_wrong_answers_are_named(words, change, match):
-    given, shares = words
-    rejects(checks.check_6d_5, change(shares), *given, match=match)
+    given, right, mistakes = words
+    rejects(checks.check_6d_5, change(right, mistakes), *given, match=match)
 
 
 @pytest.fixture(scope="module")
@@ -307,6 +319,12 @@ def test_6d_6_wrong_answers_are_named(streams):
     bigram = NGram(2, 9).fit(train)
     sharp = np.eye(9)
 
+    ngram = NGram(6, 9).fit(train)
+
+    def in_place(context):
+        context.append(3)
+        return ngram.distributions(context[:-1])[-1]
+
     def cheat(context):
         return 0.001 + 0.991 * sharp[test[len(context)]]
 
@@ -317,6 +335,11 @@ def test_6d_6_wrong_answers_are_named(streams):
         (lambda c: np.ones(9), "sum to 1"),
         (lambda c: sharp[3], "probability 0"),
         (cheat, "too good"),
+        (ngram.distributions, "one row; yours returns shape"),
+        (lambda c: np.log(ngram.distributions(c)[-1]), "take `exp`"),
+        (lambda c: ngram.distributions(c[::-1])[-1], "\\*end\\* of"),
+        (lambda c: np.argmax(ngram.distributions(c)[-1]), "should return 9"),
+        (in_place, "make a copy"),
         (lambda c: None, "None"),
     ):
         rejects(checks.check_6d_6, answer, train, test, match=match)

@@ -84,12 +84,16 @@ async def _later(x, y):
         (check_9_1, dict, "received the class dict: call it first"),
         (check_9_1, [[1, 2], [3]], "as many in each row; received a list of l"),
         (check_9_1, [0.89, 1], r"one number, not an array \(2,\)"),
-        (check_9_1, float("nan"), "contains NaN"),
+        (check_9_1, float("nan"), "not contain NaN"),
         (check_9_1, {0.89}, "should be numbers; received set"),
         (check_9_1, {"a": 0.89}, "should be numbers; received dict"),
         (check_9_2, lambda x, y: "a", "received the text 'a'"),
         (check_9_2, lambda x, y: object(), "should be numbers; received obj"),
-        (check_9_2, lambda x, y: None, "The sum is None: did you forget"),
+        (
+            check_9_2,
+            lambda x, y: None,
+            "sum should not be None: did you forget",
+        ),
         (check_9_2, lambda x, y: [1, 2], r"have shape \(3,\), not \(2,\)"),
         (check_9_2, lambda x: x, "stopped with TypeError"),
         (check_9_2, lambda x, y: sys.exit(1), "stopped with SystemExit: 1"),
@@ -113,6 +117,7 @@ def test_check_names_what_it_received(check, answer, match):
         {"a": 1, "b": 2}.values(),
         range(1, 3),
         array.array("d", [1, 2]),
+        memoryview(np.array([1.0, 2.0])),
         np.array([1, 2], "int8"),
         np.array([1, 2.0], object),
         ops.convert_to_tensor([1.0, 2.0]),
@@ -146,11 +151,32 @@ def test_as_array_of_a_tensor_that_tracks_its_gradient():
     assert feedback.as_array([Tracking()], "x", (1, 2)).all()
 
 
+def test_as_array_of_a_memoryview_of_two_axes():
+    """Python cannot count through its rows."""
+    view = memoryview(np.eye(2))
+    assert np.array_equal(feedback.as_array(view, "x"), np.eye(2))
+    rejects(check_9_2, view, match="received memoryview: write check")
+
+
+def test_check_of_a_list_that_cannot_be_read_says_so():
+    class Broken(list):
+        """Stops when anyone counts through it."""
+
+        def __iter__(self):
+            raise ValueError("broken")
+
+    released = memoryview(b"ab")
+    released.release()
+    for answer in (Broken([1.0]), released):
+        rejects(check_9_1, answer, match="Broken|received memoryview")
+        rejects(check_9_2, answer, match="Broken|received memoryview")
+
+
 def test_as_array_of_what_is_sparse_or_masked():
     eye = scipy.sparse.eye_array(2)
     assert np.array_equal(feedback.as_array(eye, "x"), np.eye(2))
     masked = np.ma.masked_array([1.0, 2.0], [True, False])
-    rejects(feedback.as_array, masked, "x", match="contains NaN")
+    rejects(feedback.as_array, masked, "x", match="not contain NaN")
 
 
 class Endless:
@@ -241,6 +267,8 @@ def test_as_dict_names_keys_that_are_missing_or_too_many():
     assert feedback.as_dict(many, "x", ("a", "b")) == given
     rejects(feedback.as_dict, given, "x", ("a", "c"), match="it lacks 'c'.")
     rejects(feedback.as_dict, given, "x", ("a",), match="it has also 'b'.")
+    match = "it lacks 1 and has also 'b', 'a'."
+    rejects(feedback.as_dict, given, "x", (1,), match=match)
     rejects(feedback.as_dict, [1], "x", ("a",), match="received list of int.")
 
 

@@ -108,12 +108,13 @@ def one_sentence(check):
                 check(*answers, **named)
             except (CheckFailed, KeyboardInterrupt):
                 raise
-            except NotImplementedError:
-                wrong(
-                    f"Exercise {exercise} waits for your answer: replace the "
-                    "line `raise NotImplementedError` by your own code."
-                )
             except BaseException as error:  # an answer may be anything at all
+                if isinstance(error, NotImplementedError) and not error.args:
+                    wrong(
+                        f"Exercise {exercise} waits for your answer: replace "
+                        "the line `raise NotImplementedError` by your own "
+                        "code."
+                    )
                 wrong(
                     "The check cannot make sense of this answer "
                     f"({', '.join(map(kind, given.values()))}): "
@@ -236,7 +237,10 @@ def kind(value):
         name, value = "array", value.ravel().tolist()
     if not isinstance(value, _LISTS):
         return name
-    parts = itertools.islice(value, 1000)
+    try:
+        parts = list(itertools.islice(value, 1000))
+    except Exception:  # a class of its own, or a memoryview of two axes
+        return name
     parts = sorted({type(part).__name__ for part in parts})
     return f"{name} of {' and '.join(parts[:3])}" if parts else f"empty {name}"
 
@@ -250,6 +254,8 @@ def _numpy(value):
     """
     if isinstance(value, _TEXTS):
         raise TypeError("text")
+    if isinstance(value, memoryview):  # its rows cannot be counted through
+        return np.asarray(value)
     if isinstance(value, _LISTS):
         if len(value) > LARGEST:
             raise ValueError("too long")
@@ -272,7 +278,10 @@ def _numpy(value):
 def _floats(value, what):
     """A float64 array of whatever holds numbers, or feedback."""
     if value is None:
-        wrong(f"{what} is None: did you forget the `return`, or to fill it in?")
+        wrong(
+            f"{what} should not be None: did you forget the `return`, or to "
+            "fill it in?"
+        )
     try:
         array = _numpy(value)
         # "0.89" and a date could be turned into a float, 1j into its half
@@ -305,7 +314,7 @@ def as_values(value, what, finite=True, shape=None):
     if shape is not None and value.shape != tuple(shape):
         wrong(f"{what} should have shape {tuple(shape)}, not {value.shape}.")
     if finite and not np.isfinite(value).all():
-        wrong(f"{what} contains NaN or infinite values.")
+        wrong(f"{what} must not contain NaN or infinite values.")
     return value
 
 
@@ -388,15 +397,15 @@ def as_dict(value, what, keys):
             f"`{what}` should be a dict with the keys {listed}; received "
             f"{kind(value)}."
         )
-    for word, others in (
-        ("lacks", [key for key in keys if key not in value]),
-        ("has also", [key for key in value if key not in keys]),
-    ):
-        if others:
-            wrong(
-                f"`{what}` should be a dict with the keys {listed}; it {word} "
-                f"{', '.join(map(repr, others[:5]))}."
-            )
+    lacking = [key for key in keys if key not in value]
+    others = [key for key in value if key not in keys]
+    if lacking or others:
+        told = " and ".join(
+            f"{word} {', '.join(map(repr, part[:5]))}"
+            for word, part in (("lacks", lacking), ("has also", others))
+            if part
+        )
+        wrong(f"`{what}` should be a dict with the keys {listed}; it {told}.")
     return {key: value[key] for key in keys}
 
 

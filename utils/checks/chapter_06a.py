@@ -294,14 +294,19 @@ def check_6a_4(answer):
     if clean.mean() < 0.9:
         wrong(
             f"Clean AUROC {clean.mean():.2f}; about 0.99 is possible for the "
-            "zero. Was the model trained long enough, and scored by squared "
-            "error?"
+            "zero. Was the model trained long enough, is its code narrow (8 "
+            "numbers do), and each row scored by its own error?"
         )
     if clean.mean() - dirty.mean() < 0.02:
         wrong(
             f"Clean {clean.mean():.3f}, dirty {dirty.mean():.3f}: hardly a "
             "difference. Are the 30 zeros really among the training rows, "
             "and is the weight of each seed restarted before training?"
+        )
+    if dirty.mean() < 0.3:  # with 30 of them even principal axes keep 0.4
+        wrong(
+            f"Dirty {dirty.mean():.3f}: zeros are far *less* strange than "
+            "other digits. Are there only 30 of them among the training rows?"
         )
     if len(trimmed) == len(dirty) and np.allclose(trimmed, dirty, atol=1e-9):
         wrong(
@@ -314,6 +319,12 @@ def check_6a_4(answer):
             f"({clean.mean():.3f}) than to dirty ({dirty.mean():.3f}). Did "
             "you drop the zeros by their labels, or rows scored by the clean "
             "model? Nobody knows either in practice."
+        )
+    if trimmed.mean() < dirty.mean() - 0.15:
+        wrong(
+            f"Trimmed {trimmed.mean():.3f} is far below dirty "
+            f"{dirty.mean():.3f}; to lose a twentieth of the rows does little. "
+            "Did you keep the strangest rows and drop the others?"
         )
     correct(
         "6a.4",
