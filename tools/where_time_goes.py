@@ -33,7 +33,9 @@ OPENING = """\
 # Where a sitting's time goes
 
 Written by `python tools/where_time_goes.py`; do not edit. Seconds of the quick
-profile on {cores} cores, each sitting alone, without a notebook around it.
+profile on {cores} cores, each sitting in a process of its own, without a
+notebook around it. Machines differ, and so does what else they do: read the
+last line.
 
 - *imports*: of packages, TensorFlow's above all;
 - *tracing*: TensorFlow turns Python into graphs, once a model and shape;
@@ -151,6 +153,8 @@ def write_page(found):
     for name, row in rows.items():
         cells = " | ".join(f"{n:.1f}" for n in [sum(row), *row])
         lines.append(f"| {name} | {cells} |")
+    shares = [100 * n / sum(row) for n in row]  # of the last row, the sum
+    lines.append(f"| **%** | 100 | {' | '.join(f'{n:.0f}' for n in shares)} |")
     write_whole(PAGE, "\n".join(lines) + "\n")
 
 
