@@ -296,6 +296,12 @@ def _false_alarms_priced(scores, amounts, is_fraud, price):
         (_never_infinite, "Try every distinct score"),
         (_finite_at_last, "return np.inf"),
         (_ties_by_order, "together or not at all"),
+        (lambda *m: min(_by_trying(*m), m[0].max()), "return np.inf"),
+        (lambda *m: max(_by_trying(*m), m[0].min()), "below it, −∞"),
+        (
+            lambda s, a, f, p: _by_trying(s, a, f | True, p),
+            "amount of an honest payment",
+        ),
         (lambda *m: np.nan, "never NaN"),
         (lambda s, *m: s, "one number"),
         (stub, "waits for your answer"),

@@ -10,6 +10,7 @@ from utils.checks._feedback import (
     as_values,
     call,
     correct,
+    in_half,
     name_value,
     one_sentence,
     reached,
@@ -23,6 +24,11 @@ def check_6g_1(answer):
     """Precision of a detector at one per cent prevalence: 0.154."""
     value = as_number(answer, "Your answer")
     right = 0.009 / (0.009 + 0.0495)
+    if abs(value - 0.009 / (0.009 + 0.05)) < 1e-4:
+        wrong(
+            "You took 5 % of all payments: only the honest ones, 99 %, can "
+            "raise a false alarm."
+        )
     if abs(value - right) < 0.005:
         correct(
             "6g.1",
@@ -90,7 +96,9 @@ def check_6g_2(answer):
     hits, by_range, planted = 0, 0, 60
     for _ in range(planted):
         row, column = _plant(rng, mix, x_train)
-        index = as_number(call(answer, x_train.copy(), row.copy()), "The index")
+        given = x_train.copy(), row.copy()
+        index = as_number(call(answer, *given), "The index")
+        unchanged(given, (x_train, row))
         if index != int(index) or not 0 <= index < 6:
             wrong(f"Return the index of a column, 0 to 5; received {index:g}.")
         hits += int(index) == column
@@ -153,7 +161,10 @@ def check_6g_3(answer):
                 "of them lies in the event."
             )
         if count != false:
-            wrong(f"{where} there are {false} false calls, not {count:g}.")
+            wrong(
+                f"{where} there are {false} false calls, not {count:g}. A run "
+                "of alarms is none if one of its steps lies in the event."
+            )
     correct(
         "6g.3",
         "What would you count if a warning before the event is welcome?",
@@ -187,7 +198,8 @@ def _check_delay(late, delay, where, steps, begin):
             f"{where} {late:g} is the step of the first alarm; its delay is "
             "counted from `begin`."
         )
-    wrong(f"{where} the delay is {delay}, not {late:g}.")
+    hint = " An alarm at `begin` comes with a delay of 0." * (late == delay + 1)
+    wrong(f"{where} the delay is {delay}, not {late:g}.{hint}")
 
 
 @one_sentence
@@ -207,7 +219,8 @@ def check_6g_4(answer):
         ranked = np.sort(given)
         out = math.floor(rate / 2 * (n + 1) + 1e-9)
         right = ranked[out - 1], ranked[-out]
-        if np.allclose((low, high), right, rtol=1e-6, atol=1e-9):
+        within = 1e-3 if any(map(in_half, pair)) else 1e-6
+        if np.allclose((low, high), right, rtol=within, atol=1e-9):
             continue
         if low > high:
             wrong("low lies above high: return them in this order.")
@@ -265,10 +278,36 @@ def _saving(threshold, scores, amounts, is_fraud, price):
     return float((amounts * is_fraud)[alarms].sum() - price * alarms.sum())
 
 
-def _lax(threshold, scores, amounts, is_fraud, price):
-    """The saving if only false alarms had a price."""
-    free = _saving(threshold, scores, amounts, is_fraud, 0.0)
-    return free - price * np.sum((scores > threshold) & ~is_fraud)
+def _best(grid, amounts, is_fraud, price, alarms):
+    """Where it would be best to stop, by one idea of what is saved."""
+    gain = amounts * is_fraud - price
+    return grid[int(np.argmax([gain[alarms(limit)].sum() for limit in grid]))]
+
+
+def _misled(grid, scores, amounts, is_fraud, price):
+    """Thresholds that mistakes lead to, and what to say of them."""
+
+    def above(limit):
+        return scores > limit
+
+    return [
+        (
+            _best(grid, amounts, is_fraud, 0.0, above),
+            "That saves most if alarms are free: subtract their price.",
+        ),
+        (
+            _best(grid, amounts, is_fraud, price * ~is_fraud, above),
+            "Every alarm has its price, a fraud that is found as well.",
+        ),
+        (
+            _best(grid, amounts, True, price, above),
+            "The amount of an honest payment is not saved: count frauds alone.",
+        ),
+        (
+            _best(grid, amounts, is_fraud, price, lambda g: scores >= g),
+            "A row *at* the threshold is no alarm: you count it as one.",
+        ),
+    ]
 
 
 @one_sentence
@@ -282,12 +321,15 @@ def check_6g_5(answer):
         (1e5, False),
         (20.0, False),
         (30.0, False),
+        (0.0, False),
     ):
         scores = rng.exponential(size=300).astype("float32").astype("float64")
         is_fraud = rng.random(300) < 0.02 + 0.2 * (scores > 2)
         amounts = np.round(rng.lognormal(3.2, 1.0, 300), 2)
         if ties:
             scores = np.round(8 * scores) / 8  # exact in half precision
+        if price == 0.0:  # alarms are free, and the last row is worth one
+            is_fraud[scores.argmin()] = True
         month = scores, amounts, is_fraud
         given = [column.copy() for column in month]
         value = as_values(call(answer, *month, price), "The threshold", False)
@@ -298,22 +340,27 @@ def check_6g_5(answer):
         found = _saving(value, *given, price)
         grid = [np.inf, -np.inf, *np.unique(given[0])]
         net = [_saving(limit, *given, price) for limit in grid]
-        if found > max(net) - 1e-6:
+        pays = max(net) > 0
+        if found > max(net) - 1e-6 and (pays or value > max(grid[1:])):
             continue
-        free = grid[int(np.argmax([_saving(g, *given, 0.0) for g in grid]))]
-        lax = grid[int(np.argmax([_lax(g, *given, price) for g in grid]))]
         hint = "Try every distinct score, and infinity."
-        if np.isclose(_saving(free, *given, price), found):
-            hint = "That saves most if alarms are free: subtract their price."
-        elif np.isclose(_saving(lax, *given, price), found):
-            hint = "Every alarm has its price, a fraud that is found as well."
-        elif max(net) <= 0:
+        if not pays:
             hint = "No alarm pays at this price: return np.inf."
+        elif price == 0.0:
+            hint = (
+                "Alarms are free here, and the row of the smallest score is a "
+                "fraud: try a threshold below it, −∞."
+            )
         elif ties:
             hint = (
                 "Rows of equal score are alarms together or not at all, and "
                 "a row *at* the threshold is none."
             )
+        if found < max(net) - 1e-6 and price:
+            for limit, told in _misled(grid, *given, price):
+                if np.isclose(_saving(limit, *given, price), found):
+                    hint = told
+                    break
         wrong(
             f"At a price of {price:g} € your threshold {value:g} saves "
             f"{found:.0f} €; {max(net):.0f} € is possible. {hint}"

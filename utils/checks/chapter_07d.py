@@ -43,6 +43,8 @@ def check_7d_1(answer):
             (19.0, "(c) counts unguided ones: guidance asks twice."),
             (20.0, "(c): Heun takes two slopes a step, each guided by two."),
             (40.0, "(c): the last step is Euler's, with one slope."),
+            (36.0, "(c) lacks the last step: Euler's takes one slope, guided."),
+            (39.0, "(c): the slope saved at the end was guided, by two."),
             (
                 10.0,
                 "(c): Heun takes two slopes a step, and guidance asks twice.",
@@ -98,6 +100,8 @@ def check_7d_2(function):
                     "Weigh the difference told − untold, not the told guess.",
                 ),
                 (told, f"At w = {w:g} that is the told guess: w is not used."),
+                (untold, f"At w = {w:g} that is the untold guess alone."),
+                (untold + 2.5 * (told - untold), "w is not used."),
             ],
         )
         wrong(f"At w = {w:g} it is not untold + w (told − untold).")
@@ -143,6 +147,16 @@ def check_7d_3(function):
                     "withheld.",
                 ),
                 (
+                    np.where(chance > share, classes, labels),
+                    "You withhold what should be kept: below the share means "
+                    "withheld.",
+                ),
+                (
+                    np.where(low, classes + 1, labels),
+                    "The classes are 0 to C − 1, so withheld is C, "
+                    "num_classes, not one more.",
+                ),
+                (
                     np.where(chance <= share, classes, labels),
                     "A draw equal to the share is not below it: with `<=` and "
                     "a share of 0 a draw of 0 withholds a label.",
@@ -169,8 +183,9 @@ def _filled(denoiser, x, times, truth, known, kind=""):
     for now, then in zip(times[:-1], times[1:], strict=True):
         if kind == "in the row":
             x = np.where(known, truth, x)
-        guess = denoiser(x, now)
-        if kind not in ("in the row", "at the end", "never"):
+        guess = denoiser(x, then if kind == "too late" else now)
+        late = kind == "last guess" and then != times[-1]
+        if kind not in ("in the row", "at the end", "never") and not late:
             guess = np.where(known, truth, guess)
         noise = (x - (1 - now) * guess) / now
         if kind == "old noise":
@@ -178,6 +193,8 @@ def _filled(denoiser, x, times, truth, known, kind=""):
         if kind == "no noise":
             noise = 0.0 * x
         x = (1 - then) * guess + then * noise
+        if kind == "weights":
+            x = then * guess + (1 - then) * noise
     if kind in ("at the end", "in the row"):
         x = np.where(known, truth, x)
     return x
@@ -204,6 +221,10 @@ def check_7d_4(function):
         "never": "The known entries are never used.",
         "old noise": "ε̂ is computed from the guess before its entries were "
         "replaced: use the replaced one.",
+        "last guess": "The known entries enter the last guess alone: replace "
+        "them in every guess.",
+        "too late": "You ask for the guess at t'; x stands at t.",
+        "weights": "The weights are exchanged: x at t' is (1 − t') x̂ + t' ε̂.",
         "no noise": "ε̂ is missing: x at t' is (1 − t') x̂ + t' ε̂.",
     }
     for times in ([1.0, 0.6, 0.3], [1.0, 0.7, 0.4, 0.0]):
@@ -271,6 +292,15 @@ def check_7d_5(function):
                 (z, "That is the noise; the target is the velocity."),
                 (x, "That is the row; the target is the velocity."),
                 (
+                    z - right,
+                    "That leads from x_t to the noise; the velocity is that "
+                    "of the whole path, from x to z.",
+                ),
+                (
+                    (z - x) / time,
+                    "On a straight path the velocity does not depend on t.",
+                ),
+                (
                     (right - x) * time,
                     "On a straight path the velocity does not depend on t.",
                 ),
@@ -315,6 +345,11 @@ def check_7d_6(function):
                     decode((z + mean) * deviation),
                     "First times the deviation, then plus the mean.",
                 ),
+                (
+                    decode(z * mean + deviation),
+                    "Mean and deviation have changed places.",
+                ),
+                (decode(z * deviation - mean), "The mean is added."),
                 (decode(z * deviation), "The mean is missing."),
                 (decode(z + mean), "The deviation is missing."),
                 (
@@ -326,7 +361,7 @@ def check_7d_6(function):
                     "That is the variance: multiply by the deviation.",
                 ),
                 (
-                    right * deviation.mean() + mean.mean(),
+                    decode(z) * deviation.mean() + mean.mean(),
                     "Codes are scaled back before decoding, not images after.",
                 ),
             ],
