@@ -718,10 +718,10 @@ def test_page_of_times_adds_up_and_is_read_again(monkeypatch, tmp_path):
     where.write_page({**where.read_page(), second: [1.0] * 6})
     assert where.read_page() == {first: times, second: [1.0] * 6}
     lines = where.PAGE.read_text("utf-8").splitlines()
-    assert (
-        lines[-1]
-        == "| **together** | 21.5 | 6.0 | 5.0 | 4.0 | 3.0 | 2.0 | 1.5 |"
-    )
+    assert lines[-2:] == [
+        "| **together** | 21.5 | 6.0 | 5.0 | 4.0 | 3.0 | 2.0 | 1.5 |",
+        "| **%** | 100 | 28 | 23 | 19 | 14 | 9 | 7 |",
+    ]
 
 
 def test_times_of_a_small_sitting_fall_where_they_belong(
