@@ -29,6 +29,7 @@ def test_check_6g_1_right_share_passes(answer, capsys):
         (0.9 / 0.95, "99 honest payments"),
         (0.009, "Divide by"),
         (0.95, "left in peace"),
+        (0.009 / 0.059, "5 % of all payments"),
         (0.5, "10 000 payments"),
         (None, "None"),
     ],
