@@ -77,20 +77,6 @@ class Ratings:
     times: np.ndarray | None
     source: str
 
-    def liked(self, at_least=4.0):
-        """Implicit feedback: 1 where a rating reaches a level.
-
-        Args:
-            at_least: Number of stars.
-
-        Returns:
-            Float32 ``(users, items)`` of 0 and 1. Rows of users who liked
-            nothing stay, all zeros: drop them before a model needs an item
-            of everybody.
-        """
-        at_least = check.check_number(at_least, "at_least")
-        return (self.observed & (self.values >= at_least)).astype("float32")
-
     def pairs(self, where=None):
         """Observed entries as a list.
 

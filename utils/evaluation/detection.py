@@ -19,7 +19,6 @@ __all__ = [
     "alarm_rates",
     "find_events",
     "hold_out",
-    "precision_at_k",
     "quantile_threshold",
     "two_sided_thresholds",
 ]
@@ -284,29 +283,6 @@ def find_events(alarms, events, gap=0):
         if len(run)
     ]
     return Events(~np.isnan(delays), delays, touched.count(False))
-
-
-def precision_at_k(scores, is_anomaly, k):
-    """Share of anomalies among the k rows of the largest scores.
-
-    What a team that can look at k rows finds; of equal scores the earlier
-    row comes first.
-
-    Args:
-        scores: Scores ``(n,)``.
-        is_anomaly: Booleans ``(n,)``.
-        k: Integer from 1 to n.
-
-    Returns:
-        Float in [0, 1].
-
-    Raises:
-        ValueError: NaN, labels that are not boolean, a k out of range.
-    """
-    scores = _check_scores(scores)
-    is_anomaly = _check_truth(is_anomaly, scores)
-    k = check.check_int(k, "k", 1, len(scores))
-    return float(np.mean(is_anomaly[np.argsort(-scores, kind="stable")[:k]]))
 
 
 def _check_truth(is_anomaly, scores):

@@ -12,7 +12,6 @@ import numpy as np
 from keras import ops
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
 
 from utils.support import validation as check
 from utils.support.batches import in_batches
@@ -23,7 +22,6 @@ from utils.training.pretraining import transfer
 __all__ = [
     "LabelRace",
     "draw_labelled",
-    "knn_probe",
     "linear_probe",
     "paired_interval",
     "probe_draws",
@@ -558,7 +556,7 @@ class _Coder:
         return (self._codes(x) - self.mean) / self.scale
 
 
-# -------------------------------------------------------------- two probes
+# --------------------------------------------------------------- the probe
 
 
 def linear_probe(z_train, y_train, z_test, y_test, *, penalty=1.0):
@@ -578,11 +576,16 @@ def linear_probe(z_train, y_train, z_test, y_test, *, penalty=1.0):
         ValueError: codes of different width, labels of another length, one
             class only.
     """
-    arrays = _probe_arrays(z_train, y_train, z_test, y_test)
-    z_train, y_train, z_test, y_test = arrays
+    z_train = check.check_array(z_train, "z_train", ndim=2, min_rows=2)
+    width = z_train.shape[1:]
+    z_test = check.check_array(z_test, "z_test", ndim=2, event_shape=width)
+    y_train = check.check_labels(y_train, "y_train", len(z_train))
+    y_test = check.check_labels(y_test, "y_test", len(z_test))
     if len(np.unique(y_train)) < 2:
         check.fail("y_train", "at least two classes", f"{np.unique(y_train)}")
     penalty = max(check.check_number(penalty, "penalty", 0.0), 1e-6)
+    mean, scale = mean_and_size(z_train)
+    z_train, z_test = (z_train - mean) / scale, (z_test - mean) / scale
     model = LogisticRegression(C=1.0 / penalty, max_iter=1000)
     return float(model.fit(z_train, y_train).score(z_test, y_test))
 
@@ -608,40 +611,3 @@ def probe_draws(code, train, drawn, test):
         for rows in drawn
     ]
     return np.array(found)
-
-
-def knn_probe(z_train, y_train, z_test, y_test, *, k=5):
-    """Held-out accuracy of a vote of the k nearest labelled codes.
-
-    Nearness is cosine similarity of centred codes. It learns nothing, so it
-    says what distances between codes mean as they are.
-
-    Args:
-        z_train: Codes ``(n, width)`` of labelled rows.
-        y_train: Integer labels ``(n,)``.
-        z_test: Codes ``(m, width)`` of held-out rows.
-        y_test: Integer labels ``(m,)``.
-        k: Number of neighbours, from 1 to n.
-
-    Returns:
-        Float in [0, 1].
-
-    Raises:
-        ValueError: codes of different width, labels of another length, more
-            neighbours than rows.
-    """
-    arrays = _probe_arrays(z_train, y_train, z_test, y_test)
-    z_train, y_train, z_test, y_test = arrays
-    k = check.check_int(k, "k", 1, len(z_train))
-    model = KNeighborsClassifier(k, metric="cosine", algorithm="brute")
-    return float(model.fit(z_train, y_train).score(z_test, y_test))
-
-
-def _probe_arrays(z_train, y_train, z_test, y_test):
-    z_train = check.check_array(z_train, "z_train", ndim=2, min_rows=2)
-    width = z_train.shape[1:]
-    z_test = check.check_array(z_test, "z_test", ndim=2, event_shape=width)
-    y_train = check.check_labels(y_train, "y_train", len(z_train))
-    y_test = check.check_labels(y_test, "y_test", len(z_test))
-    mean, scale = mean_and_size(z_train)
-    return (z_train - mean) / scale, y_train, (z_test - mean) / scale, y_test

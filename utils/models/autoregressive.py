@@ -31,7 +31,6 @@ __all__ = [
     "MaskedConv2D",
     "MaskedDense",
     "PlaceBias",
-    "ensemble_log_likelihood",
     "scan_orders",
 ]
 
@@ -407,38 +406,6 @@ class Autoregressive(CourseModel):
                 outputs = self.likelihood.outputs(ops.convert_to_tensor(raw))
                 flat[:, entry] = self.likelihood.sample(outputs, rng)[:, 0]
         return rows
-
-
-def ensemble_log_likelihood(models, x):
-    """Log of the mean *probability* that several models give each example.
-
-    log 1/M Σ_m p_m(x): a mixture, hence a distribution again, whatever order
-    each model goes in, and never less likely than the models on average. The
-    mean of logits, or of logarithms, is none: its probabilities do not sum
-    to 1.
-
-    Args:
-        models: Models with ``log_likelihood(x)``, of the same data.
-        x: Array ``(n, *event_shape)``.
-
-    Returns:
-        Float64 array ``(n,)``, in nats.
-
-    Raises:
-        ValueError: no model.
-
-    Example:
-
-    >>> one = Autoregressive.made((3,), widths=(4,), seed=0)
-    >>> other = Autoregressive.made((3,), order=[2, 0, 1], seed=1)
-    >>> ensemble_log_likelihood([one, other], np.zeros((5, 3))).shape
-    (5,)
-    """
-    models = list(models) if isinstance(models, (list, tuple)) else []
-    if not models:
-        check.fail("models", "a list of at least one model", "none")
-    joint = np.stack([model.log_likelihood(x) for model in models])
-    return np.logaddexp.reduce(joint, axis=0) - np.log(len(models))
 
 
 # ---------------------------------------------------------------- the layers
