@@ -129,14 +129,7 @@ class LabelRace:
         coders = self._coders(encoder)
         self._enter(name, views)
         for budget in range(len(self.budgets)):
-            heads = self._heads(coders, budget, views)
-            curve = np.stack(
-                [
-                    _accuracy(coder.val @ head[:-1] + head[-1], self.y_val)
-                    for stop in heads
-                    for coder, head in zip(coders, stop, strict=True)
-                ]
-            ).reshape(len(heads), self.draws)
+            heads, curve = self._heads(coders, budget, views)
             best = self._choose(name, curve.T, self.head_updates)
             self._score(
                 name,
@@ -165,7 +158,8 @@ class LabelRace:
                 (self.draws, coders[0].val.shape[1] + 1, self.classes)
             )
             if warm:
-                start = self._best_heads(coders, budget, views)
+                heads, scores = self._heads(coders, budget, views)
+                start = heads[_first_of_the_best(scores.mean(axis=1))]
             first = coders[0]
             network, _ = first.traced or self.network_of(first.encoder)
             states = [
@@ -301,7 +295,10 @@ class LabelRace:
         return self._viewed[key]
 
     def _heads(self, coders, budget, views):
-        """Heads on frozen codes: ``(stops, draws, k + 1, classes)``."""
+        """Heads on frozen codes, and their accuracy on validation rows.
+
+        Arrays ``(stops, draws, k + 1, classes)`` and ``(stops, draws)``.
+        """
         key = (*coders, budget, views)
         if key in self._fitted:
             return self._fitted[key]
@@ -309,7 +306,7 @@ class LabelRace:
         codes = [
             coder(x) for coder, (x, _, _) in zip(coders, rows, strict=True)
         ]
-        self._fitted[key] = fit_heads(
+        heads = fit_heads(
             np.stack(codes),
             np.stack([y for _, y, _ in rows]),
             np.stack([order for _, _, order in rows]),
@@ -317,20 +314,15 @@ class LabelRace:
             rate=self.head_rate,
             stops=self.head_updates,
         )
-        return self._fitted[key]
-
-    def _best_heads(self, coders, budget, views):
-        heads = self._heads(coders, budget, views)
-        scores = [
-            np.mean(
-                [
-                    _accuracy(coder.val @ head[:-1] + head[-1], self.y_val)
-                    for coder, head in zip(coders, stop, strict=True)
-                ]
-            )
+        curve = [
+            [
+                _accuracy(coder.val @ head[:-1] + head[-1], self.y_val)
+                for coder, head in zip(coders, stop, strict=True)
+            ]
             for stop in heads
         ]
-        return heads[_first_of_the_best(scores)]
+        self._fitted[key] = heads, np.array(curve)
+        return self._fitted[key]
 
     def network_of(self, encoder):
         """One compiled classifier for all encoders of an architecture."""

@@ -14,6 +14,7 @@ from utils.models.base import (
     batch_average,
     builds,
     check_activation,
+    refuse_target,
     shapes_of,
     weighted_mean,
 )
@@ -118,15 +119,9 @@ class Autoencoder(CourseModel):
             dtype: Dtype policy of networks and model.
             **objective: As for the class.
         """
-        return networks.dense_pair(
-            input_shape,
-            latent_dim,
-            widths,
-            activation=activation,
-            code_activation=code_activation,
-            seed=seed,
-            dtype=dtype,
-        )
+        shared = {"activation": activation, "seed": seed, "dtype": dtype}
+        shared["code_activation"] = code_activation
+        return networks.dense_pair(input_shape, latent_dim, widths, **shared)
 
     @builds("encoder", "decoder")
     def conv(
@@ -143,15 +138,9 @@ class Autoencoder(CourseModel):
 
         ``widths`` are filters, at least one; each halves the sides.
         """
-        return networks.conv_pair(
-            input_shape,
-            latent_dim,
-            widths,
-            activation=activation,
-            code_activation=code_activation,
-            seed=seed,
-            dtype=dtype,
-        )
+        shared = {"activation": activation, "seed": seed, "dtype": dtype}
+        shared["code_activation"] = code_activation
+        return networks.conv_pair(input_shape, latent_dim, widths, **shared)
 
     def _check_networks(self):
         self.event_shape, self.code_shape = shapes_of(self.encoder, "encoder")
@@ -219,12 +208,7 @@ class Autoencoder(CourseModel):
     # -------------------------------------------------------------- checks
 
     def check_data(self, x, y=None, name="x"):
-        if y is not None:
-            check.fail(
-                "y",
-                "no target: an autoencoder's target is its input, fit(x)",
-                type(y).__name__,
-            )
+        refuse_target(y, "an autoencoder's target is its input, fit(x)")
         x = self.likelihood.check_data(
             x, name, event_shape=self.event_shape, fitting=True
         )
@@ -319,15 +303,10 @@ class TiedAutoencoder(Autoencoder):
         dtype=None,
     ):
         """As :meth:`Autoencoder.dense`."""
-        return networks.dense_encoder(
-            input_shape,
-            check.check_int(latent_dim, "latent_dim"),
-            widths,
-            activation=activation,
-            code_activation=code_activation,
-            seed=seed,
-            dtype=dtype,
-        )
+        shared = {"activation": activation, "seed": seed, "dtype": dtype}
+        shared["code_activation"] = code_activation
+        latent_dim = check.check_int(latent_dim, "latent_dim")
+        return networks.dense_encoder(input_shape, latent_dim, widths, **shared)
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -450,15 +429,9 @@ class SparseAutoencoder(Autoencoder):
         Without ``code_activation`` codes are sigmoid for ``"kl"``, ReLU for
         ``"l1"``.
         """
-        return networks.dense_pair(
-            input_shape,
-            latent_dim,
-            widths,
-            activation=activation,
-            code_activation=_sparse_code(code_activation, sparsity),
-            seed=seed,
-            dtype=dtype,
-        )
+        shared = {"activation": activation, "seed": seed, "dtype": dtype}
+        shared["code_activation"] = _sparse_code(code_activation, sparsity)
+        return networks.dense_pair(input_shape, latent_dim, widths, **shared)
 
     @builds("encoder", "decoder")
     def conv(
@@ -473,15 +446,9 @@ class SparseAutoencoder(Autoencoder):
         dtype=None,
     ):
         """As :meth:`Autoencoder.conv`, with the codes of :meth:`dense`."""
-        return networks.conv_pair(
-            input_shape,
-            latent_dim,
-            widths,
-            activation=activation,
-            code_activation=_sparse_code(code_activation, sparsity),
-            seed=seed,
-            dtype=dtype,
-        )
+        shared = {"activation": activation, "seed": seed, "dtype": dtype}
+        shared["code_activation"] = _sparse_code(code_activation, sparsity)
+        return networks.conv_pair(input_shape, latent_dim, widths, **shared)
 
     def penalty(self, outputs, sample_weight=None):
         code = ops.cast(outputs["code"], "float32")

@@ -17,10 +17,11 @@ from keras import ops
 from utils.models.base import (
     CourseModel,
     builds,
+    refuse_target,
     shapes_of,
     weighted_mean,
 )
-from utils.nn import likelihoods
+from utils.nn import likelihoods, networks
 from utils.nn.backend import traced
 from utils.nn.layers import PACKAGE
 from utils.support import validation as check
@@ -140,7 +141,7 @@ class Autoregressive(CourseModel):
         size = int(np.prod(input_shape))
         # place of each entry in the order: the inverse permutation
         place = np.argsort(_check_order(order, size) or np.arange(size))
-        draw = _Seeds(seed)
+        draw = networks.Seeds(seed)
         x = keras.Input(input_shape, name="x")
         seen, each = _as_channels(x, likelihood, one_hot)
         hidden = keras.layers.Reshape((size * each,), dtype=dtype)(seen)
@@ -149,17 +150,23 @@ class Autoregressive(CourseModel):
         for units in widths:
             after = np.arange(units) % max(size - 1, 1)
             layer = MaskedDense(
-                before, after, activation=activation, seed=draw(), dtype=dtype
+                before,
+                after,
+                activation=activation,
+                seed=draw.next(),
+                dtype=dtype,
             )
             # units without an input of their own are all that sees nothing
             hidden = _dropped(layer(hidden), dropout, draw, dtype)
             before = after
         last = np.repeat(place, likelihood.raw_shape((size,))[0] // size)
-        raw = MaskedDense(before, last, strict=True, seed=draw(), dtype=dtype)
+        raw = MaskedDense(
+            before, last, strict=True, seed=draw.next(), dtype=dtype
+        )
         raw = raw(hidden)
         if check.check_flag(skip, "skip") and widths:
             direct = MaskedDense(
-                known, last, strict=True, seed=draw(), dtype=dtype
+                known, last, strict=True, seed=draw.next(), dtype=dtype
             )
             raw = raw + direct(entries)
         shape = likelihood.raw_shape(input_shape)
@@ -216,12 +223,14 @@ class Autoregressive(CourseModel):
             dtype: Dtype policy of network and model.
         """
         likelihood = _checked_likelihood(likelihood)
-        _check_image(input_shape)
+        if len(input_shape) != 3 or input_shape[2] != 1:
+            shape = f"{tuple(input_shape)}"
+            check.fail("input_shape", "(height, width, 1)", shape)
         transposed, flipped = _scan(order, input_shape)
         places = check.check_flag(places, "places")
         _check_side(first_kernel, "first_kernel")
         _check_side(kernel, "kernel")
-        draw = _Seeds(seed)
+        draw = networks.Seeds(seed)
         x = keras.Input(input_shape, name="x")
         hidden, _ = _as_channels(x, likelihood, one_hot)
         if transposed:
@@ -229,26 +238,26 @@ class Autoregressive(CourseModel):
         if flipped:
             hidden = ops.flip(hidden, flipped)
         first = MaskedConv2D(
-            filters, first_kernel, own=False, seed=draw(), dtype=dtype
+            filters, first_kernel, own=False, seed=draw.next(), dtype=dtype
         )
         hidden = first(hidden)
         if places:
-            hidden = PlaceBias(seed=draw(), dtype=dtype)(hidden)
+            hidden = PlaceBias(seed=draw.next(), dtype=dtype)(hidden)
         act = keras.layers.Activation
         hidden = act(activation, dtype=dtype)(hidden)
         for _ in range(check.check_int(depth, "depth", 0)):
             more = _dropped(hidden, dropout, draw, dtype)
             more = MaskedConv2D(
-                filters, kernel, own=True, seed=draw(), dtype=dtype
+                filters, kernel, own=True, seed=draw.next(), dtype=dtype
             )(more)
             hidden = hidden + act(activation, dtype=dtype)(more)
         hidden = _dropped(hidden, dropout, draw, dtype)
         size = likelihood.raw_shape(input_shape)[-1]
         raw = MaskedConv2D(
-            size, 1, own=True, scale=0.1, seed=draw(), dtype=dtype
+            size, 1, own=True, scale=0.1, seed=draw.next(), dtype=dtype
         )(hidden)
         if places:
-            raw = PlaceBias(seed=draw(), dtype=dtype)(raw)
+            raw = PlaceBias(seed=draw.next(), dtype=dtype)(raw)
         if flipped:
             raw = ops.flip(raw, flipped)
         if transposed:
@@ -272,9 +281,7 @@ class Autoregressive(CourseModel):
     # -------------------------------------------------------------- checks
 
     def check_data(self, x, y=None, name="x"):
-        if y is not None:
-            expected = "no target: the target is the input, fit(x)"
-            check.fail("y", expected, type(y).__name__)
+        refuse_target(y, "the target is the input, fit(x)")
         x = self.likelihood.check_data(
             x, name, event_shape=self.event_shape, fitting=True
         )
@@ -678,11 +685,6 @@ def _checked_likelihood(likelihood):
     return given
 
 
-def _check_image(shape):
-    if len(shape) != 3 or shape[2] != 1:
-        check.fail("input_shape", "(height, width, 1)", f"{tuple(shape)}")
-
-
 def _check_side(size, name):
     """The side of a kernel with a middle."""
     size = check.check_int(size, name)
@@ -691,20 +693,9 @@ def _check_side(size, name):
     return size
 
 
-class _Seeds:
-    """Another seed for each layer, or ``None`` each time."""
-
-    def __init__(self, seed):
-        self.seed, self.count = check.check_seed(seed), 0
-
-    def __call__(self):
-        self.count += 1
-        return None if self.seed is None else 1000 * self.seed + self.count
-
-
 def _dropped(x, dropout, draw, dtype):
     """Dropout, where there is any."""
-    seed = draw()
+    seed = draw.next()
     dropout = check.check_number(dropout, "dropout", 0.0, 0.99)
     if not dropout:
         return x

@@ -29,6 +29,8 @@ __all__ = [
     "batch_average",
     "builds",
     "check_activation",
+    "generator_of",
+    "refuse_target",
     "spec_of",
     "shapes_of",
     "weighted_mean",
@@ -538,6 +540,20 @@ def shapes_of(network, name):
 def spec_of(shape, dtype="float32"):
     """Any number of rows of a shape, for :meth:`CourseModel.takes`."""
     return keras.InputSpec(dtype=dtype, shape=(None, *shape))
+
+
+def refuse_target(y, reason):
+    """Say why ``fit`` takes no target here, if one was given."""
+    if y is not None:
+        check.fail("y", f"no target: {reason}", type(y).__name__)
+
+
+def generator_of(seed, own):
+    """NumPy generator of a seed; ``None`` goes on with the model's ``own``."""
+    if seed is None:
+        state = ops.convert_to_numpy(own.next())
+        return np.random.default_rng([int(part) for part in state])
+    return np.random.default_rng(check.check_int(seed, "seed", minimum=0))
 
 
 def weighted_mean(values, sample_weight):

@@ -16,6 +16,7 @@ from keras import ops
 from utils.models.base import (
     CourseModel,
     builds,
+    generator_of,
     shapes_of,
     spec_of,
     weighted_mean,
@@ -707,7 +708,7 @@ class Diffusion(CourseModel):
         """
         n, steps = check.check_int(n, "n"), check.check_int(steps, "steps")
         check.check_choice(sampler, "sampler", SAMPLERS)
-        rng = self._generator(seed)
+        rng = generator_of(seed, self.draws)
         first, last = self._ends()
         times = np.linspace(last, 0.0, steps + 1)
         a, s, *_ = coefficients(last, self.schedule)
@@ -775,13 +776,6 @@ class Diffusion(CourseModel):
         first = 1e-3 if self.target == "data" else 0.0
         return first, (0.99 if self.target == "noise" else 1.0)
 
-    def _generator(self, seed):
-        """NumPy generator of a seed; ``None`` goes on with the model's."""
-        if seed is None:
-            state = ops.convert_to_numpy(self.draws.next())
-            return np.random.default_rng([int(part) for part in state])
-        return np.random.default_rng(check.check_int(seed, "seed", minimum=0))
-
     def _told(self, labels, rows):
         """Labels for the network, or ``None`` where it takes none."""
         if self.num_classes is None:
@@ -840,7 +834,7 @@ class Diffusion(CourseModel):
             unit = np.eye(size, dtype="float32")
             return unit.reshape(size, 1, *self.event_shape), 1.0
         probes = check.check_int(probes, "probes")
-        rng = self._generator(seed)
+        rng = generator_of(seed, self.draws)
         signs = rng.choice(np.float32([-1.0, 1.0]), (probes, *x.shape))
         return signs, 1.0 / probes
 

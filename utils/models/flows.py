@@ -16,10 +16,12 @@ from keras import ops
 from utils.models.base import (
     CourseModel,
     builds,
+    generator_of,
+    refuse_target,
     shapes_of,
     weighted_mean,
 )
-from utils.nn import likelihoods
+from utils.nn import likelihoods, networks
 from utils.nn.layers import PACKAGE
 from utils.support import validation as check
 from utils.support.batches import first_rows, in_batches
@@ -411,12 +413,6 @@ def _summed(values):
 # ---------------------------------------------------------------- networks
 
 
-def _kernel(seed, count):
-    return keras.initializers.HeNormal(
-        None if seed is None else 1000 * seed + count
-    )
-
-
 def _dense_network(shape, parameters, widths, activation, rate, seed, dtype):
     """Hidden layers, then numbers for each entry, 0 at the start."""
     wanted = (*shape[:-1], parameters * shape[-1])
@@ -426,7 +422,9 @@ def _dense_network(shape, parameters, widths, activation, rate, seed, dtype):
         hidden = keras.layers.Dense(
             units,
             activation,
-            kernel_initializer=_kernel(seed, count),
+            kernel_initializer=keras.initializers.HeNormal(
+                networks.seed_of(seed, count)
+            ),
             dtype=dtype,
         )(hidden)
         if rate:
@@ -557,18 +555,8 @@ class Flow(CourseModel):
             seed: Integer seed of initial weights and draws, or ``None``.
             dtype: Dtype policy of networks and model.
         """
-        return _couplings(
-            AffineCoupling,
-            2,
-            event_shape,
-            num_couplings,
-            widths,
-            activation,
-            dropout,
-            levels,
-            seed,
-            dtype,
-        )
+        rest = (widths, activation, dropout, levels, seed, dtype)
+        return _couplings(AffineCoupling, 2, event_shape, num_couplings, *rest)
 
     @builds("steps")
     def spline(
@@ -587,19 +575,10 @@ class Flow(CourseModel):
 
         ``bins`` is the number of pieces of each curve.
         """
-        return _couplings(
-            SplineCoupling,
-            3 * check.check_int(bins, "bins", 2, 50) - 1,
-            event_shape,
-            num_couplings,
-            widths,
-            activation,
-            dropout,
-            levels,
-            seed,
-            dtype,
-            bins=bins,
-        )
+        parameters = 3 * check.check_int(bins, "bins", 2, 50) - 1
+        sizes = (parameters, event_shape, num_couplings, widths)
+        rest = (activation, dropout, levels, seed, dtype)
+        return _couplings(SplineCoupling, *sizes, *rest, bins=bins)
 
     def _check_round_trip(self):
         """The shape of z; refuses steps that do not undo themselves."""
@@ -720,9 +699,7 @@ class Flow(CourseModel):
     # -------------------------------------------------------------- checks
 
     def check_data(self, x, y=None, name="x"):
-        if y is not None:
-            expected = "no target: a flow is fitted to its input, fit(x)"
-            check.fail("y", expected, type(y).__name__)
+        refuse_target(y, "a flow is fitted to its input, fit(x)")
         if self.levels is None:
             x = check.check_array(x, name, event_shape=self.event_shape)
         else:
@@ -774,7 +751,7 @@ class Flow(CourseModel):
         """
         n = check.check_int(n, "n")
         temperature = check.check_number(temperature, "temperature", 0.0)
-        z = self.generator(seed).standard_normal(
+        z = generator_of(seed, self.seed_generator).standard_normal(
             (n, *self.latent_shape), dtype="float32"
         )
         return self.decode(np.float32(temperature) * z)
@@ -803,7 +780,7 @@ class Flow(CourseModel):
             expected = "None: a density without levels is exact"
             check.fail("num_samples", expected, repr(num_samples))
         draws = check.check_int(num_samples or 1, "num_samples")
-        rng = self.generator(seed)
+        rng = generator_of(seed, self.seed_generator)
         total = np.full(len(x), -np.inf)
         for _ in range(draws):
             noise = rng.random(x.shape, dtype="float32")
@@ -833,15 +810,6 @@ class Flow(CourseModel):
     def example_losses(self, x, *, seed=None):
         """−log p of each row, ``(n,)``, float32, in nats."""
         return -self.log_likelihood(x, seed=seed).astype("float32")
-
-    def generator(self, seed):
-        """NumPy generator of a seed; ``None`` goes on with the model's."""
-        if seed is None:
-            state = self.seed_generator.next()
-            seed = [int(part) for part in ops.convert_to_numpy(state)]
-        else:
-            seed = check.check_int(seed, "seed", minimum=0)
-        return np.random.default_rng(seed)
 
 
 def _array(tensor):

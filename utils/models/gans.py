@@ -173,16 +173,8 @@ class GAN(CourseModel):
             dtype: Dtype policy of networks and model.
             **objective: As for the class.
         """
-        return _players(
-            "dense",
-            input_shape,
-            latent_dim,
-            generator_widths,
-            critic_widths,
-            output=output,
-            seed=seed,
-            dtype=dtype,
-        )
+        sizes = (input_shape, latent_dim, generator_widths, critic_widths)
+        return _players("dense", *sizes, output, seed, dtype)
 
     @builds("generator", "discriminator")
     def conv(
@@ -199,16 +191,8 @@ class GAN(CourseModel):
 
         Widths are filters, at least one; each halves or doubles the sides.
         """
-        return _players(
-            "conv",
-            input_shape,
-            latent_dim,
-            generator_widths,
-            critic_widths,
-            output=output,
-            seed=seed,
-            dtype=dtype,
-        )
+        sizes = (input_shape, latent_dim, generator_widths, critic_widths)
+        return _players("conv", *sizes, output, seed, dtype)
 
     @property
     def loss(self):
@@ -229,7 +213,7 @@ class GAN(CourseModel):
         if None in made:
             expected = "a model to examples of a known shape"
             check.fail("generator", expected, f"{made}")
-        if not networks.shapes_meet(taken, made):
+        if not check.fits(taken, made):
             check.fail(
                 "discriminator",
                 f"inputs of shape {made}, what the generator makes",
@@ -455,17 +439,8 @@ class ConditionalGAN(GAN):
         dtype=None,
     ):
         """As :meth:`GAN.dense`, with labels as one-hot vectors."""
-        return _players(
-            "dense",
-            input_shape,
-            latent_dim,
-            generator_widths,
-            critic_widths,
-            num_classes=check.check_int(num_classes, "num_classes", 2),
-            output=output,
-            seed=seed,
-            dtype=dtype,
-        )
+        sizes = (input_shape, latent_dim, generator_widths, critic_widths)
+        return _players("dense", *sizes, output, seed, dtype, num_classes)
 
     @builds("generator", "discriminator")
     def conv(
@@ -480,17 +455,8 @@ class ConditionalGAN(GAN):
         dtype=None,
     ):
         """As :meth:`GAN.conv`, with labels as one-hot vectors."""
-        return _players(
-            "conv",
-            input_shape,
-            latent_dim,
-            generator_widths,
-            critic_widths,
-            num_classes=check.check_int(num_classes, "num_classes", 2),
-            output=output,
-            seed=seed,
-            dtype=dtype,
-        )
+        sizes = (input_shape, latent_dim, generator_widths, critic_widths)
+        return _players("conv", *sizes, output, seed, dtype, num_classes)
 
     def input_of(self, network, key, name):
         shape, _ = shapes_of(network, name)
@@ -542,11 +508,8 @@ class ConditionalGAN(GAN):
             labels: Classes ``(n,)``.
         """
         z = check.check_array(z, "z", event_shape=(self.latent_dim,))
-        return in_batches(
-            lambda z, labels: self.generator({"z": z, "labels": labels}),
-            z,
-            self.check_labels(labels, len(z)),
-        )
+        labels = self.check_labels(labels, len(z))
+        return in_batches(self.generator, {"z": z, "labels": labels})
 
     def sample(self, n, *, labels, seed=None):
         """As :meth:`GAN.sample`, of the classes ``labels``, ``(n,)``."""
@@ -555,11 +518,8 @@ class ConditionalGAN(GAN):
     def critic_scores(self, x, labels):
         """D(x, y) of each row, ``(n,)``: larger means taken for real."""
         x = self.check_rows(x)
-        return in_batches(
-            lambda x, labels: self.discriminator({"x": x, "labels": labels}),
-            x,
-            self.check_labels(labels, len(x)),
-        )
+        labels = self.check_labels(labels, len(x))
+        return in_batches(self.discriminator, {"x": x, "labels": labels})
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -769,13 +729,14 @@ def _players(
     latent_dim,
     generator_widths,
     critic_widths,
-    *,
     output,
     seed,
     dtype,
     num_classes=None,
 ):
     """The course's generator and critic of one kind of network."""
+    if num_classes is not None:
+        num_classes = check.check_int(num_classes, "num_classes", 2)
     shape = check.check_shape(input_shape, "input_shape")
     widths = {
         "generator_widths": generator_widths,

@@ -12,6 +12,7 @@ from keras import ops
 from utils.models.base import builds, shapes_of, weighted_mean
 from utils.models.pretext import PretextModel
 from utils.nn.layers import PACKAGE
+from utils.nn.networks import Seeds
 from utils.support import validation as check
 
 __all__ = ["MaskedPatches", "Places", "image_patches"]
@@ -123,16 +124,8 @@ class MaskedPatches(PretextModel):
             seed: Integer seed of initial weights and masks, or ``None``.
             dtype: Dtype policy of networks and model.
         """
-        return _networks(
-            input_shape,
-            latent_dim,
-            patch,
-            depth,
-            heads,
-            decoder_depth,
-            seed,
-            dtype,
-        )
+        sizes = (patch, depth, heads, decoder_depth)
+        return _networks(input_shape, latent_dim, *sizes, seed, dtype)
 
     def call(self, inputs, training=False):
         """Guesses of all patches and which were hidden.
@@ -236,7 +229,7 @@ def _networks(
         width, heads, depth, decoder_depth
     )
     count, patch = _count_patches(input_shape, patch), int(patch)
-    start = _Seeds(seed)
+    start = Seeds(seed)
     layers = keras.layers
     image = keras.Input(input_shape, name="x")
     tokens = layers.Conv2D(
@@ -267,20 +260,6 @@ def _networks(
 def _scattered(seed):
     """Places far enough apart to be told from each other at once."""
     return keras.initializers.RandomNormal(stddev=0.5, seed=seed)
-
-
-class _Seeds:
-    """A fresh, differently seeded initialiser for each layer."""
-
-    def __init__(self, seed):
-        self.seed, self.count = seed, 0
-
-    def next(self):
-        self.count += 1
-        return None if self.seed is None else 1000 * self.seed + self.count
-
-    def __call__(self):
-        return keras.initializers.GlorotUniform(seed=self.next())
 
 
 def _blocks(tokens, depth, heads, start, dtype):

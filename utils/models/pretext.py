@@ -5,7 +5,13 @@ import numpy as np
 from keras import ops
 
 from utils.models.autoencoders import Autoencoder
-from utils.models.base import CourseModel, builds, shapes_of, weighted_mean
+from utils.models.base import (
+    CourseModel,
+    builds,
+    refuse_target,
+    shapes_of,
+    weighted_mean,
+)
 from utils.nn import likelihoods, losses, networks
 from utils.nn.layers import PACKAGE
 from utils.support import validation as check
@@ -58,12 +64,7 @@ class PretextModel(CourseModel):
         return made[0]
 
     def check_data(self, x, y=None, name="x"):
-        if y is not None:
-            check.fail(
-                "y",
-                "no target: the task is made from the rows, fit(x)",
-                type(y).__name__,
-            )
+        refuse_target(y, "the task is made from the rows, fit(x)")
         x = check.check_array(x, name, event_shape=self.event_shape)
         return x, None
 
@@ -151,13 +152,9 @@ class RotationPredictor(PretextModel):
             seed: Integer seed of the initial weights, or ``None``.
             dtype: Dtype policy of networks and model.
         """
+        shared = {"activation": activation, "seed": seed, "dtype": dtype}
         encoder, _ = networks.dense_pair(
-            input_shape,
-            latent_dim,
-            widths,
-            activation=activation,
-            seed=seed,
-            dtype=dtype,
+            input_shape, latent_dim, widths, **shared
         )
         return encoder, _turn_head(latent_dim, seed, dtype)
 
@@ -175,13 +172,9 @@ class RotationPredictor(PretextModel):
 
         ``widths`` are filters, at least one; each halves the sides.
         """
+        shared = {"activation": activation, "seed": seed, "dtype": dtype}
         encoder, _ = networks.conv_pair(
-            input_shape,
-            latent_dim,
-            widths,
-            activation=activation,
-            seed=seed,
-            dtype=dtype,
+            input_shape, latent_dim, widths, **shared
         )
         return encoder, _turn_head(latent_dim, seed, dtype)
 
@@ -212,10 +205,9 @@ class RotationPredictor(PretextModel):
 
 def _turn_head(latent_dim, seed, dtype):
     """One linear layer from the code to the logits of four turns."""
-    start = None if seed is None else 1000 * seed + 500
     layer = keras.layers.Dense(
         4,
-        kernel_initializer=keras.initializers.GlorotUniform(seed=start),
+        kernel_initializer=networks.glorot(seed, 500),
         name="turn",
         dtype=dtype,
     )

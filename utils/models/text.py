@@ -13,10 +13,12 @@ from keras import ops
 from utils.models.base import (
     CourseModel,
     builds,
+    refuse_target,
     shapes_of,
     spec_of,
     weighted_mean,
 )
+from utils.nn import networks
 from utils.nn.layers import PACKAGE, Embedding
 from utils.support import validation as check
 from utils.support.batches import in_batches
@@ -93,7 +95,7 @@ class TextModel(CourseModel):
         if head is None:
             head = keras.layers.Dense(
                 num_outputs,
-                kernel_initializer=_glorot(seed, 9),
+                kernel_initializer=networks.glorot(seed, 9),
                 name="head",
                 dtype=self.dtype_policy,
             )
@@ -143,14 +145,14 @@ class TextModel(CourseModel):
             check.check_int(window, "window"),
             padding="causal",
             activation="relu",
-            kernel_initializer=_glorot(seed, 2),
+            kernel_initializer=networks.glorot(seed, 2),
             name="conv",
             dtype=dtype,
         )(vectors)
         inner = keras.layers.Dense(
             units,
             activation="relu",
-            kernel_initializer=_glorot(seed, 3),
+            kernel_initializer=networks.glorot(seed, 3),
             name="dense",
             dtype=dtype,
         )(seen)
@@ -172,9 +174,9 @@ class TextModel(CourseModel):
         states = keras.layers.GRU(
             check.check_int(units, "units"),
             return_sequences=True,
-            kernel_initializer=_glorot(seed, 2),
+            kernel_initializer=networks.glorot(seed, 2),
             recurrent_initializer=keras.initializers.Orthogonal(
-                seed=_seed_of(seed, 3)
+                seed=networks.seed_of(seed, 3)
             ),
             name="gru",
             dtype=dtype,
@@ -251,8 +253,7 @@ class TextModel(CourseModel):
         return spec_of((None,), "int32")
 
     def check_data(self, x, y=None, name="x"):
-        if y is not None:
-            check.fail("y", "no target: the text is its own", type(y).__name__)
+        refuse_target(y, "the text is its own")
         return self.check_input(x, name), None
 
     def check_input(self, x, name="x"):
@@ -838,13 +839,13 @@ class AttentionBlock(keras.layers.Layer):
         self.wide = keras.layers.Dense(
             2 * width,
             activation="gelu",
-            kernel_initializer=_glorot(self.seed, 6),
+            kernel_initializer=networks.glorot(self.seed, 6),
             name="wide",
             **policy,
         )
         self.narrow = keras.layers.Dense(
             width,
-            kernel_initializer=_glorot(self.seed, 7),
+            kernel_initializer=networks.glorot(self.seed, 7),
             name="narrow",
             **policy,
         )
@@ -857,7 +858,7 @@ class AttentionBlock(keras.layers.Layer):
         if self.seed is not None:
             kernels = [w for w in self.attend.weights if "kernel" in w.name]
             for number, kernel in enumerate(kernels, 2):
-                draw = _glorot(self.seed, number)
+                draw = networks.glorot(self.seed, number)
                 flat = (width, width)
                 kernel.assign(ops.reshape(draw(flat), kernel.shape))
 
@@ -930,29 +931,20 @@ def _losses_of_texts(model, x):
 
 
 # --------------------------------------------------- parts of the trunks
+# seeds: a trunk's layers are numbers 1 to 7, the head is number 9
 
 
 def _word_vectors(vocabulary_size, embedding_dim, seed, dtype, mask_zero=False):
     """Input of a trunk, and the vectors of its ids."""
-    check.check_seed(seed)
     ids = keras.Input((None,), dtype="int32", name="ids")
     table = Embedding(
         check.check_int(vocabulary_size, "vocabulary_size", minimum=4),
         check.check_int(embedding_dim, "embedding_dim"),
         embeddings_initializer=keras.initializers.RandomUniform(
-            -0.1, 0.1, seed=_seed_of(seed, 1)
+            -0.1, 0.1, seed=networks.seed_of(seed, 1)
         ),
         mask_zero=mask_zero,
         name="embedding",
         dtype=dtype,
     )
     return ids, table(ids)
-
-
-def _seed_of(seed, number):
-    """The seed of one layer's weights; 1 to 7 in a trunk, 9 in the head."""
-    return None if seed is None else 1000 * seed + number
-
-
-def _glorot(seed, number):
-    return keras.initializers.GlorotUniform(seed=_seed_of(seed, number))

@@ -139,14 +139,8 @@ class VQVAE(Autoencoder):
             dtype: Dtype policy of networks and model.
             **objective: As for the class.
         """
-        return networks.grid_pair(
-            input_shape,
-            code_dim,
-            widths,
-            activation=activation,
-            seed=seed,
-            dtype=dtype,
-        )
+        shared = {"activation": activation, "seed": seed, "dtype": dtype}
+        return networks.grid_pair(input_shape, code_dim, widths, **shared)
 
     def _make_state(self):
         """What is counted, not trained: the prior, and what is done."""

@@ -128,11 +128,7 @@ class Likelihood(keras.layers.Layer):
         Both without the batch axis; ``None`` in ``shape`` is any size.
         """
         expected = self.raw_shape(event_shape)
-        fits = len(shape) == len(expected) and all(
-            size in (None, wanted)
-            for size, wanted in zip(shape, expected, strict=True)
-        )
-        if not fits:
+        if not check.fits(shape, expected):
             check.fail(
                 name,
                 f"outputs of shape {expected}, for {type(self).__name__} and "
