@@ -281,9 +281,7 @@ def cut_pieces(scenes, threshold, least, size=8):
     """What :func:`components` finds, cut out; larger groups are left out.
 
     Args:
-        scenes: As for :func:`components`.
-        threshold: Likewise.
-        least: Likewise.
+        scenes, threshold, least: As for :func:`components`.
         size: Side of a piece, in pixels.
 
     Returns:

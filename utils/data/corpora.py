@@ -28,15 +28,8 @@ __all__ = [
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz "  # of as_letters, by number
 
-KINDS = (
-    "animal",
-    "artifact",
-    "body",
-    "communication",
-    "food",
-    "plant",
-    "state",
-    "substance",
+KINDS = tuple(
+    "animal artifact body communication food plant state substance".split()
 )
 FOLDER = pathlib.Path(__file__).resolve().parent / "frozen" / "texts"
 # digests of the text, not of the gzip file around it

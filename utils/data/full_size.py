@@ -41,28 +41,11 @@ DAMAGE = (
 )
 
 _FASHION = (
-    "T-shirt",
-    "trouser",
-    "pullover",
-    "dress",
-    "coat",
-    "sandal",
-    "shirt",
-    "sneaker",
-    "bag",
+    *"T-shirt trouser pullover dress coat sandal shirt sneaker bag".split(),
     "ankle boot",
 )
-_CIFAR = (
-    "airplane",
-    "automobile",
-    "bird",
-    "cat",
-    "deer",
-    "dog",
-    "frog",
-    "horse",
-    "ship",
-    "truck",
+_CIFAR = tuple(
+    "airplane automobile bird cat deer dog frog horse ship truck".split()
 )
 _NUMERALS = tuple("0123456789")
 

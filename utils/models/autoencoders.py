@@ -257,8 +257,7 @@ class TiedAutoencoder(Autoencoder):
         encoder: Sequence of dense layers, such as
             :func:`utils.nn.networks.dense_encoder` makes.
         activation: Activation of the decoder's hidden layers.
-        likelihood: As for :class:`Autoencoder`.
-        overcomplete: As for :class:`Autoencoder`.
+        likelihood, overcomplete: As for :class:`Autoencoder`.
 
     Example:
 
@@ -319,9 +318,7 @@ class DenoisingAutoencoder(Autoencoder):
     denoises.
 
     Args:
-        encoder: As for :class:`Autoencoder`.
-        decoder: As for :class:`Autoencoder`.
-        likelihood: As for :class:`Autoencoder`.
+        encoder, decoder, likelihood: As for :class:`Autoencoder`.
         corruption: ``"gaussian"``, ``"masking"``, or any Keras layer that
             damages rows when called with ``training=True``.
         amount: Standard deviation ≥ 0, or masking probability in [0, 1];
@@ -371,8 +368,7 @@ class SparseAutoencoder(Autoencoder):
     Args:
         encoder: As for :class:`Autoencoder`; for ``"kl"`` it ends in a
             sigmoid, whose activations are rates.
-        decoder: As for :class:`Autoencoder`.
-        likelihood: As for :class:`Autoencoder`.
+        decoder, likelihood: As for :class:`Autoencoder`.
         sparsity: ``"kl"`` adds weight · Σ_j KL(target ‖ mean activation of
             unit j over the batch), in nats, for sigmoid codes (Ng 2011).
             ``"l1"`` adds weight · Σ_j |z_j|, mean over the batch.
@@ -478,8 +474,7 @@ class ContractiveAutoencoder(Autoencoder):
 
     Args:
         encoder: One dense sigmoid layer, after a ``Flatten`` if need be.
-        decoder: As for :class:`Autoencoder`.
-        likelihood: As for :class:`Autoencoder`.
+        decoder, likelihood: As for :class:`Autoencoder`.
         weight: Factor ≥ 0 of the penalty, against a summed loss.
         overcomplete: Allow a wide code; true here.
     """

@@ -384,12 +384,12 @@ class CourseModel(keras.Model):
     def from_config(cls, config, custom_objects=None):
         """The model of a config: the inverse of ``get_config``."""
         config = copy.deepcopy(config)  # Keras empties those of networks
-        config = {
-            name: _deserialized(value, custom_objects)
-            # Keras empties the config of a network as it reads it
-            for name, value in copy.deepcopy(config).items()
-        }
-        return cls(**config)
+        return cls(
+            **{
+                name: _deserialized(value, custom_objects)
+                for name, value in config.items()
+            }
+        )
 
     def save(self, filepath, overwrite=True, **kwargs):
         """As ``keras.Model.save``; an earlier file is replaced or kept.

@@ -243,13 +243,10 @@ class VICReg(PretextModel):
     (5, 6)
 
     Args:
-        encoder: As for :class:`SimCLR`.
-        projector: As for :class:`SimCLR`.
-        augmentation: As for :class:`SimCLR`.
+        encoder, projector, augmentation, seed: As for :class:`SimCLR`.
         invariance: Weight ≥ 0 of the agreement.
         variance: Weight ≥ 0 of the missing variance.
         covariance: Weight ≥ 0 of the squared covariances.
-        seed: As for :class:`SimCLR`.
 
     Loss:
         The weighted sum, of no unit, plus ``self.losses``. Variances belong

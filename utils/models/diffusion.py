@@ -165,9 +165,8 @@ def heun(velocity, x, times):
     a network that predicts data is 0/0.
 
     Args:
-        velocity: As for :func:`euler`.
+        velocity, times: As for :func:`euler`.
         x: Rows at ``times[0]``.
-        times: As for :func:`euler`.
 
     Returns:
         Rows at ``times[-1]``; two evaluations a step, one in the last.
@@ -210,9 +209,7 @@ def ancestral(denoiser, x, times, *, schedule="straight", seed=None):
     """Draws from q(x_t' | x_t, x̂), new noise at each step (Ho et al. 2020).
 
     Args:
-        denoiser: As for :func:`ddim`.
-        x: As for :func:`ddim`.
-        times: As for :func:`ddim`.
+        denoiser, x, times: As for :func:`ddim`.
         schedule: As for :func:`coefficients`.
         seed: Integer seed ≥ 0 or a NumPy generator; ``None`` for a fresh one.
     """
@@ -698,8 +695,7 @@ class Diffusion(CourseModel):
             steps: Number of steps; Heun's sampler evaluates the network 2
                 ``steps`` − 1 times, the others ``steps`` times.
             sampler: ``"euler"``, ``"heun"``, ``"ddim"`` or ``"ancestral"``.
-            labels: As for :meth:`velocity`.
-            guidance: As for :meth:`velocity`.
+            labels, guidance: As for :meth:`velocity`.
             seed: Integer seed, the same noise on every backend. ``None`` goes
                 on with the model's own generator.
 

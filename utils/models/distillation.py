@@ -210,15 +210,13 @@ class DINO(PretextModel):
     (5, 6)
 
     Args:
-        encoder: As for :class:`BYOL`.
+        encoder, momentum, seed: As for :class:`BYOL`.
         projector: Keras model from codes to scores ``(batch, k)``.
         augmentation: As for ``SimCLR``.
-        momentum: As for :class:`BYOL`.
         temperature: τ_s > 0 of the student.
         teacher_temperature: τ_t > 0.
         centring: Subtract the moving mean of the teacher's scores.
         center_momentum: How slowly that mean moves, in [0, 1].
-        seed: As for :class:`BYOL`.
 
     Loss:
         Nats, sum over both directions, mean over pairs, plus

@@ -390,11 +390,7 @@ class ConditionalGAN(GAN):
             ``(batch,)`` integers, to examples.
         discriminator: Keras model from a dict ``{"x", "labels"}`` to logits.
         num_classes: Number of classes; labels are 0 … num_classes − 1.
-        loss: As for :class:`GAN`.
-        r1: As for :class:`GAN`.
-        r2: As for :class:`GAN`.
-        data_range: As for :class:`GAN`.
-        seed: As for :class:`GAN`.
+        loss, r1, r2, data_range, seed: As for :class:`GAN`.
 
     Raises:
         ValueError: as for :class:`GAN`; labels missing, out of range, not
@@ -539,12 +535,9 @@ class WGANGP(GAN):
     (5, 2)
 
     Args:
-        generator: As for :class:`GAN`.
+        generator, r1, r2, data_range: As for :class:`GAN`.
         discriminator: As for :class:`GAN`; its scores have no natural zero.
         gradient_penalty: Weight λ ≥ 0 of the penalty.
-        r1: As for :class:`GAN`.
-        r2: As for :class:`GAN`.
-        data_range: As for :class:`GAN`.
         seed: As for :class:`GAN`, of the α as well.
     """
 
@@ -613,12 +606,10 @@ class RelativisticGAN(GAN):
     (5, 2)
 
     Args:
-        generator: As for :class:`GAN`.
+        generator, data_range, seed: As for :class:`GAN`.
         discriminator: As for :class:`GAN`; its scores have no natural zero.
         r1: Weight of the penalty at real rows.
         r2: Weight of the penalty at generated rows.
-        data_range: As for :class:`GAN`.
-        seed: As for :class:`GAN`.
     """
 
     def __init__(

@@ -408,8 +408,7 @@ class MultVAE(VAE):
         decoder: Keras model from codes to logits ``(batch, num_items)``.
         dropout: Rate in [0, 1) on the input while training.
         beta: Weight β ≥ 0 of the KL term.
-        free_bits: As for :class:`utils.models.VAE`.
-        warmup_steps: As for :class:`utils.models.VAE`.
+        free_bits, warmup_steps: As for :class:`utils.models.VAE`.
         seed: Integer seed of draws and dropout, or ``None``.
 
     Raises:

@@ -414,11 +414,7 @@ class ConditionalVAE(VAE):
             integers ``(batch,)``.
         decoder: As for :class:`VAE`, with inputs ``{"z", "labels"}``.
         num_classes: Number of classes C ≥ 2; labels run from 0 to C − 1.
-        likelihood: As for :class:`VAE`.
-        beta: As for :class:`VAE`.
-        free_bits: As for :class:`VAE`.
-        warmup_steps: As for :class:`VAE`.
-        seed: As for :class:`VAE`.
+        likelihood, beta, free_bits, warmup_steps, seed: As for :class:`VAE`.
 
     Raises:
         ValueError: as :class:`VAE`; labels missing, not integers, of another
@@ -651,10 +647,7 @@ class SemiSupervisedVAE(CourseModel):
                 ``widths``.
             dropout: Rate in [0, 1) on the classifier's last hidden layer.
             activation: Activation of all hidden layers.
-            likelihood: As for :class:`VAE`.
-            beta: As for :class:`VAE`.
-            free_bits: As for :class:`VAE`.
-            warmup_steps: As for :class:`VAE`.
+            likelihood, beta, free_bits, warmup_steps: As for :class:`VAE`.
             seed: Integer seed of initial weights and draws, or ``None``.
             dtype: Dtype policy of networks and model.
             alpha: As for the class.

@@ -35,18 +35,9 @@ __all__ = [
 
 # steps that only rearrange or average what the step before them made
 REARRANGING = (
-    "ActivityRegularization",
-    "Flatten",
-    "GetItem",
-    "GlobalAveragePooling1D",
-    "GlobalAveragePooling2D",
-    "Identity",
-    "Mean",
-    "Permute",
-    "Reshape",
-    "Squeeze",
-    "Transpose",
-)
+    "ActivityRegularization Flatten GetItem GlobalAveragePooling1D "
+    "GlobalAveragePooling2D Identity Mean Permute Reshape Squeeze Transpose"
+).split()
 
 
 # The offsets of seeds in this file (250, 500, 900, 7000) keep the weights of
@@ -144,9 +135,7 @@ def dense_decoder(
         latent_dim: Width of the code.
         output_shape: Shape of one reconstruction.
         widths: Units of the hidden layers, *code* side first; may be empty.
-        activation: Activation of the hidden layers.
-        seed: Integer seed of the initial weights, or ``None``.
-        dtype: Dtype policy of the layers.
+        activation, seed, dtype: As for :func:`dense_encoder`.
 
     Returns:
         Functional model ``(batch, latent_dim)`` → ``(batch, *output_shape)``,
@@ -174,8 +163,7 @@ def tied_decoder(encoder, output_shape, *, activation="relu", dtype=None):
     Args:
         encoder: Model from :func:`dense_encoder`.
         output_shape: Shape of one reconstruction.
-        activation: Activation of the hidden layers.
-        dtype: Dtype policy of the layers.
+        activation, dtype: As for :func:`dense_encoder`.
 
     Returns:
         Functional model ``(batch, latent_dim)`` → ``(batch, *output_shape)``
@@ -228,10 +216,8 @@ def conv_encoder(
             ``2 ** len(widths)``.
         latent_dim: Width of the code.
         widths: Filters of the stages, image side first.
-        activation: Activation of the stages.
-        code_activation: Activation of the code.
-        seed: Integer seed of the initial weights, or ``None``.
-        dtype: Dtype policy of the layers.
+        activation, code_activation, seed, dtype: As for
+            :func:`dense_encoder`.
 
     Returns:
         Functional model ``(batch, h, w, c)`` → ``(batch, latent_dim)``.
@@ -278,9 +264,7 @@ def conv_decoder(
         output_shape: ``(height, width, channels)``, both sides divisible by
             ``2 ** len(widths)``.
         widths: Filters of the stages, *code* side first.
-        activation: Activation of the stages.
-        seed: Integer seed of the initial weights, or ``None``.
-        dtype: Dtype policy of the layers.
+        activation, seed, dtype: As for :func:`dense_encoder`.
 
     Returns:
         Functional model ``(batch, latent_dim)`` → ``(batch, h, w, c)``,
@@ -328,13 +312,9 @@ def dense_pair(
     """A dense encoder and the decoder that mirrors it.
 
     Args:
-        input_shape: Shape of one example.
-        latent_dim: Width of the code.
         widths: Hidden units, input side first; mirrored in the decoder.
-        activation: Activation of the hidden layers.
-        code_activation: Activation of the code.
-        seed: Integer seed of the initial weights, or ``None``.
-        dtype: Dtype policy of the layers.
+        input_shape, latent_dim, activation, code_activation, seed, dtype: As
+            for :func:`dense_encoder`.
 
     Returns:
         ``(encoder, decoder)``; see :func:`dense_encoder`.
@@ -393,9 +373,7 @@ def variational_pair(
         latent_dim: Width of the code.
         widths: Hidden units or filters, input side first.
         num_classes: Number of classes ≥ 2, or ``None``.
-        activation: Activation of the hidden layers.
-        seed: Integer seed of the initial weights, or ``None``.
-        dtype: Dtype policy of the layers.
+        activation, seed, dtype: As for :func:`dense_encoder`.
 
     Returns:
         ``(encoder, decoder)``: from ``(batch, *input_shape)`` to ``{"mean",
@@ -532,9 +510,7 @@ def generator(
             label joins the noise as a one-hot vector; ``None`` for none.
         output: Activation of the output: ``"sigmoid"`` for data in [0, 1],
             ``"tanh"`` for [−1, 1], ``"linear"`` for any.
-        activation: Activation of the hidden layers.
-        seed: Integer seed of the initial weights, or ``None``.
-        dtype: Dtype policy of the layers.
+        activation, seed, dtype: As for :func:`dense_encoder`.
 
     Returns:
         Functional model ``(batch, latent_dim)`` → ``(batch,
@@ -583,9 +559,7 @@ def critic(
             filters for ``"conv"``.
         network: ``"dense"`` or ``"conv"``.
         num_classes: Number of classes, or ``None``.
-        activation: Activation of the hidden layers.
-        seed: Integer seed of the initial weights, or ``None``.
-        dtype: Dtype policy of the layers.
+        activation, seed, dtype: As for :func:`dense_encoder`.
 
     Returns:
         Functional model ``(batch, *input_shape)`` → ``(batch,)``, any real
@@ -690,9 +664,7 @@ def grid_pair(
             ``2 ** len(widths)``.
         code_dim: Width of a vector.
         widths: Filters of the stages, image side first; at least one.
-        activation: Activation of the stages.
-        seed: Integer seed of the initial weights, or ``None``.
-        dtype: Dtype policy of the layers.
+        activation, seed, dtype: As for :func:`dense_encoder`.
 
     Returns:
         ``(encoder, decoder)``: ``(batch, height, width, channels)`` →
