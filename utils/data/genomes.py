@@ -6,13 +6,13 @@ cost 2.
 """
 
 import csv
-import hashlib
 import pathlib
 from typing import NamedTuple
 
 import numpy as np
 
 from utils.support import validation as check
+from utils.support.files import check_frozen
 
 __all__ = [
     "BASES",
@@ -220,9 +220,7 @@ def longest_open_frame(sequence):
 def _frozen(name):
     """Lines of a frozen file that is what it was."""
     lines = (_FROZEN / name).read_text(encoding="ascii").split()
-    digest = hashlib.sha256("".join(lines).encode()).hexdigest()
-    if digest != _DIGESTS[name]:
-        check.fail("genome", f"SHA-256 {_DIGESTS[name]}", digest)
+    check_frozen("".join(lines).encode(), _DIGESTS[name], name)
     return lines
 
 

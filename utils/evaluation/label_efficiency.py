@@ -112,7 +112,7 @@ class LabelRace:
             self.y, self.budgets, draws=self.draws, seed=self.seed
         )
         self.accuracy, self.curves, self.chosen = {}, {}, {}
-        self._rising, self._viewed, self._fitted = {}, {}, {}
+        self.risen, self._viewed, self._fitted = {}, {}, {}
         self._coded, self._networks = [], []
 
     # -------------------------------------------------------- contenders
@@ -191,11 +191,6 @@ class LabelRace:
             )
 
     # ----------------------------------------------------------- results
-
-    @property
-    def risen(self):
-        """Where the largest number of updates was the one to choose."""
-        return dict(self._rising)
 
     def table(self):
         """Header and rows of text: mean ± standard deviation, in percent."""
@@ -390,7 +385,7 @@ class LabelRace:
         self.curves[name].append(curve)
         best = _first_of_the_best(curve.mean(axis=0))
         self.chosen[name].append(ladder[best])
-        self._rising.setdefault(name, []).append(best == len(ladder) - 1)
+        self.risen.setdefault(name, []).append(best == len(ladder) - 1)
         return best
 
     def _score(self, name, all_logits):

@@ -86,9 +86,7 @@ class Autoencoder(CourseModel):
     ):
         super().__init__(**kwargs)
         self.encoder, self.decoder = encoder, decoder
-        self.likelihood = likelihoods.get(
-            likelihoods.SquaredError() if likelihood is None else likelihood
-        )
+        self.likelihood = likelihoods.get(likelihood, likelihoods.SquaredError)
         self.overcomplete = check.check_flag(overcomplete, "overcomplete")
         self._check_networks()
         self.mse_tracker = keras.metrics.Mean(name="mse")

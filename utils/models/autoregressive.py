@@ -677,8 +677,7 @@ def _places(places, name):
 
 def _checked_likelihood(likelihood):
     """A likelihood whose entries have a distribution each."""
-    given = likelihoods.Bernoulli() if likelihood is None else likelihood
-    given = likelihoods.get(given)
+    given = likelihoods.get(likelihood, likelihoods.Bernoulli)
     if not given.normalized or isinstance(given, likelihoods.OneHot):
         expected = "one with a distribution for each entry, such as Bernoulli()"
         check.fail("likelihood", expected, f"{type(given).__name__}()")

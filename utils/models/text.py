@@ -69,7 +69,9 @@ class TextModel(CourseModel):
 
     Raises:
         ValueError: an argument out of range; a trunk or head of other
-            shapes; a trunk whose table has fewer rows than there are ids.
+            shapes; a trunk whose table has fewer rows than there are ids; in
+            ``fit``, ids beyond the vocabulary, floats, empty texts, and a
+            target where the text is its own.
     """
 
     per_token = False
@@ -323,9 +325,7 @@ class DenoisingText(TextModel):
         vocabulary_size).
 
     Raises:
-        ValueError: what :class:`TextModel` refuses; a rate out of range; in
-            ``fit``, ids beyond the vocabulary, floats, empty texts, a
-            target.
+        ValueError: what :class:`TextModel` refuses; a rate out of range.
     """
 
     def __init__(
@@ -402,8 +402,7 @@ class LanguageModel(TextModel):
 
     Raises:
         ValueError: what :class:`TextModel` refuses; a trunk that reads
-            ahead; in ``fit``, ids beyond the vocabulary, floats, empty
-            texts, a target.
+            ahead.
     """
 
     per_token = True
@@ -535,9 +534,7 @@ class MaskedLanguageModel(TextModel):
         (batch, t), 1 where a token was hidden.
 
     Raises:
-        ValueError: what :class:`TextModel` refuses; a rate out of range; in
-            ``fit``, ids beyond the vocabulary, floats, empty texts, a
-            target.
+        ValueError: what :class:`TextModel` refuses; a rate out of range.
     """
 
     per_token = True
@@ -647,9 +644,9 @@ class TextClassifier(TextModel):
         Logits (batch, num_classes).
 
     Raises:
-        ValueError: what :class:`TextModel` refuses; in ``fit``, ids beyond
-            the vocabulary, floats, empty texts, labels of the wrong shape or
-            outside 0 … num_classes − 1; in ``adopt``, another encoder.
+        ValueError: what :class:`TextModel` refuses; in ``fit``, labels of
+            the wrong shape or outside 0 … num_classes − 1; in ``adopt``,
+            another trunk.
     """
 
     def __init__(

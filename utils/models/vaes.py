@@ -106,9 +106,7 @@ class VAE(CourseModel):
     ):
         super().__init__(**kwargs)
         self.encoder, self.decoder = encoder, decoder
-        self.likelihood = likelihoods.get(
-            likelihoods.Bernoulli() if likelihood is None else likelihood
-        )
+        self.likelihood = likelihoods.get(likelihood, likelihoods.Bernoulli)
         self.beta = check.check_number(beta, "beta", 0.0)
         self.free_bits = check.check_number(free_bits, "free_bits", 0.0)
         self.warmup_steps = check.check_int(warmup_steps, "warmup_steps", 0)

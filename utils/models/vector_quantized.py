@@ -97,9 +97,7 @@ class VQVAE(Autoencoder):
         super().__init__(
             encoder,
             decoder,
-            likelihood=likelihoods.Bernoulli()
-            if likelihood is None
-            else likelihood,
+            likelihood=likelihoods.get(likelihood, likelihoods.Bernoulli),
             overcomplete=True,  # a whole number holds little, however many
             **kwargs,
         )

@@ -572,24 +572,26 @@ _WRITTEN = {
 }
 
 
-def get(likelihood, name="likelihood"):
+def get(likelihood, default=None):
     """Return a likelihood, also from its serialised config.
 
     Args:
         likelihood: Object of a subclass of :class:`Likelihood`, or the dict
             that ``keras.saving.serialize_keras_object`` makes of one.
-        name: Argument name used in the message.
+        default: Class whose object stands where ``likelihood`` is ``None``.
 
     Raises:
         ValueError: anything else; a string is answered with the object that
             it probably means.
     """
+    if likelihood is None and default is not None:
+        return default()
     if isinstance(likelihood, dict):
         likelihood = keras.saving.deserialize_keras_object(likelihood)
     if not isinstance(likelihood, Likelihood):
         meant = _WRITTEN.get(str(likelihood).lower(), "Bernoulli()")
         check.fail(
-            name,
+            "likelihood",
             f"an object of utils.nn.likelihoods, such as {meant}",
             repr(likelihood),
         )
