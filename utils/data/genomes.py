@@ -78,11 +78,8 @@ def indices_of(sequence, name="sequence"):
     found = np.array([BASES.find(base) for base in sequence], dtype="int64")
     if found.min() < 0:
         place = int(np.argmin(found))
-        check.fail(
-            name,
-            f"the letters {BASES} alone",
-            f"{sequence[place]!r} at position {place}",
-        )
+        expected = f"the letters {BASES} alone"
+        check.fail(name, expected, f"{sequence[place]!r} at position {place}")
     return found
 
 

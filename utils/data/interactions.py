@@ -215,11 +215,9 @@ def load_movielens(path=None):
             entry = _read_line(line, path.name, number)
             first = seen.setdefault(entry[:2], number)
             if first != number:
-                check.fail(
-                    f"{path.name}, line {number}",
-                    "each user to rate an item once",
-                    f"the pair of line {first} again",
-                )
+                expected = "each user to rate an item once"
+                received = f"the pair of line {first} again"
+                check.fail(f"{path.name}, line {number}", expected, received)
             entries.append(entry)
     if not entries:
         check.fail(path.name, "at least one line", "an empty file")

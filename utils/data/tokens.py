@@ -109,11 +109,8 @@ class Vocabulary:
         ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         kept = [token for token, count in ranked if count >= min_count]
         if not kept:
-            check.fail(
-                "texts",
-                f"a token that occurs {min_count} times or more",
-                f"{len(texts)} texts without one",
-            )
+            expected = f"a token that occurs {min_count} times or more"
+            check.fail("texts", expected, f"{len(texts)} texts without one")
         return cls(kept[:size], unit)
 
     def __len__(self):
@@ -150,11 +147,8 @@ class Vocabulary:
                 check.fail(f"texts[{index}]", "at least one token", repr(text))
             new = [token for token in tokens if token not in self.ids]
             if new and unknown == "raise":
-                check.fail(
-                    f"texts[{index}]",
-                    f"{self.unit}s of the vocabulary",
-                    f"{new[0]!r}",
-                )
+                expected = f"{self.unit}s of the vocabulary"
+                check.fail(f"texts[{index}]", expected, f"{new[0]!r}")
             rows.append([self.ids.get(token, UNKNOWN) for token in tokens])
         longest = max(map(len, rows))
         if length is None:

@@ -102,11 +102,8 @@ class ModelDetector:
 
     def __init__(self, model, kind="error", *, num_samples=1, seed=0):
         if not hasattr(model, "reconstruct"):
-            check.fail(
-                "model",
-                "a model with reconstruct(x), such as an Autoencoder",
-                type(model).__name__,
-            )
+            expected = "a model with reconstruct(x), such as an Autoencoder"
+            check.fail("model", expected, type(model).__name__)
         self.model = model
         self.kind = check.check_choice(kind, "kind", ("error", "loss"))
         self.num_samples = check.check_int(num_samples, "num_samples")
@@ -288,11 +285,8 @@ def find_events(alarms, events, gap=0):
 def _check_truth(is_anomaly, scores):
     is_anomaly = np.asarray(is_anomaly)
     if is_anomaly.dtype != bool or is_anomaly.shape != scores.shape:
-        check.fail(
-            "is_anomaly",
-            f"booleans of shape {scores.shape}",
-            f"{is_anomaly.dtype} of shape {is_anomaly.shape}",
-        )
+        received = f"{is_anomaly.dtype} of shape {is_anomaly.shape}"
+        check.fail("is_anomaly", f"booleans of shape {scores.shape}", received)
     return is_anomaly
 
 

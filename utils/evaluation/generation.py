@@ -35,11 +35,8 @@ def _feature_pair(a, b, name_a, name_b, min_rows):
     a = check.check_array(a, name_a, ndim=2, min_rows=min_rows)
     b = check.check_array(b, name_b, ndim=2, min_rows=min_rows)
     if a.shape[1] != b.shape[1]:
-        check.fail(
-            name_b,
-            f"{a.shape[1]} columns, as in {name_a}",
-            f"shape {b.shape}",
-        )
+        expected = f"{a.shape[1]} columns, as in {name_a}"
+        check.fail(name_b, expected, f"shape {b.shape}")
     return a.astype("float64"), b.astype("float64")
 
 

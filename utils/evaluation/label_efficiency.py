@@ -439,11 +439,8 @@ def draw_labelled(y, budgets, *, draws=5, seed=0):
     seed = check.check_int(seed, "seed", minimum=0)
     counts = np.bincount(y)
     if max(budgets) > counts.min():
-        check.fail(
-            "budgets",
-            f"at most {counts.min()} labels a class, as the rarest has",
-            f"{max(budgets)}",
-        )
+        expected = f"at most {counts.min()} labels a class, as the rarest has"
+        check.fail("budgets", expected, f"{max(budgets)}")
     orders = [
         [
             np.random.default_rng([seed, draw, c]).permutation(
@@ -461,11 +458,8 @@ def draw_labelled(y, budgets, *, draws=5, seed=0):
 
 def _check_split(split):
     if not isinstance(split, tuple) or len(split) != 6:
-        check.fail(
-            "split",
-            "(x_train, y_train, x_val, y_val, x_test, y_test)",
-            type(split).__name__,
-        )
+        expected = "(x_train, y_train, x_val, y_val, x_test, y_test)"
+        check.fail("split", expected, type(split).__name__)
     x_train, y_train, x_val, y_val, x_test, y_test = split
     x_train = check.check_array(x_train, "x_train", min_rows=2)
     event = x_train.shape[1:]

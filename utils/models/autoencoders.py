@@ -144,11 +144,8 @@ class Autoencoder(CourseModel):
         self.event_shape, self.code_shape = shapes_of(self.encoder, "encoder")
         taken, made = shapes_of(self.decoder, "decoder")
         if taken != self.code_shape:
-            check.fail(
-                "decoder",
-                f"inputs of shape {self.code_shape}, the encoder's codes",
-                f"{taken}",
-            )
+            expected = f"inputs of shape {self.code_shape}, the encoder's codes"
+            check.fail("decoder", expected, f"{taken}")
         self.likelihood.check_decoder(made, self.event_shape)
         self.latent_dim = int(np.prod(self.code_shape))
         size = int(np.prod(self.event_shape))
@@ -502,11 +499,9 @@ class ContractiveAutoencoder(Autoencoder):
             or not isinstance(found[0], keras.layers.Dense)
             or found[0].activation is not sigmoid
         ):
-            check.fail(
-                "encoder",
-                "one dense sigmoid layer, as in the paper",
-                ", ".join(layer.name for layer in found) or "no weights",
-            )
+            expected = "one dense sigmoid layer, as in the paper"
+            received = ", ".join(layer.name for layer in found) or "no weights"
+            check.fail("encoder", expected, received)
 
     @builds("encoder", "decoder")
     def dense(input_shape, latent_dim, *, seed=None, dtype=None):

@@ -214,11 +214,8 @@ class GAN(CourseModel):
             expected = "a model to examples of a known shape"
             check.fail("generator", expected, f"{made}")
         if not check.fits(taken, made):
-            check.fail(
-                "discriminator",
-                f"inputs of shape {made}, what the generator makes",
-                f"{taken}",
-            )
+            expected = f"inputs of shape {made}, what the generator makes"
+            check.fail("discriminator", expected, f"{taken}")
         check_scores(self.discriminator, "discriminator")
         (self.latent_dim,), self.event_shape = noise, made
 
@@ -330,11 +327,8 @@ class GAN(CourseModel):
 
     def check_data(self, x, y=None, name="x"):
         if y is not None:
-            check.fail(
-                "y",
-                f"none: {type(self).__name__} is not conditional",
-                type(y).__name__,
-            )
+            expected = f"none: {type(self).__name__} is not conditional"
+            check.fail("y", expected, type(y).__name__)
         return self.check_rows(x, name), None
 
     def check_rows(self, x, name="x"):
@@ -672,11 +666,8 @@ def check_scores(critic, name):
     """Refuse a critic that does not give one unbounded score an example."""
     _, scores = shapes_of(critic, name)
     if scores != ():
-        check.fail(
-            name,
-            "scores of shape (batch,): end in keras.layers.Reshape(())",
-            f"{(None, *scores)}",
-        )
+        expected = "scores of shape (batch,): end in keras.layers.Reshape(())"
+        check.fail(name, expected, f"{(None, *scores)}")
     last = networks.last_activation(critic)
     if last in ("sigmoid", "hard_sigmoid", "softmax"):
         check.fail(

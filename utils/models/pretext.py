@@ -22,6 +22,8 @@ __all__ = [
     "PatchMask",
     "PretextModel",
     "RotationPredictor",
+    "grid_of_patches",
+    "number_hidden",
 ]
 
 
@@ -54,11 +56,8 @@ class PretextModel(CourseModel):
         """
         taken, made = shapes_of(network, name)
         if taken != self.code_shape:
-            check.fail(
-                name,
-                f"inputs of shape {self.code_shape}, the encoder's codes",
-                f"{taken}",
-            )
+            expected = f"inputs of shape {self.code_shape}, the encoder's codes"
+            check.fail(name, expected, f"{taken}")
         if len(made) != 1:
             check.fail(name, "a vector for each code", f"outputs {made}")
         return made[0]
@@ -120,11 +119,8 @@ class RotationPredictor(PretextModel):
         super().__init__(encoder, **kwargs)
         shape = self.event_shape
         if len(shape) != 3 or shape[0] != shape[1]:
-            check.fail(
-                "encoder",
-                "one of square images (side, side, channels)",
-                f"inputs of shape {shape}",
-            )
+            expected = "one of square images (side, side, channels)"
+            check.fail("encoder", expected, f"inputs of shape {shape}")
         width = self.width_on_codes(head, "head")
         if width != 4:
             check.fail("head", "four logits, one a turn", f"{width}")
@@ -283,11 +279,9 @@ class MaskedAutoencoder(Autoencoder):
             **kwargs,
         )
         if not isinstance(self.likelihood, likelihoods.SquaredError):
-            check.fail(
-                "likelihood",
-                "SquaredError(), which can be asked of some pixels alone",
-                f"{type(self.likelihood).__name__}()",
-            )
+            expected = "SquaredError(), which can be asked of some pixels alone"
+            received = f"{type(self.likelihood).__name__}()"
+            check.fail("likelihood", expected, received)
         if len(self.event_shape) != 3:
             check.fail(
                 "encoder",
@@ -351,22 +345,8 @@ class PatchMask(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def build(self, input_shape):
-        sides = tuple(input_shape[1:3])
-        if len(input_shape) != 4 or any(side % self.patch for side in sides):
-            check.fail(
-                "patch",
-                f"a divisor of both sides of the images, {sides}",
-                f"{self.patch}",
-            )
-        self.grid = tuple(side // self.patch for side in sides)
-        self.num_hidden = round(self.ratio * int(np.prod(self.grid)))
-        if not 0 < self.num_hidden < np.prod(self.grid):
-            check.fail(
-                "ratio",
-                f"a share that hides some but not all of the "
-                f"{int(np.prod(self.grid))} patches",
-                f"{self.ratio:g}",
-            )
+        self.grid = grid_of_patches(input_shape[1:], self.patch)
+        self.num_hidden = number_hidden(self.ratio, int(np.prod(self.grid)))
 
     def call(self, inputs):
         batch, count = ops.shape(inputs)[0], int(np.prod(self.grid))
@@ -386,3 +366,20 @@ class PatchMask(keras.layers.Layer):
         names = ("patch", "ratio", "seed")
         own = {name: getattr(self, name) for name in names}
         return {**super().get_config(), **own}
+
+
+def grid_of_patches(shape, patch):
+    """Rows and columns of square patches in an image, if they fit its sides."""
+    if len(shape) != 3 or any(side % patch for side in shape[:2]):
+        expected = f"a divisor of both sides of the images, {tuple(shape[:2])}"
+        check.fail("patch", expected, f"{patch}")
+    return shape[0] // patch, shape[1] // patch
+
+
+def number_hidden(ratio, count):
+    """How many of so many patches are hidden: some, but not all."""
+    number = round(ratio * count)
+    if not 0 < number < count:
+        expected = f"a share that hides some but not all of {count} patches"
+        check.fail("ratio", expected, f"{ratio:g}")
+    return number

@@ -406,11 +406,8 @@ def _correcting(name, input_shape, out_channels, widths, stride, seed, dtype):
     if not widths:
         check.fail("widths", "at least one layer", "()")
     if len(shape) != 3 or any(side % stride for side in shape[:2]):
-        check.fail(
-            "input_shape",
-            f"(height, width, channels), sides divisible by {stride}",
-            f"{shape}",
-        )
+        expected = f"(height, width, channels), sides divisible by {stride}"
+        check.fail("input_shape", expected, f"{shape}")
     channels = shape[2]
     if out_channels is None:
         out_channels = channels

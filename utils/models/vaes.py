@@ -176,11 +176,8 @@ class VAE(CourseModel):
         self.event_shape = self.rows_of(taken)
         heads = list(heads.values() if isinstance(heads, dict) else heads)
         if len(heads) != 2 or len(heads[0]) != 1 or heads[0] != heads[1]:
-            check.fail(
-                "encoder",
-                "two outputs (batch, latent_dim), mean and log variance",
-                f"{heads}",
-            )
+            expected = "two outputs (batch, latent_dim), mean and log variance"
+            check.fail("encoder", expected, f"{heads}")
         self.latent_dim = heads[0][0]
         taken, made = shapes_of(self.decoder, "decoder")
         taken = taken["z"] if isinstance(taken, dict) else taken

@@ -110,11 +110,8 @@ class Likelihood(keras.layers.Layer):
         Raises:
             ValueError: no distribution to draw from.
         """
-        check.fail(
-            "likelihood",
-            "a distribution to draw from, such as Bernoulli()",
-            f"{type(self).__name__}()",
-        )
+        expected = "a distribution to draw from, such as Bernoulli()"
+        check.fail("likelihood", expected, f"{type(self).__name__}()")
 
     # -------------------------------------------------------------- checks
 
@@ -590,11 +587,8 @@ def get(likelihood, default=None):
         likelihood = keras.saving.deserialize_keras_object(likelihood)
     if not isinstance(likelihood, Likelihood):
         meant = _WRITTEN.get(str(likelihood).lower(), "Bernoulli()")
-        check.fail(
-            "likelihood",
-            f"an object of utils.nn.likelihoods, such as {meant}",
-            repr(likelihood),
-        )
+        expected = f"an object of utils.nn.likelihoods, such as {meant}"
+        check.fail("likelihood", expected, repr(likelihood))
     return likelihood
 
 
@@ -603,11 +597,8 @@ def _check_levels(x, name, levels):
     steps = x * (levels - 1)
     off = np.abs(steps - np.round(steps)).max()
     if off > 1e-3:
-        check.fail(
-            name,
-            f"{levels} grey levels, multiples of 1/{levels - 1}",
-            f"values {off:.3g} of a step away from them",
-        )
+        expected = f"{levels} grey levels, multiples of 1/{levels - 1}"
+        check.fail(name, expected, f"values {off:.3g} of a step away from them")
     return x
 
 

@@ -262,11 +262,8 @@ def check_feedback(x, name, num_items=None, empty=False):
         fail(name, "entries 0 or 1", f"{x[strange][0]:g} in row {row}")
     if not empty and not x.any(axis=1).all():
         row = int(np.flatnonzero(~x.any(axis=1))[0])
-        fail(
-            name,
-            "at least one item for every user",
-            f"an empty row {row}: recommend it what is popular",
-        )
+        received = f"an empty row {row}: recommend it what is popular"
+        fail(name, "at least one item for every user", received)
     return x
 
 
