@@ -152,11 +152,7 @@ class _Chain:
     The chain rule with scikit-learn: pixel i is a class, the pixels before it
     are the features, and ``predict_proba`` is a distribution. It may be 0
     where a level was never seen, so p = (1 − w) classifier + w margin, with
-    one w for all pixels.
-
-    Args:
-        levels: Number K ≥ 2 of grey levels, evenly spaced on [0, 1].
-        blend: Weight w of the margin in (0, 1).
+    one w, ``blend``, for all pixels.
     """
 
     def __init__(self, levels, blend):
