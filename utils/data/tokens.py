@@ -122,33 +122,25 @@ class Vocabulary:
             check.fail("text", "a string", type(text).__name__)
         return split_words(text) if self.unit == "word" else list(text)
 
-    def encode(self, texts, length=None, *, unknown="replace"):
+    def encode(self, texts, length=None):
         """Ids of texts, padded at the end to one length.
 
         Args:
             texts: Sequence of strings (one string alone is refused).
             length: Longer texts are cut, shorter ones padded with 0;
                 ``None`` takes the longest text's length.
-            unknown: ``"replace"`` puts the id 2 for what the vocabulary
-                lacks; ``"raise"`` refuses the text.
 
         Returns:
-            Int32 array ``(n, length)``.
+            Int32 array ``(n, length)``; 2 for what the vocabulary lacks.
 
         Raises:
-            ValueError: not strings, a text without any token, an unknown
-                token with ``unknown="raise"``.
+            ValueError: not strings, a text without any token.
         """
-        check.check_choice(unknown, "unknown", ("replace", "raise"))
         rows = []
         for index, text in enumerate(_texts(texts)):
             tokens = self.split(text)
             if not tokens:
                 check.fail(f"texts[{index}]", "at least one token", repr(text))
-            new = [token for token in tokens if token not in self.ids]
-            if new and unknown == "raise":
-                expected = f"{self.unit}s of the vocabulary"
-                check.fail(f"texts[{index}]", expected, f"{new[0]!r}")
             rows.append([self.ids.get(token, UNKNOWN) for token in tokens])
         longest = max(map(len, rows))
         if length is None:
