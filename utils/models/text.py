@@ -509,11 +509,8 @@ class MaskedLanguageModel(TextModel):
 
     Args:
         trunk: Keras model from ids ``(batch, length)`` to states ``(batch,
-            length, units)``.
-        vocabulary_size: Number of ids, reserved ones included.
-        head: Keras layer or model from states ``(batch, length, units)`` to
-            logits ``(batch, length, vocabulary_size)``; ``None`` makes a
-            linear one.
+            length, units)``, which may read ahead.
+        vocabulary_size, head: As for :class:`LanguageModel`.
         rate: Probability in (0, 1) that a token is hidden.
         seed: Integer seed of what is hidden and of the linear head, or
             ``None``.
@@ -873,12 +870,8 @@ class AttentionBlock(keras.layers.Layer):
         return states_shape
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "heads": self.heads,
-            "causal": self.causal,
-            "seed": self.seed,
-        }
+        own = {"heads": self.heads, "causal": self.causal, "seed": self.seed}
+        return {**super().get_config(), **own}
 
 
 # ------------------------------------------------- nats of a text's own tokens
