@@ -223,9 +223,7 @@ class Autoregressive(CourseModel):
             dtype: Dtype policy of network and model.
         """
         likelihood = _checked_likelihood(likelihood)
-        if len(input_shape) != 3 or input_shape[2] != 1:
-            shape = f"{tuple(input_shape)}"
-            check.fail("input_shape", "(height, width, 1)", shape)
+        _check_image(input_shape)
         transposed, flipped = _scan(order, input_shape)
         places = check.check_flag(places, "places")
         _check_side(first_kernel, "first_kernel")
@@ -682,6 +680,11 @@ def _checked_likelihood(likelihood):
         expected = "one with a distribution for each entry, such as Bernoulli()"
         check.fail("likelihood", expected, f"{type(given).__name__}()")
     return given
+
+
+def _check_image(shape):
+    if len(shape) != 3 or shape[2] != 1:
+        check.fail("input_shape", "(height, width, 1)", f"{tuple(shape)}")
 
 
 def _check_side(size, name):
