@@ -83,15 +83,13 @@ def test_scatter_points_of_each_label_are_all_drawn():
         {"left": labels},
         "two views",
         class_names=("a", "b", "c"),
-        centers={"right": [[1.0, 2.0]]},
         axes=("u", "v"),
     )
     left, right = figure.axes
     counts = [len(group.get_offsets()) for group in left.collections]
     assert counts == [2, 3, 1]
     np.testing.assert_allclose(left.collections[2].get_offsets(), [[10, 11]])
-    assert len(right.collections) == 2  # unlabelled points, then the centre
-    np.testing.assert_allclose(right.collections[1].get_offsets(), [[1, 2]])
+    assert len(right.collections) == 1  # unlabelled points
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["a", "b", "c"]
     assert (left.get_xlabel(), right.get_ylabel()) == ("u", "v")

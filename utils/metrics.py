@@ -5,6 +5,7 @@ import scipy.linalg
 import scipy.optimize
 import scipy.spatial.distance
 import scipy.stats
+from sklearn.metrics.cluster import contingency_matrix
 
 from utils.support import validation as check
 
@@ -87,10 +88,7 @@ def clustering_accuracy(y, ids):
     """
     y = check.check_labels(y, "y")
     ids = check.check_labels(ids, "ids", num_rows=len(y))
-    _, y = np.unique(y, return_inverse=True)
-    _, ids = np.unique(ids, return_inverse=True)
-    counts = np.zeros((ids.max() + 1, y.max() + 1), dtype="int64")
-    np.add.at(counts, (ids, y), 1)
+    counts = contingency_matrix(y, ids)
     rows, columns = scipy.optimize.linear_sum_assignment(counts, maximize=True)
     return float(counts[rows, columns].sum() / len(y))
 

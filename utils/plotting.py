@@ -113,15 +113,7 @@ def _side_by_side(images):
     return np.concatenate(padded, axis=1)[:, :-gap].squeeze()
 
 
-def scatter(
-    panels,
-    labels=None,
-    title=None,
-    *,
-    class_names=None,
-    centers=None,
-    axes=None,
-):
+def scatter(panels, labels=None, title=None, *, class_names=None, axes=None):
     """Two-dimensional points, one panel each, coloured by label.
 
     Args:
@@ -130,7 +122,6 @@ def scatter(
             title; ``None`` draws all points alike.
         title: Heading over all panels.
         class_names: Legend entry of each label; ``None`` shows no legend.
-        centers: Dict of panel title to points ``(k, 2)`` drawn as crosses.
         axes: Pair of axis labels, or a dict of pairs by panel title.
 
     Returns:
@@ -161,10 +152,6 @@ def scatter(
                 color=COLORS[label % len(COLORS)],
                 marker=_MARKERS[label % len(_MARKERS)],
                 label=class_names[label] if named else None,
-            )
-        if centers is not None and name in centers:
-            axis.scatter(
-                *np.asarray(centers[name]).T, s=110, c="black", marker="X"
             )
         axis.set_title(name)
         pair = axes.get(name) if isinstance(axes, dict) else axes

@@ -4,7 +4,6 @@ import itertools
 
 import numpy as np
 import pytest
-from sklearn.decomposition import PCA
 
 from utils.baselines.densities import (
     ChowLiuTree,
@@ -12,7 +11,6 @@ from utils.baselines.densities import (
     SharedForest,
     TreeChain,
     _before,
-    dequantised,
 )
 from utils.baselines.mixtures import LevelMixture
 
@@ -152,21 +150,6 @@ def test_shared_forest_beats_a_chain_on_digits(digits):
     assert apart > 1  # nats an image
 
 
-def test_dequantised_density_is_below_the_probability(rng):
-    # levels 0 and 1 of one pixel, density: uniform on [0, 2)
-    x = rng.integers(0, 2, (1000, 1)).astype(float)
-    real = dequantised(x, 2, seed=1)
-    assert np.array_equal(np.floor(real), x)
-    assert abs((real - x).mean() - 0.5) < 0.04
-    # a Gaussian fitted to it, whose masses can be integrated
-    pca = PCA(1).fit(real)
-    bound = pca.score_samples(real).mean()
-    grid = (np.arange(2000) + 0.5) / 1000
-    mass = np.exp(pca.score_samples(grid[:, None])).reshape(2, 1000).mean(1)
-    exact = np.log(mass[x[:, 0].astype(int)]).mean()
-    assert bound <= exact + 0.01
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -181,8 +164,6 @@ def test_dequantised_density_is_below_the_probability(rng):
         (lambda: TreeChain(2, blend=1.0), "^blend: expected"),
         (lambda: RegressionChain(2, strength=0), "^strength: expected"),
         (lambda: TreeChain(2, seed=-1), "^seed: expected"),
-        (lambda: dequantised([[0.4]], 2), "^x: expected 2 grey"),
-        (lambda: dequantised([[0.0]], 2, seed=-1), "^seed: expected"),
     ],
 )
 def test_bad_arguments_are_refused_by_name(call, message):

@@ -77,14 +77,6 @@ def test_characters_keep_case_and_spaces():
     assert vocabulary.encode(["a!"]).tolist() == [[5, 2]]
 
 
-def test_encode_unknown_character_is_named_on_request():
-    vocabulary = Vocabulary.fit(TEXTS, unit="character")
-    with pytest.raises(
-        ValueError, match=r"texts\[1\].*characters.*received '!'"
-    ):
-        vocabulary.encode(["a", "a!"], unknown="raise")
-
-
 @pytest.mark.parametrize(
     ("call", "match"),
     [
@@ -94,7 +86,6 @@ def test_encode_unknown_character_is_named_on_request():
         (lambda v: v.encode(["...", "a"]), r"texts\[0\]"),
         (lambda v: v.encode(["a", 3]), r"texts\[1\]: expected a string"),
         (lambda v: v.encode(["a"], 0), "length"),
-        (lambda v: v.encode(["a"], unknown="skip"), "unknown"),
         (lambda v: v.split(None), "text: expected a string"),
         (lambda v: v.decode([[99]]), "vocabulary"),
         (lambda v: Vocabulary([]), "at least one token"),

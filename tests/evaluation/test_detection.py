@@ -14,7 +14,6 @@ from utils.evaluation.detection import (
     alarm_rates,
     find_events,
     hold_out,
-    precision_at_k,
     quantile_threshold,
     two_sided_thresholds,
 )
@@ -325,18 +324,3 @@ def test_events_of_silence():
 def test_events_wrong_input_is_named(alarms, events, match):
     with pytest.raises(ValueError, match=match):
         find_events(alarms, events)
-
-
-def test_precision_at_k_hand_computed():
-    truth = np.array([True, False, True, False])
-    scores = [4.0, 3.0, 2.0, 1.0]
-    assert [precision_at_k(scores, truth, k) for k in (1, 2, 3)] == [
-        1.0,
-        0.5,
-        pytest.approx(2 / 3),
-    ]
-    assert precision_at_k([0.0, 0.0], np.array([False, True]), 1) == 0.0
-    with pytest.raises(ValueError, match="k: expected an integer from 1 to 4"):
-        precision_at_k(scores, truth, 5)
-    with pytest.raises(ValueError, match="booleans"):
-        precision_at_k(scores, [1, 0, 1, 0], 1)

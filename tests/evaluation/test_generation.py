@@ -97,17 +97,8 @@ def test_density_coverage_hand_computed():
     assert result.coverage == pytest.approx(3 / 4)
 
 
-def test_precision_recall_hand_computed():
-    generated = np.array([[0.5], [0.7], [30.0]])
-    # radii of the generated rows .2, .2, 29.3: balls [.3, .7], [.5, .9] and
-    # [.7, 59.3], which hold the real rows 1, 2 and 10
-    result = generation.precision_recall(LINE, generated, k=1)
-    assert result.precision == pytest.approx(2 / 3)
-    assert result.recall == pytest.approx(3 / 4)
-
-
 @pytest.mark.parametrize("k", [1, 3, 5])
-def test_density_coverage_and_precision_recall_equal_brute_force(k, rng):
+def test_density_coverage_equal_brute_force(k, rng):
     real, made = rng.standard_normal((40, 3)), rng.standard_normal((30, 3)) + 1
     real, made = real.astype("float32"), made.astype("float32")
 
@@ -122,13 +113,9 @@ def test_density_coverage_and_precision_recall_equal_brute_force(k, rng):
         return distance <= radius(rows, i)
 
     inside = np.array([[holds(real, i, y) for y in made] for i in range(40)])
-    back = np.array([[holds(made, j, x) for x in real] for j in range(30)])
     density, coverage = generation.density_coverage(real, made, k=k)
     assert density == pytest.approx(inside.sum() / (k * 30))
     assert coverage == pytest.approx(inside.any(axis=1).mean())
-    precision, recall = generation.precision_recall(real, made, k=k)
-    assert precision == pytest.approx(inside.any(axis=0).mean())
-    assert recall == pytest.approx(back.any(axis=0).mean())
 
 
 def test_density_coverage_second_real_set_gives_one_and_nearly_one(rng):
@@ -145,25 +132,21 @@ def test_density_coverage_tell_a_missing_mode_from_bad_samples(rng):
     collapsed = generation.density_coverage(real, one_mode)
     assert collapsed.density > 0.8 and 0.4 < collapsed.coverage < 0.55
     assert generation.density_coverage(real, blurred).density < 0.3
-    precision, recall = generation.precision_recall(real, one_mode)
-    assert precision > 0.9 and recall < 0.55
 
 
-def test_neighbour_metrics_ignore_order_scale_and_rotation(rng):
+def test_density_coverage_ignore_order_scale_and_rotation(rng):
     real, made = rng.standard_normal((2, 1100, 3))  # more than one block
     turn = scipy.stats.ortho_group.rvs(3, random_state=1)
-    for metric in (generation.density_coverage, generation.precision_recall):
-        expected = metric(real, made)
-        moved = metric(
-            4 * rng.permutation(real) @ turn, 4 * rng.permutation(made) @ turn
-        )
-        # float32 rounding may move a point across the edge of a ball
-        assert moved == pytest.approx(expected, abs=2e-3)
+    expected = generation.density_coverage(real, made)
+    moved = generation.density_coverage(
+        4 * rng.permutation(real) @ turn, 4 * rng.permutation(made) @ turn
+    )
+    # float32 rounding may move a point across the edge of a ball
+    assert moved == pytest.approx(expected, abs=2e-3)
 
 
-def test_neighbour_metrics_of_a_set_with_itself_are_full(rng):
+def test_density_coverage_of_a_set_with_itself_are_full(rng):
     rows = rng.standard_normal((50, 4))
-    assert generation.precision_recall(rows, rows) == (1.0, 1.0)
     density, coverage = generation.density_coverage(rows, rows)
     assert coverage == 1.0
     # each ball holds its own centre and k others
@@ -255,11 +238,7 @@ ROWS = np.arange(12.0).reshape(6, 2)
         ),
         (lambda: generation.density_coverage(ROWS, ROWS, k=0), "k: "),
         (
-            lambda: generation.precision_recall(ROWS, ROWS[:3]),
-            "generated: expected more than k = 3",
-        ),
-        (
-            lambda: generation.precision_recall(ROWS, ROWS[:, :1]),
+            lambda: generation.density_coverage(ROWS, ROWS[:, :1]),
             "generated: expected 2 columns",
         ),
         (

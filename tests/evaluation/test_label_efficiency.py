@@ -10,7 +10,6 @@ from utils.data import sets
 from utils.evaluation.label_efficiency import (
     LabelRace,
     _first_of_the_best,
-    knn_probe,
     linear_probe,
     paired_interval,
     probe_draws,
@@ -312,21 +311,19 @@ def test_loader_splits_are_disjoint_index_sets(name):
 # ------------------------------------------------------------------- probes
 
 
-def test_probes_tell_blobs_apart_and_chance_from_noise(blobs, rng):
+def test_probe_tells_blobs_apart_and_chance_from_noise(blobs, rng):
     x, y, _, _, x_eval, y_eval = blobs
     assert linear_probe(x, y, x_eval, y_eval) > 0.9
-    assert knn_probe(x, y, x_eval, y_eval) > 0.85
     noise = rng.normal(size=x.shape)
     other = rng.normal(size=x_eval.shape)
     assert linear_probe(noise, y, other, y_eval) < 0.55
 
 
-def test_probes_do_not_depend_on_size_or_place_of_the_codes(blobs):
+def test_probe_does_not_depend_on_size_or_place_of_the_codes(blobs):
     x, y, _, _, x_eval, y_eval = blobs
-    for probe in (linear_probe, knn_probe):
-        plain = probe(x, y, x_eval, y_eval)
-        moved = probe(50 * x + 7, y, 50 * x_eval + 7, y_eval)
-        assert moved == pytest.approx(plain, abs=0.02)
+    plain = linear_probe(x, y, x_eval, y_eval)
+    moved = linear_probe(50 * x + 7, y, 50 * x_eval + 7, y_eval)
+    assert moved == pytest.approx(plain, abs=0.02)
 
 
 def test_probe_draws_is_one_probe_a_draw_on_codes_of_those_rows(blobs):
@@ -337,13 +334,6 @@ def test_probe_draws_is_one_probe_a_draw_on_codes_of_those_rows(blobs):
     for accuracy, rows in zip(found, drawn, strict=True):
         alone = linear_probe(2 * x[rows], y[rows], 2 * x_test, y_test)
         assert accuracy == alone
-
-
-def test_knn_probe_with_one_neighbour_by_hand():
-    z = np.array([[1.0, 0.1], [0.0, 1.0], [-1.0, -1.1]])
-    y = np.array([0, 1, 2])
-    nearer = np.array([[2.0, 0.0], [0.1, 3.0], [-5.0, -5.0], [-1.0, -0.9]])
-    assert knn_probe(z, y, nearer, np.array([0, 1, 2, 0]), k=1) == 0.75
 
 
 # ------------------------------------------------------------------- errors
@@ -415,9 +405,3 @@ def test_linear_probe_refuses_bad_input(change, match):
     }
     with pytest.raises(ValueError, match=match):
         linear_probe(**{**arguments, **change})
-
-
-def test_knn_probe_refuses_more_neighbours_than_rows():
-    z, y = np.zeros((4, 2)), np.arange(4)
-    with pytest.raises(ValueError, match="k: expected an integer from 1 to 4"):
-        knn_probe(z, y, z, y, k=5)

@@ -14,7 +14,6 @@ from utils.models.autoregressive import (
     MaskedConv2D,
     MaskedDense,
     PlaceBias,
-    ensemble_log_likelihood,
     scan_orders,
 )
 from utils.nn import likelihoods
@@ -285,22 +284,6 @@ def test_gaussian_entries_give_a_density_that_integrates_to_one():
     x = np.stack(np.meshgrid(grid, grid), axis=-1).reshape(-1, 2)
     density = np.exp(model.log_likelihood(x))
     assert density.sum() * 0.1**2 == pytest.approx(1, abs=0.01)
-
-
-def test_ensemble_is_the_mean_of_probabilities():
-    models = [
-        awake(Autoregressive.made((3,), order=order, seed=seed), seed)
-        for seed, order in enumerate(([0, 1, 2], [2, 0, 1]))
-    ]
-    x = states(2, (3,))
-    found = np.exp(ensemble_log_likelihood(models, x))
-    each = np.exp([model.log_likelihood(x) for model in models])
-    np.testing.assert_allclose(found, each.mean(axis=0), rtol=1e-6)
-    assert found.sum() == pytest.approx(1, abs=1e-5)
-    # the mean of logarithms is not: Jensen takes mass away
-    assert np.exp(np.log(each).mean(axis=0)).sum() < 0.999
-    with pytest.raises(ValueError, match="^models: expected"):
-        ensemble_log_likelihood([], x)
 
 
 # ------------------------------------------------------------------- drawing

@@ -37,12 +37,6 @@ def _scenes(scenes):
     return scenes
 
 
-def _corners(slices):
-    return np.array(
-        [[r.start, c.start, r.stop, c.stop] for r, c in slices], "int64"
-    ).reshape(-1, 4)
-
-
 def components(scenes, threshold, least=1):
     """One box for each connected group of bright pixels.
 
@@ -57,9 +51,11 @@ def components(scenes, threshold, least=1):
     found = []
     for scene in _scenes(scenes):
         groups, _ = ndimage.label(scene > threshold, np.ones((3, 3)))
-        slices = ndimage.find_objects(groups)
-        sizes = np.bincount(groups.ravel(), minlength=len(slices) + 1)[1:]
-        found.append(_corners(slices)[sizes >= least])
+        places = ndimage.find_objects(groups)
+        boxes = [[r.start, c.start, r.stop, c.stop] for r, c in places]
+        boxes = np.array(boxes, "int64").reshape(-1, 4)
+        sizes = np.bincount(groups.ravel(), minlength=len(boxes) + 1)[1:]
+        found.append(boxes[sizes >= least])
     return found
 
 
@@ -285,9 +281,7 @@ def cut_pieces(scenes, threshold, least, size=8):
     """What :func:`components` finds, cut out; larger groups are left out.
 
     Args:
-        scenes: As for :func:`components`.
-        threshold: Likewise.
-        least: Likewise.
+        scenes, threshold, least: As for :func:`components`.
         size: Side of a piece, in pixels.
 
     Returns:

@@ -21,7 +21,6 @@ __all__ = [
     "RegressionChain",
     "SharedForest",
     "TreeChain",
-    "dequantised",
 ]
 
 BLENDS = (
@@ -55,31 +54,6 @@ def _margins(ids, levels):
     """Smoothed frequencies of each pixel's levels, ``(pixels, levels)``."""
     counts = np.stack([np.bincount(c, minlength=levels) for c in ids.T])
     return (counts + 1.0 / levels) / (len(ids) + 1.0)
-
-
-def dequantised(x, levels, *, seed=0):
-    """Grey levels as real numbers: level k anywhere in [k, k + 1), drawn.
-
-    A density of such numbers, averaged over the draws in its logarithm, is
-    at most log P of the levels (Theis et al. 2016). So a density's score can
-    stand beside probabilities, and is never flattered.
-
-    Args:
-        x: Array ``(n, …)`` of multiples of 1 / (levels − 1) in [0, 1].
-        levels: Number of grey levels K ≥ 2.
-        seed: Integer ≥ 0 of the draws.
-
-    Returns:
-        Float64 array ``(n, d)`` of numbers in [0, K).
-
-    Example:
-
-    >>> dequantised([[0.0, 1.0]], 2).round().shape
-    (1, 2)
-    """
-    ids = _level_ids(x, check.check_int(levels, "levels", 2))
-    rng = np.random.default_rng(check.check_int(seed, "seed", minimum=0))
-    return ids + rng.random(ids.shape)
 
 
 class ChowLiuTree:
@@ -178,11 +152,7 @@ class _Chain:
     The chain rule with scikit-learn: pixel i is a class, the pixels before it
     are the features, and ``predict_proba`` is a distribution. It may be 0
     where a level was never seen, so p = (1 − w) classifier + w margin, with
-    one w for all pixels.
-
-    Args:
-        levels: Number K ≥ 2 of grey levels, evenly spaced on [0, 1].
-        blend: Weight w of the margin in (0, 1).
+    one w, ``blend``, for all pixels.
     """
 
     def __init__(self, levels, blend):

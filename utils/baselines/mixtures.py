@@ -57,11 +57,9 @@ class BernoulliMixture:
         Raises:
             ValueError: values out of range, or fewer rows than components.
         """
-        x = check.check_array(x, "x", min_rows=self.components)
-        x = x.reshape(len(x), -1)
-        if x.min() < 0.0 or x.max() > 1.0:
-            found = f"{x.min():g} to {x.max():g}"
-            check.fail("x", "values in [0, 1]", found)
+        x = check.check_array(
+            x, "x", low=0.0, high=1.0, min_rows=self.components
+        ).reshape(len(x), -1)
         mean = x.mean(axis=0)
         rng = np.random.default_rng(self.seed)
         start = rng.choice(len(x), self.components, replace=False)
@@ -115,10 +113,7 @@ class LevelMixture:
 
     def _index(self, x):
         """Place of each pixel's level in a table of pixels × levels."""
-        x = check.check_array(x, "x").reshape(len(x), -1)
-        if x.min() < 0.0 or x.max() > 1.0:
-            found = f"{x.min():g} to {x.max():g}"
-            check.fail("x", "values in [0, 1]", found)
+        x = check.check_array(x, "x", low=0.0, high=1.0).reshape(len(x), -1)
         level = np.round(x * (self.levels - 1)).astype("int64")
         return level + self.levels * np.arange(x.shape[1])
 

@@ -130,11 +130,8 @@ class NGram:
     def _stream(self, ids):
         ids = np.asarray(ids)
         if ids.ndim != 1 or len(ids) == 0 or ids.dtype.kind not in "iu":
-            check.fail(
-                "ids",
-                "one stream of integer ids",
-                f"shape {ids.shape}, dtype {ids.dtype}",
-            )
+            expected = "one stream of integer ids"
+            check.fail("ids", expected, f"shape {ids.shape}, dtype {ids.dtype}")
         return check.check_labels(ids, "ids", num_classes=self.vocabulary_size)
 
 

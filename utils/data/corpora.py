@@ -1,19 +1,19 @@
 """Frozen English texts of the course: offline, checked, with real labels.
 
-``utils/texts/README.md`` tells where each text comes from, under which
+``frozen/texts/README.md`` tells where each text comes from, under which
 licence, and how it was cut; ``tools/freeze_texts.py`` is how. Texts are plain
 strings: :mod:`utils.data.tokens` makes numbers of them.
 """
 
 import dataclasses
 import gzip
-import hashlib
 import pathlib
 import re
 
 import numpy as np
 
 from utils.support import validation as check
+from utils.support.files import check_frozen
 
 __all__ = [
     "Definitions",
@@ -28,15 +28,8 @@ __all__ = [
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz "  # of as_letters, by number
 
-KINDS = (
-    "animal",
-    "artifact",
-    "body",
-    "communication",
-    "food",
-    "plant",
-    "state",
-    "substance",
+KINDS = tuple(
+    "animal artifact body communication food plant state substance".split()
 )
 FOLDER = pathlib.Path(__file__).resolve().parent / "frozen" / "texts"
 # digests of the text, not of the gzip file around it
@@ -185,16 +178,10 @@ def _read(name, columns):
         raw = gzip.decompress((FOLDER / name).read_bytes())
     except (OSError, EOFError) as error:
         raise ValueError(
-            f"utils/texts/{name}: expected the frozen file of the course; "
-            f"received one that cannot be read ({error}). Restore it with "
-            "`git checkout utils/texts`."
+            f"{name}: expected the frozen file of the course; received one "
+            f"that cannot be read ({error}). Restore it with `git checkout "
+            "utils/data/frozen`."
         ) from error
-    digest = hashlib.sha256(raw).hexdigest()
-    if digest != DIGESTS[name]:
-        check.fail(
-            f"utils/texts/{name}",
-            f"SHA-256 {DIGESTS[name][:12]}… (`git checkout utils/texts`)",
-            f"{digest[:12]}…",
-        )
+    check_frozen(raw, DIGESTS[name], name)
     rows = [line.split("\t") for line in raw.decode("ascii").splitlines()]
     return [tuple(row[:columns]) for row in rows]

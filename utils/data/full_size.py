@@ -41,28 +41,11 @@ DAMAGE = (
 )
 
 _FASHION = (
-    "T-shirt",
-    "trouser",
-    "pullover",
-    "dress",
-    "coat",
-    "sandal",
-    "shirt",
-    "sneaker",
-    "bag",
+    *"T-shirt trouser pullover dress coat sandal shirt sneaker bag".split(),
     "ankle boot",
 )
-_CIFAR = (
-    "airplane",
-    "automobile",
-    "bird",
-    "cat",
-    "deer",
-    "dog",
-    "frog",
-    "horse",
-    "ship",
-    "truck",
+_CIFAR = tuple(
+    "airplane automobile bird cat deer dog frog horse ship truck".split()
 )
 _NUMERALS = tuple("0123456789")
 
@@ -168,11 +151,8 @@ def check_rows(name, part, raw, source):
         y = y[:, 0]
     y = check.check_labels(y, f"{source}: y_{part}", num_rows=len(x))
     if y.min() < 0 or y.max() >= len(classes):
-        check.fail(
-            f"{source}: y_{part}",
-            f"labels from 0 to {len(classes) - 1}",
-            f"{y.min()} to {y.max()}",
-        )
+        expected = f"labels from 0 to {len(classes) - 1}"
+        check.fail(f"{source}: y_{part}", expected, f"{y.min()} to {y.max()}")
     if kind == "text":
         return _check_tokens(x, label), y
     if x.dtype != np.uint8:
@@ -190,19 +170,13 @@ def _check_tokens(rows, label):
     """Cut or pad token rows at the end with 0 to one length, as int32."""
     if isinstance(rows, np.ndarray) and rows.dtype != object:
         if rows.ndim != 2 or rows.dtype.kind not in "iu":
-            check.fail(
-                label,
-                "integer token ids (rows, length)",
-                f"shape {rows.shape}, dtype {rows.dtype}",
-            )
+            received = f"shape {rows.shape}, dtype {rows.dtype}"
+            check.fail(label, "integer token ids (rows, length)", received)
     padded = np.zeros((len(rows), IMDB_LENGTH), dtype="int32")
     for index, row in enumerate(rows):
         ids = np.asarray(row[:IMDB_LENGTH], dtype="int32")
         padded[index, : len(ids)] = ids
     if padded.min() < 0 or padded.max() >= IMDB_WORDS:
-        check.fail(
-            label,
-            f"token ids from 0 to {IMDB_WORDS - 1}",
-            f"{padded.min()} to {padded.max()}",
-        )
+        expected = f"token ids from 0 to {IMDB_WORDS - 1}"
+        check.fail(label, expected, f"{padded.min()} to {padded.max()}")
     return padded

@@ -6,13 +6,13 @@ cost 2.
 """
 
 import csv
-import hashlib
 import pathlib
 from typing import NamedTuple
 
 import numpy as np
 
 from utils.support import validation as check
+from utils.support.files import check_frozen
 
 __all__ = [
     "BASES",
@@ -78,11 +78,8 @@ def indices_of(sequence, name="sequence"):
     found = np.array([BASES.find(base) for base in sequence], dtype="int64")
     if found.min() < 0:
         place = int(np.argmin(found))
-        check.fail(
-            name,
-            f"the letters {BASES} alone",
-            f"{sequence[place]!r} at position {place}",
-        )
+        expected = f"the letters {BASES} alone"
+        check.fail(name, expected, f"{sequence[place]!r} at position {place}")
     return found
 
 
@@ -220,9 +217,7 @@ def longest_open_frame(sequence):
 def _frozen(name):
     """Lines of a frozen file that is what it was."""
     lines = (_FROZEN / name).read_text(encoding="ascii").split()
-    digest = hashlib.sha256("".join(lines).encode()).hexdigest()
-    if digest != _DIGESTS[name]:
-        check.fail("genome", f"SHA-256 {_DIGESTS[name]}", digest)
+    check_frozen("".join(lines).encode(), _DIGESTS[name], name)
     return lines
 
 

@@ -4,7 +4,6 @@ NumPy and Pillow only. Images are float32 in [0, 1] with shape ``(height,
 width, channels)``, stacks of them ``(n, height, width, channels)``.
 """
 
-import hashlib
 import io
 import pathlib
 
@@ -12,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from utils.support import validation as check
+from utils.support.files import check_frozen
 
 __all__ = [
     "STYLES",
@@ -248,8 +248,7 @@ def load_glyphs():
         ValueError: the file is not the one that belongs to the course.
     """
     raw = _GLYPHS.read_bytes()
-    if hashlib.sha256(raw).hexdigest() != _GLYPHS_SHA256:
-        check.fail(str(_GLYPHS.name), "the file of the course", "another one")
+    check_frozen(raw, _GLYPHS_SHA256, _GLYPHS.name)
     with np.load(io.BytesIO(raw), allow_pickle=False) as file:
         characters = "".join(map(chr, file["codepoints"]))
         glyphs = {

@@ -7,7 +7,6 @@ feedback is a rating with a mask of the entries that were observed.
 
 import csv
 import dataclasses
-import hashlib
 import io
 import os
 import pathlib
@@ -15,6 +14,7 @@ import pathlib
 import numpy as np
 
 from utils.support import validation as check
+from utils.support.files import check_frozen
 
 __all__ = [
     "Interactions",
@@ -77,20 +77,6 @@ class Ratings:
     times: np.ndarray | None
     source: str
 
-    def liked(self, at_least=4.0):
-        """Implicit feedback: 1 where a rating reaches a level.
-
-        Args:
-            at_least: Number of stars.
-
-        Returns:
-            Float32 ``(users, items)`` of 0 and 1. Rows of users who liked
-            nothing stay, all zeros: drop them before a model needs an item
-            of everybody.
-        """
-        at_least = check.check_number(at_least, "at_least")
-        return (self.observed & (self.values >= at_least)).astype("float32")
-
     def pairs(self, where=None):
         """Observed entries as a list.
 
@@ -141,13 +127,7 @@ class Sequences:
 def _read_table(name):
     """Rows of a frozen table, header checked off, content verified."""
     text = (FROZEN / name).read_bytes().replace(b"\r\n", b"\n")
-    found = hashlib.sha256(text).hexdigest()
-    if found != CHECKSUMS[name]:
-        check.fail(
-            name,
-            f"the frozen file with SHA-256 {CHECKSUMS[name][:12]}…",
-            f"{found[:12]}…: restore it from the repository",
-        )
+    check_frozen(text, CHECKSUMS[name], name)
     return list(csv.reader(io.StringIO(text.decode("utf-8"))))[1:]
 
 
@@ -157,7 +137,7 @@ def load_imports():
     Real implicit feedback, small enough to stand in the repository: users are
     the 1 219 modules of Python 3.11.7 that import anything, its own tests
     included; items are the 193 top-level names they import.
-    ``utils/frozen/stdlib_imports.md`` tells the provenance and licence.
+    ``frozen/stdlib_imports.md`` tells the provenance and licence.
 
     Returns:
         :class:`Interactions`; ``texts`` are first paragraphs of docstrings.
@@ -235,11 +215,9 @@ def load_movielens(path=None):
             entry = _read_line(line, path.name, number)
             first = seen.setdefault(entry[:2], number)
             if first != number:
-                check.fail(
-                    f"{path.name}, line {number}",
-                    "each user to rate an item once",
-                    f"the pair of line {first} again",
-                )
+                expected = "each user to rate an item once"
+                received = f"the pair of line {first} again"
+                check.fail(f"{path.name}, line {number}", expected, received)
             entries.append(entry)
     if not entries:
         check.fail(path.name, "at least one line", "an empty file")

@@ -67,9 +67,8 @@ def backgrounds(kind, n, *, photo=None, seed=0):
                 place, angle = rng.uniform(0, SIDE, 2), rng.uniform(0, np.pi)
                 along = np.arange(0, rng.uniform(2, 6), 0.5)
                 step = np.array([np.sin(angle), np.cos(angle)])
-                row, column = (place + along[:, None] * step).astype(
-                    int
-                ).T % SIDE
+                points = (place + along[:, None] * step).astype(int)
+                row, column = points.T % SIDE
                 scene[row, column] = rng.uniform(0.5, 1.0)
     return ground
 

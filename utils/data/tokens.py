@@ -109,11 +109,8 @@ class Vocabulary:
         ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         kept = [token for token, count in ranked if count >= min_count]
         if not kept:
-            check.fail(
-                "texts",
-                f"a token that occurs {min_count} times or more",
-                f"{len(texts)} texts without one",
-            )
+            expected = f"a token that occurs {min_count} times or more"
+            check.fail("texts", expected, f"{len(texts)} texts without one")
         return cls(kept[:size], unit)
 
     def __len__(self):
@@ -125,36 +122,25 @@ class Vocabulary:
             check.fail("text", "a string", type(text).__name__)
         return split_words(text) if self.unit == "word" else list(text)
 
-    def encode(self, texts, length=None, *, unknown="replace"):
+    def encode(self, texts, length=None):
         """Ids of texts, padded at the end to one length.
 
         Args:
             texts: Sequence of strings (one string alone is refused).
             length: Longer texts are cut, shorter ones padded with 0;
                 ``None`` takes the longest text's length.
-            unknown: ``"replace"`` puts the id 2 for what the vocabulary
-                lacks; ``"raise"`` refuses the text.
 
         Returns:
-            Int32 array ``(n, length)``.
+            Int32 array ``(n, length)``; 2 for what the vocabulary lacks.
 
         Raises:
-            ValueError: not strings, a text without any token, an unknown
-                token with ``unknown="raise"``.
+            ValueError: not strings, a text without any token.
         """
-        check.check_choice(unknown, "unknown", ("replace", "raise"))
         rows = []
         for index, text in enumerate(_texts(texts)):
             tokens = self.split(text)
             if not tokens:
                 check.fail(f"texts[{index}]", "at least one token", repr(text))
-            new = [token for token in tokens if token not in self.ids]
-            if new and unknown == "raise":
-                check.fail(
-                    f"texts[{index}]",
-                    f"{self.unit}s of the vocabulary",
-                    f"{new[0]!r}",
-                )
             rows.append([self.ids.get(token, UNKNOWN) for token in tokens])
         longest = max(map(len, rows))
         if length is None:

@@ -214,9 +214,7 @@ def _features(rows, num_cards):
     log_amount, category = rows["log_amount"], rows["category"]
     mean, since = np.empty(len(log_amount)), np.empty(len(log_amount))
     usual = np.empty(len(log_amount))
-    overall = (
-        3.2  # what one expects of a card without a past, one payment's worth
-    )
+    overall = 3.2  # expected of a card without a past, one payment's worth
     for card in range(num_cards):
         mine = np.flatnonzero(rows["card"] == card)
         before = np.arange(len(mine))

@@ -19,7 +19,6 @@ __all__ = [
     "alarm_rates",
     "find_events",
     "hold_out",
-    "precision_at_k",
     "quantile_threshold",
     "two_sided_thresholds",
 ]
@@ -103,11 +102,8 @@ class ModelDetector:
 
     def __init__(self, model, kind="error", *, num_samples=1, seed=0):
         if not hasattr(model, "reconstruct"):
-            check.fail(
-                "model",
-                "a model with reconstruct(x), such as an Autoencoder",
-                type(model).__name__,
-            )
+            expected = "a model with reconstruct(x), such as an Autoencoder"
+            check.fail("model", expected, type(model).__name__)
         self.model = model
         self.kind = check.check_choice(kind, "kind", ("error", "loss"))
         self.num_samples = check.check_int(num_samples, "num_samples")
@@ -286,37 +282,11 @@ def find_events(alarms, events, gap=0):
     return Events(~np.isnan(delays), delays, touched.count(False))
 
 
-def precision_at_k(scores, is_anomaly, k):
-    """Share of anomalies among the k rows of the largest scores.
-
-    What a team that can look at k rows finds; of equal scores the earlier
-    row comes first.
-
-    Args:
-        scores: Scores ``(n,)``.
-        is_anomaly: Booleans ``(n,)``.
-        k: Integer from 1 to n.
-
-    Returns:
-        Float in [0, 1].
-
-    Raises:
-        ValueError: NaN, labels that are not boolean, a k out of range.
-    """
-    scores = _check_scores(scores)
-    is_anomaly = _check_truth(is_anomaly, scores)
-    k = check.check_int(k, "k", 1, len(scores))
-    return float(np.mean(is_anomaly[np.argsort(-scores, kind="stable")[:k]]))
-
-
 def _check_truth(is_anomaly, scores):
     is_anomaly = np.asarray(is_anomaly)
     if is_anomaly.dtype != bool or is_anomaly.shape != scores.shape:
-        check.fail(
-            "is_anomaly",
-            f"booleans of shape {scores.shape}",
-            f"{is_anomaly.dtype} of shape {is_anomaly.shape}",
-        )
+        received = f"{is_anomaly.dtype} of shape {is_anomaly.shape}"
+        check.fail("is_anomaly", f"booleans of shape {scores.shape}", received)
     return is_anomaly
 
 

@@ -22,13 +22,11 @@ __all__ = [
     "frechet_distance",
     "modes_covered",
     "nearest_distance",
-    "precision_recall",
     "sample_spread",
 ]
 
 DensityCoverage = namedtuple("DensityCoverage", ["density", "coverage"])
 SetComparison = namedtuple("SetComparison", ["frechet", "density", "coverage"])
-PrecisionRecall = namedtuple("PrecisionRecall", ["precision", "recall"])
 ModesCovered = namedtuple("ModesCovered", ["modes", "share_within", "counts"])
 
 
@@ -37,11 +35,8 @@ def _feature_pair(a, b, name_a, name_b, min_rows):
     a = check.check_array(a, name_a, ndim=2, min_rows=min_rows)
     b = check.check_array(b, name_b, ndim=2, min_rows=min_rows)
     if a.shape[1] != b.shape[1]:
-        check.fail(
-            name_b,
-            f"{a.shape[1]} columns, as in {name_a}",
-            f"shape {b.shape}",
-        )
+        expected = f"{a.shape[1]} columns, as in {name_a}"
+        check.fail(name_b, expected, f"shape {b.shape}")
     return a.astype("float64"), b.astype("float64")
 
 
@@ -178,46 +173,6 @@ def compare_sets(real, generated):
         for part in sets
     ]
     return SetComparison(*map(float, np.mean(found, axis=0)))
-
-
-def precision_recall(real, generated, k=3):
-    """Precision and recall of a set (Kynkäänniemi et al. 2019).
-
-    The *support* of a set is the union of balls around its rows, each
-    reaching the row's k-th nearest neighbour in the set. Precision is the
-    share of generated rows within the support of the real ones, recall the
-    share of real rows within the support of the generated ones. One far-off
-    row with its large ball can flatter either; :func:`density_coverage` is
-    less easily fooled.
-
-    Args:
-        real: Feature rows ``(n, width)``, n > k.
-        generated: Feature rows ``(m, width)``, m > k.
-        k: Number of neighbours ≥ 1.
-
-    Returns:
-        Named tuple ``(precision, recall)``, both in [0, 1].
-
-    Raises:
-        ValueError: not matrices, different widths, too few rows, NaN.
-    """
-    k = check.check_int(k, "k")
-    real, generated = _feature_pair(real, generated, "real", "generated", 1)
-    real_radii = _radii(real, k, "real")
-    generated_radii = _radii(generated, k, "generated")
-    return PrecisionRecall(
-        _share_inside(generated, real, real_radii),
-        _share_inside(real, generated, generated_radii),
-    )
-
-
-def _share_inside(rows, centres, radii):
-    """Share of rows that lie in at least one ball."""
-    inside = [
-        np.any(distances <= radii, axis=1)
-        for distances in _distance_blocks(rows, centres)
-    ]
-    return float(np.mean(np.concatenate(inside)))
 
 
 def modes_covered(samples, centres, std, *, min_share=0.2):

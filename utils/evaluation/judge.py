@@ -111,13 +111,10 @@ class Judge(CourseModel):
                 ``None``.
             dtype: Dtype policy of networks and model.
         """
+        check.check_int(num_features, "num_features")
+        shared = {"code_activation": "relu", "seed": seed, "dtype": dtype}
         body, _ = networks.dense_pair(
-            input_shape,
-            check.check_int(num_features, "num_features"),
-            widths,
-            code_activation="relu",
-            seed=seed,
-            dtype=dtype,
+            input_shape, num_features, widths, **shared
         )
         return body, _head(num_features, num_classes, seed, dtype)
 
@@ -135,13 +132,10 @@ class Judge(CourseModel):
 
         ``widths`` are filters, at least one; each halves the sides.
         """
+        check.check_int(num_features, "num_features")
+        shared = {"code_activation": "relu", "seed": seed, "dtype": dtype}
         body, _ = networks.conv_pair(
-            input_shape,
-            check.check_int(num_features, "num_features"),
-            widths,
-            code_activation="relu",
-            seed=seed,
-            dtype=dtype,
+            input_shape, num_features, widths, **shared
         )
         return body, _head(num_features, num_classes, seed, dtype)
 

@@ -12,7 +12,6 @@ import numpy as np
 from keras import ops
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
 
 from utils.support import validation as check
 from utils.support.batches import in_batches
@@ -23,7 +22,6 @@ from utils.training.pretraining import transfer
 __all__ = [
     "LabelRace",
     "draw_labelled",
-    "knn_probe",
     "linear_probe",
     "paired_interval",
     "probe_draws",
@@ -114,7 +112,7 @@ class LabelRace:
             self.y, self.budgets, draws=self.draws, seed=self.seed
         )
         self.accuracy, self.curves, self.chosen = {}, {}, {}
-        self._rising, self._viewed, self._fitted = {}, {}, {}
+        self.risen, self._viewed, self._fitted = {}, {}, {}
         self._coded, self._networks = [], []
 
     # -------------------------------------------------------- contenders
@@ -131,14 +129,7 @@ class LabelRace:
         coders = self._coders(encoder)
         self._enter(name, views)
         for budget in range(len(self.budgets)):
-            heads = self._heads(coders, budget, views)
-            curve = np.stack(
-                [
-                    _accuracy(coder.val @ head[:-1] + head[-1], self.y_val)
-                    for stop in heads
-                    for coder, head in zip(coders, stop, strict=True)
-                ]
-            ).reshape(len(heads), self.draws)
+            heads, curve = self._heads(coders, budget, views)
             best = self._choose(name, curve.T, self.head_updates)
             self._score(
                 name,
@@ -167,7 +158,8 @@ class LabelRace:
                 (self.draws, coders[0].val.shape[1] + 1, self.classes)
             )
             if warm:
-                start = self._best_heads(coders, budget, views)
+                heads, scores = self._heads(coders, budget, views)
+                start = heads[_first_of_the_best(scores.mean(axis=1))]
             first = coders[0]
             network, _ = first.traced or self.network_of(first.encoder)
             states = [
@@ -199,11 +191,6 @@ class LabelRace:
             )
 
     # ----------------------------------------------------------- results
-
-    @property
-    def risen(self):
-        """Where the largest number of updates was the one to choose."""
-        return dict(self._rising)
 
     def table(self):
         """Header and rows of text: mean ± standard deviation, in percent."""
@@ -303,7 +290,10 @@ class LabelRace:
         return self._viewed[key]
 
     def _heads(self, coders, budget, views):
-        """Heads on frozen codes: ``(stops, draws, k + 1, classes)``."""
+        """Heads on frozen codes, and their accuracy on validation rows.
+
+        Arrays ``(stops, draws, k + 1, classes)`` and ``(stops, draws)``.
+        """
         key = (*coders, budget, views)
         if key in self._fitted:
             return self._fitted[key]
@@ -311,7 +301,7 @@ class LabelRace:
         codes = [
             coder(x) for coder, (x, _, _) in zip(coders, rows, strict=True)
         ]
-        self._fitted[key] = fit_heads(
+        heads = fit_heads(
             np.stack(codes),
             np.stack([y for _, y, _ in rows]),
             np.stack([order for _, _, order in rows]),
@@ -319,20 +309,15 @@ class LabelRace:
             rate=self.head_rate,
             stops=self.head_updates,
         )
-        return self._fitted[key]
-
-    def _best_heads(self, coders, budget, views):
-        heads = self._heads(coders, budget, views)
-        scores = [
-            np.mean(
-                [
-                    _accuracy(coder.val @ head[:-1] + head[-1], self.y_val)
-                    for coder, head in zip(coders, stop, strict=True)
-                ]
-            )
+        curve = [
+            [
+                _accuracy(coder.val @ head[:-1] + head[-1], self.y_val)
+                for coder, head in zip(coders, stop, strict=True)
+            ]
             for stop in heads
         ]
-        return heads[_first_of_the_best(scores)]
+        self._fitted[key] = heads, np.array(curve)
+        return self._fitted[key]
 
     def network_of(self, encoder):
         """One compiled classifier for all encoders of an architecture."""
@@ -400,7 +385,7 @@ class LabelRace:
         self.curves[name].append(curve)
         best = _first_of_the_best(curve.mean(axis=0))
         self.chosen[name].append(ladder[best])
-        self._rising.setdefault(name, []).append(best == len(ladder) - 1)
+        self.risen.setdefault(name, []).append(best == len(ladder) - 1)
         return best
 
     def _score(self, name, all_logits):
@@ -454,11 +439,8 @@ def draw_labelled(y, budgets, *, draws=5, seed=0):
     seed = check.check_int(seed, "seed", minimum=0)
     counts = np.bincount(y)
     if max(budgets) > counts.min():
-        check.fail(
-            "budgets",
-            f"at most {counts.min()} labels a class, as the rarest has",
-            f"{max(budgets)}",
-        )
+        expected = f"at most {counts.min()} labels a class, as the rarest has"
+        check.fail("budgets", expected, f"{max(budgets)}")
     orders = [
         [
             np.random.default_rng([seed, draw, c]).permutation(
@@ -476,11 +458,8 @@ def draw_labelled(y, budgets, *, draws=5, seed=0):
 
 def _check_split(split):
     if not isinstance(split, tuple) or len(split) != 6:
-        check.fail(
-            "split",
-            "(x_train, y_train, x_val, y_val, x_test, y_test)",
-            type(split).__name__,
-        )
+        expected = "(x_train, y_train, x_val, y_val, x_test, y_test)"
+        check.fail("split", expected, type(split).__name__)
     x_train, y_train, x_val, y_val, x_test, y_test = split
     x_train = check.check_array(x_train, "x_train", min_rows=2)
     event = x_train.shape[1:]
@@ -558,7 +537,7 @@ class _Coder:
         return (self._codes(x) - self.mean) / self.scale
 
 
-# -------------------------------------------------------------- two probes
+# --------------------------------------------------------------- the probe
 
 
 def linear_probe(z_train, y_train, z_test, y_test, *, penalty=1.0):
@@ -578,11 +557,16 @@ def linear_probe(z_train, y_train, z_test, y_test, *, penalty=1.0):
         ValueError: codes of different width, labels of another length, one
             class only.
     """
-    arrays = _probe_arrays(z_train, y_train, z_test, y_test)
-    z_train, y_train, z_test, y_test = arrays
+    z_train = check.check_array(z_train, "z_train", ndim=2, min_rows=2)
+    width = z_train.shape[1:]
+    z_test = check.check_array(z_test, "z_test", ndim=2, event_shape=width)
+    y_train = check.check_labels(y_train, "y_train", len(z_train))
+    y_test = check.check_labels(y_test, "y_test", len(z_test))
     if len(np.unique(y_train)) < 2:
         check.fail("y_train", "at least two classes", f"{np.unique(y_train)}")
     penalty = max(check.check_number(penalty, "penalty", 0.0), 1e-6)
+    mean, scale = mean_and_size(z_train)
+    z_train, z_test = (z_train - mean) / scale, (z_test - mean) / scale
     model = LogisticRegression(C=1.0 / penalty, max_iter=1000)
     return float(model.fit(z_train, y_train).score(z_test, y_test))
 
@@ -608,40 +592,3 @@ def probe_draws(code, train, drawn, test):
         for rows in drawn
     ]
     return np.array(found)
-
-
-def knn_probe(z_train, y_train, z_test, y_test, *, k=5):
-    """Held-out accuracy of a vote of the k nearest labelled codes.
-
-    Nearness is cosine similarity of centred codes. It learns nothing, so it
-    says what distances between codes mean as they are.
-
-    Args:
-        z_train: Codes ``(n, width)`` of labelled rows.
-        y_train: Integer labels ``(n,)``.
-        z_test: Codes ``(m, width)`` of held-out rows.
-        y_test: Integer labels ``(m,)``.
-        k: Number of neighbours, from 1 to n.
-
-    Returns:
-        Float in [0, 1].
-
-    Raises:
-        ValueError: codes of different width, labels of another length, more
-            neighbours than rows.
-    """
-    arrays = _probe_arrays(z_train, y_train, z_test, y_test)
-    z_train, y_train, z_test, y_test = arrays
-    k = check.check_int(k, "k", 1, len(z_train))
-    model = KNeighborsClassifier(k, metric="cosine", algorithm="brute")
-    return float(model.fit(z_train, y_train).score(z_test, y_test))
-
-
-def _probe_arrays(z_train, y_train, z_test, y_test):
-    z_train = check.check_array(z_train, "z_train", ndim=2, min_rows=2)
-    width = z_train.shape[1:]
-    z_test = check.check_array(z_test, "z_test", ndim=2, event_shape=width)
-    y_train = check.check_labels(y_train, "y_train", len(z_train))
-    y_test = check.check_labels(y_test, "y_test", len(z_test))
-    mean, scale = mean_and_size(z_train)
-    return (z_train - mean) / scale, y_train, (z_test - mean) / scale, y_test

@@ -152,17 +152,10 @@ def ndcg_at_k(scores, hidden, seen=None, k=10):
     Σ_r hit_r / log2(r + 1) over ranks r = 1 … k, divided by its largest
     possible value, all hidden items first (Järvelin and Kekäläinen 2002).
 
-    Args:
-        scores: ``(users, items)``, larger is better.
-        hidden: Items to be found, ``(users, items)`` of 0 and 1.
-        seen: Items not to recommend; ``None`` excludes none.
-        k: Length of the list.
+    Arguments and errors as for :func:`recall_at_k`.
 
     Returns:
         Float in [0, 1].
-
-    Raises:
-        ValueError: as :func:`recall_at_k`.
     """
     hits, number = _hits(scores, hidden, seen, k)
     discount = 1.0 / np.log2(np.arange(2, k + 2))

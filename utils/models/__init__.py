@@ -25,12 +25,9 @@ from utils.models.distillation import BYOL, DINO
 from utils.models.flows import (
     AffineCoupling,
     Flow,
-    Logit,
     Marginals,
     Scaling,
     SplineCoupling,
-    Squeeze,
-    Whitening,
 )
 from utils.models.gans import GAN, WGANGP, ConditionalGAN, RelativisticGAN
 from utils.models.masked import MaskedPatches
@@ -69,7 +66,6 @@ __all__ = [
     "GAN",
     "GloVe",
     "LanguageModel",
-    "Logit",
     "Marginals",
     "MaskedAutoencoder",
     "MaskedLanguageModel",
@@ -86,7 +82,6 @@ __all__ = [
     "SimCLR",
     "SkipGram",
     "SplineCoupling",
-    "Squeeze",
     "SparseAutoencoder",
     "TiedAutoencoder",
     "TextClassifier",
@@ -96,5 +91,4 @@ __all__ = [
     "VICReg",
     "VQVAE",
     "WGANGP",
-    "Whitening",
 ]

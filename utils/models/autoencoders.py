@@ -14,6 +14,7 @@ from utils.models.base import (
     batch_average,
     builds,
     check_activation,
+    refuse_target,
     shapes_of,
     weighted_mean,
 )
@@ -85,9 +86,7 @@ class Autoencoder(CourseModel):
     ):
         super().__init__(**kwargs)
         self.encoder, self.decoder = encoder, decoder
-        self.likelihood = likelihoods.get(
-            likelihoods.SquaredError() if likelihood is None else likelihood
-        )
+        self.likelihood = likelihoods.get(likelihood, likelihoods.SquaredError)
         self.overcomplete = check.check_flag(overcomplete, "overcomplete")
         self._check_networks()
         self.mse_tracker = keras.metrics.Mean(name="mse")
@@ -118,15 +117,9 @@ class Autoencoder(CourseModel):
             dtype: Dtype policy of networks and model.
             **objective: As for the class.
         """
-        return networks.dense_pair(
-            input_shape,
-            latent_dim,
-            widths,
-            activation=activation,
-            code_activation=code_activation,
-            seed=seed,
-            dtype=dtype,
-        )
+        shared = {"activation": activation, "seed": seed, "dtype": dtype}
+        shared["code_activation"] = code_activation
+        return networks.dense_pair(input_shape, latent_dim, widths, **shared)
 
     @builds("encoder", "decoder")
     def conv(
@@ -143,25 +136,16 @@ class Autoencoder(CourseModel):
 
         ``widths`` are filters, at least one; each halves the sides.
         """
-        return networks.conv_pair(
-            input_shape,
-            latent_dim,
-            widths,
-            activation=activation,
-            code_activation=code_activation,
-            seed=seed,
-            dtype=dtype,
-        )
+        shared = {"activation": activation, "seed": seed, "dtype": dtype}
+        shared["code_activation"] = code_activation
+        return networks.conv_pair(input_shape, latent_dim, widths, **shared)
 
     def _check_networks(self):
         self.event_shape, self.code_shape = shapes_of(self.encoder, "encoder")
         taken, made = shapes_of(self.decoder, "decoder")
         if taken != self.code_shape:
-            check.fail(
-                "decoder",
-                f"inputs of shape {self.code_shape}, the encoder's codes",
-                f"{taken}",
-            )
+            expected = f"inputs of shape {self.code_shape}, the encoder's codes"
+            check.fail("decoder", expected, f"{taken}")
         self.likelihood.check_decoder(made, self.event_shape)
         self.latent_dim = int(np.prod(self.code_shape))
         size = int(np.prod(self.event_shape))
@@ -219,12 +203,7 @@ class Autoencoder(CourseModel):
     # -------------------------------------------------------------- checks
 
     def check_data(self, x, y=None, name="x"):
-        if y is not None:
-            check.fail(
-                "y",
-                "no target: an autoencoder's target is its input, fit(x)",
-                type(y).__name__,
-            )
+        refuse_target(y, "an autoencoder's target is its input, fit(x)")
         x = self.likelihood.check_data(
             x, name, event_shape=self.event_shape, fitting=True
         )
@@ -273,8 +252,7 @@ class TiedAutoencoder(Autoencoder):
         encoder: Sequence of dense layers, such as
             :func:`utils.nn.networks.dense_encoder` makes.
         activation: Activation of the decoder's hidden layers.
-        likelihood: As for :class:`Autoencoder`.
-        overcomplete: As for :class:`Autoencoder`.
+        likelihood, overcomplete: As for :class:`Autoencoder`.
 
     Example:
 
@@ -319,15 +297,10 @@ class TiedAutoencoder(Autoencoder):
         dtype=None,
     ):
         """As :meth:`Autoencoder.dense`."""
-        return networks.dense_encoder(
-            input_shape,
-            check.check_int(latent_dim, "latent_dim"),
-            widths,
-            activation=activation,
-            code_activation=code_activation,
-            seed=seed,
-            dtype=dtype,
-        )
+        shared = {"activation": activation, "seed": seed, "dtype": dtype}
+        shared["code_activation"] = code_activation
+        latent_dim = check.check_int(latent_dim, "latent_dim")
+        return networks.dense_encoder(input_shape, latent_dim, widths, **shared)
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -340,9 +313,7 @@ class DenoisingAutoencoder(Autoencoder):
     denoises.
 
     Args:
-        encoder: As for :class:`Autoencoder`.
-        decoder: As for :class:`Autoencoder`.
-        likelihood: As for :class:`Autoencoder`.
+        encoder, decoder, likelihood: As for :class:`Autoencoder`.
         corruption: ``"gaussian"``, ``"masking"``, or any Keras layer that
             damages rows when called with ``training=True``.
         amount: Standard deviation ≥ 0, or masking probability in [0, 1];
@@ -392,8 +363,7 @@ class SparseAutoencoder(Autoencoder):
     Args:
         encoder: As for :class:`Autoencoder`; for ``"kl"`` it ends in a
             sigmoid, whose activations are rates.
-        decoder: As for :class:`Autoencoder`.
-        likelihood: As for :class:`Autoencoder`.
+        decoder, likelihood: As for :class:`Autoencoder`.
         sparsity: ``"kl"`` adds weight · Σ_j KL(target ‖ mean activation of
             unit j over the batch), in nats, for sigmoid codes (Ng 2011).
             ``"l1"`` adds weight · Σ_j |z_j|, mean over the batch.
@@ -450,15 +420,9 @@ class SparseAutoencoder(Autoencoder):
         Without ``code_activation`` codes are sigmoid for ``"kl"``, ReLU for
         ``"l1"``.
         """
-        return networks.dense_pair(
-            input_shape,
-            latent_dim,
-            widths,
-            activation=activation,
-            code_activation=_sparse_code(code_activation, sparsity),
-            seed=seed,
-            dtype=dtype,
-        )
+        shared = {"activation": activation, "seed": seed, "dtype": dtype}
+        shared["code_activation"] = _sparse_code(code_activation, sparsity)
+        return networks.dense_pair(input_shape, latent_dim, widths, **shared)
 
     @builds("encoder", "decoder")
     def conv(
@@ -473,15 +437,9 @@ class SparseAutoencoder(Autoencoder):
         dtype=None,
     ):
         """As :meth:`Autoencoder.conv`, with the codes of :meth:`dense`."""
-        return networks.conv_pair(
-            input_shape,
-            latent_dim,
-            widths,
-            activation=activation,
-            code_activation=_sparse_code(code_activation, sparsity),
-            seed=seed,
-            dtype=dtype,
-        )
+        shared = {"activation": activation, "seed": seed, "dtype": dtype}
+        shared["code_activation"] = _sparse_code(code_activation, sparsity)
+        return networks.conv_pair(input_shape, latent_dim, widths, **shared)
 
     def penalty(self, outputs, sample_weight=None):
         code = ops.cast(outputs["code"], "float32")
@@ -511,8 +469,7 @@ class ContractiveAutoencoder(Autoencoder):
 
     Args:
         encoder: One dense sigmoid layer, after a ``Flatten`` if need be.
-        decoder: As for :class:`Autoencoder`.
-        likelihood: As for :class:`Autoencoder`.
+        decoder, likelihood: As for :class:`Autoencoder`.
         weight: Factor ≥ 0 of the penalty, against a summed loss.
         overcomplete: Allow a wide code; true here.
     """
@@ -542,11 +499,9 @@ class ContractiveAutoencoder(Autoencoder):
             or not isinstance(found[0], keras.layers.Dense)
             or found[0].activation is not sigmoid
         ):
-            check.fail(
-                "encoder",
-                "one dense sigmoid layer, as in the paper",
-                ", ".join(layer.name for layer in found) or "no weights",
-            )
+            expected = "one dense sigmoid layer, as in the paper"
+            received = ", ".join(layer.name for layer in found) or "no weights"
+            check.fail("encoder", expected, received)
 
     @builds("encoder", "decoder")
     def dense(input_shape, latent_dim, *, seed=None, dtype=None):

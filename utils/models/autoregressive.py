@@ -17,10 +17,11 @@ from keras import ops
 from utils.models.base import (
     CourseModel,
     builds,
+    refuse_target,
     shapes_of,
     weighted_mean,
 )
-from utils.nn import likelihoods
+from utils.nn import likelihoods, networks
 from utils.nn.backend import traced
 from utils.nn.layers import PACKAGE
 from utils.support import validation as check
@@ -31,7 +32,6 @@ __all__ = [
     "MaskedConv2D",
     "MaskedDense",
     "PlaceBias",
-    "ensemble_log_likelihood",
     "scan_orders",
 ]
 
@@ -141,7 +141,7 @@ class Autoregressive(CourseModel):
         size = int(np.prod(input_shape))
         # place of each entry in the order: the inverse permutation
         place = np.argsort(_check_order(order, size) or np.arange(size))
-        draw = _Seeds(seed)
+        draw = networks.Seeds(seed)
         x = keras.Input(input_shape, name="x")
         seen, each = _as_channels(x, likelihood, one_hot)
         hidden = keras.layers.Reshape((size * each,), dtype=dtype)(seen)
@@ -150,17 +150,23 @@ class Autoregressive(CourseModel):
         for units in widths:
             after = np.arange(units) % max(size - 1, 1)
             layer = MaskedDense(
-                before, after, activation=activation, seed=draw(), dtype=dtype
+                before,
+                after,
+                activation=activation,
+                seed=draw.next(),
+                dtype=dtype,
             )
             # units without an input of their own are all that sees nothing
             hidden = _dropped(layer(hidden), dropout, draw, dtype)
             before = after
         last = np.repeat(place, likelihood.raw_shape((size,))[0] // size)
-        raw = MaskedDense(before, last, strict=True, seed=draw(), dtype=dtype)
+        raw = MaskedDense(
+            before, last, strict=True, seed=draw.next(), dtype=dtype
+        )
         raw = raw(hidden)
         if check.check_flag(skip, "skip") and widths:
             direct = MaskedDense(
-                known, last, strict=True, seed=draw(), dtype=dtype
+                known, last, strict=True, seed=draw.next(), dtype=dtype
             )
             raw = raw + direct(entries)
         shape = likelihood.raw_shape(input_shape)
@@ -222,7 +228,7 @@ class Autoregressive(CourseModel):
         places = check.check_flag(places, "places")
         _check_side(first_kernel, "first_kernel")
         _check_side(kernel, "kernel")
-        draw = _Seeds(seed)
+        draw = networks.Seeds(seed)
         x = keras.Input(input_shape, name="x")
         hidden, _ = _as_channels(x, likelihood, one_hot)
         if transposed:
@@ -230,26 +236,26 @@ class Autoregressive(CourseModel):
         if flipped:
             hidden = ops.flip(hidden, flipped)
         first = MaskedConv2D(
-            filters, first_kernel, own=False, seed=draw(), dtype=dtype
+            filters, first_kernel, own=False, seed=draw.next(), dtype=dtype
         )
         hidden = first(hidden)
         if places:
-            hidden = PlaceBias(seed=draw(), dtype=dtype)(hidden)
+            hidden = PlaceBias(seed=draw.next(), dtype=dtype)(hidden)
         act = keras.layers.Activation
         hidden = act(activation, dtype=dtype)(hidden)
         for _ in range(check.check_int(depth, "depth", 0)):
             more = _dropped(hidden, dropout, draw, dtype)
             more = MaskedConv2D(
-                filters, kernel, own=True, seed=draw(), dtype=dtype
+                filters, kernel, own=True, seed=draw.next(), dtype=dtype
             )(more)
             hidden = hidden + act(activation, dtype=dtype)(more)
         hidden = _dropped(hidden, dropout, draw, dtype)
         size = likelihood.raw_shape(input_shape)[-1]
         raw = MaskedConv2D(
-            size, 1, own=True, scale=0.1, seed=draw(), dtype=dtype
+            size, 1, own=True, scale=0.1, seed=draw.next(), dtype=dtype
         )(hidden)
         if places:
-            raw = PlaceBias(seed=draw(), dtype=dtype)(raw)
+            raw = PlaceBias(seed=draw.next(), dtype=dtype)(raw)
         if flipped:
             raw = ops.flip(raw, flipped)
         if transposed:
@@ -273,9 +279,7 @@ class Autoregressive(CourseModel):
     # -------------------------------------------------------------- checks
 
     def check_data(self, x, y=None, name="x"):
-        if y is not None:
-            expected = "no target: the target is the input, fit(x)"
-            check.fail("y", expected, type(y).__name__)
+        refuse_target(y, "the target is the input, fit(x)")
         x = self.likelihood.check_data(
             x, name, event_shape=self.event_shape, fitting=True
         )
@@ -407,38 +411,6 @@ class Autoregressive(CourseModel):
                 outputs = self.likelihood.outputs(ops.convert_to_tensor(raw))
                 flat[:, entry] = self.likelihood.sample(outputs, rng)[:, 0]
         return rows
-
-
-def ensemble_log_likelihood(models, x):
-    """Log of the mean *probability* that several models give each example.
-
-    log 1/M Σ_m p_m(x): a mixture, hence a distribution again, whatever order
-    each model goes in, and never less likely than the models on average. The
-    mean of logits, or of logarithms, is none: its probabilities do not sum
-    to 1.
-
-    Args:
-        models: Models with ``log_likelihood(x)``, of the same data.
-        x: Array ``(n, *event_shape)``.
-
-    Returns:
-        Float64 array ``(n,)``, in nats.
-
-    Raises:
-        ValueError: no model.
-
-    Example:
-
-    >>> one = Autoregressive.made((3,), widths=(4,), seed=0)
-    >>> other = Autoregressive.made((3,), order=[2, 0, 1], seed=1)
-    >>> ensemble_log_likelihood([one, other], np.zeros((5, 3))).shape
-    (5,)
-    """
-    models = list(models) if isinstance(models, (list, tuple)) else []
-    if not models:
-        check.fail("models", "a list of at least one model", "none")
-    joint = np.stack([model.log_likelihood(x) for model in models])
-    return np.logaddexp.reduce(joint, axis=0) - np.log(len(models))
 
 
 # ---------------------------------------------------------------- the layers
@@ -703,8 +675,7 @@ def _places(places, name):
 
 def _checked_likelihood(likelihood):
     """A likelihood whose entries have a distribution each."""
-    given = likelihoods.Bernoulli() if likelihood is None else likelihood
-    given = likelihoods.get(given)
+    given = likelihoods.get(likelihood, likelihoods.Bernoulli)
     if not given.normalized or isinstance(given, likelihoods.OneHot):
         expected = "one with a distribution for each entry, such as Bernoulli()"
         check.fail("likelihood", expected, f"{type(given).__name__}()")
@@ -724,20 +695,9 @@ def _check_side(size, name):
     return size
 
 
-class _Seeds:
-    """Another seed for each layer, or ``None`` each time."""
-
-    def __init__(self, seed):
-        self.seed, self.count = check.check_seed(seed), 0
-
-    def __call__(self):
-        self.count += 1
-        return None if self.seed is None else 1000 * self.seed + self.count
-
-
 def _dropped(x, dropout, draw, dtype):
     """Dropout, where there is any."""
-    seed = draw()
+    seed = draw.next()
     dropout = check.check_number(dropout, "dropout", 0.0, 0.99)
     if not dropout:
         return x

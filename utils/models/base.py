@@ -29,6 +29,8 @@ __all__ = [
     "batch_average",
     "builds",
     "check_activation",
+    "generator_of",
+    "refuse_target",
     "spec_of",
     "shapes_of",
     "weighted_mean",
@@ -382,12 +384,12 @@ class CourseModel(keras.Model):
     def from_config(cls, config, custom_objects=None):
         """The model of a config: the inverse of ``get_config``."""
         config = copy.deepcopy(config)  # Keras empties those of networks
-        config = {
-            name: _deserialized(value, custom_objects)
-            # Keras empties the config of a network as it reads it
-            for name, value in copy.deepcopy(config).items()
-        }
-        return cls(**config)
+        return cls(
+            **{
+                name: _deserialized(value, custom_objects)
+                for name, value in config.items()
+            }
+        )
 
     def save(self, filepath, overwrite=True, **kwargs):
         """As ``keras.Model.save``; an earlier file is replaced or kept.
@@ -538,6 +540,20 @@ def shapes_of(network, name):
 def spec_of(shape, dtype="float32"):
     """Any number of rows of a shape, for :meth:`CourseModel.takes`."""
     return keras.InputSpec(dtype=dtype, shape=(None, *shape))
+
+
+def refuse_target(y, reason):
+    """Say why ``fit`` takes no target here, if one was given."""
+    if y is not None:
+        check.fail("y", f"no target: {reason}", type(y).__name__)
+
+
+def generator_of(seed, own):
+    """NumPy generator of a seed; ``None`` goes on with the model's ``own``."""
+    if seed is None:
+        state = ops.convert_to_numpy(own.next())
+        return np.random.default_rng([int(part) for part in state])
+    return np.random.default_rng(check.check_int(seed, "seed", minimum=0))
 
 
 def weighted_mean(values, sample_weight):

@@ -69,13 +69,11 @@ class DeepEmbeddedClustering(Autoencoder):
 
     Args:
         encoder: As for :class:`Autoencoder`; codes are vectors.
-        decoder: As for :class:`Autoencoder`.
+        decoder, likelihood, overcomplete: As for :class:`Autoencoder`.
         num_clusters: Number K ≥ 2 of clusters.
-        likelihood: As for :class:`Autoencoder`.
         cluster_weight: Factor ≥ 0 of the divergence.
         reconstruction_weight: Factor ≥ 0 of the reconstruction loss once
             the clusters have been started; it is 1 before.
-        overcomplete: As for :class:`Autoencoder`.
 
     Loss:
         As above, in nats, mean over the batch, plus ``self.losses``. The

@@ -358,11 +358,8 @@ class EntropyCoder:
 def _check_codes(codes, num_columns=None):
     codes = check.as_array(codes, "codes")
     if codes.ndim != 2 or codes.dtype.kind not in "iu" or not codes.size:
-        check.fail(
-            "codes",
-            "a matrix of integers (n, k)",
-            f"{codes.dtype}, shape {codes.shape}",
-        )
+        expected = "a matrix of integers (n, k)"
+        check.fail("codes", expected, f"{codes.dtype}, shape {codes.shape}")
     if num_columns is not None and codes.shape[1] != num_columns:
         check.fail("codes", f"{num_columns} columns", f"{codes.shape[1]}")
     if np.abs(codes).max() >= 30_000:

@@ -110,14 +110,8 @@ def _dense(
         dtype: Dtype policy of networks and model.
         **objective: As for the class.
     """
-    encoder, _ = networks.dense_pair(
-        input_shape,
-        latent_dim,
-        widths,
-        activation=activation,
-        seed=seed,
-        dtype=dtype,
-    )
+    shared = {"activation": activation, "seed": seed, "dtype": dtype}
+    encoder, _ = networks.dense_pair(input_shape, latent_dim, widths, **shared)
     projector = _projector(latent_dim, projection, activation, seed, dtype)
     return encoder, projector
 
@@ -136,14 +130,8 @@ def _conv(
 
     ``widths`` are filters, at least one; each halves the sides.
     """
-    encoder, _ = networks.conv_pair(
-        input_shape,
-        latent_dim,
-        widths,
-        activation=activation,
-        seed=seed,
-        dtype=dtype,
-    )
+    shared = {"activation": activation, "seed": seed, "dtype": dtype}
+    encoder, _ = networks.conv_pair(input_shape, latent_dim, widths, **shared)
     projector = _projector(latent_dim, projection, activation, seed, dtype)
     return encoder, projector
 
@@ -214,13 +202,8 @@ class SimCLR(PretextModel):
         **kwargs,
     ):
         super().__init__(encoder, **kwargs)
-        self.width_on_codes(projector, "projector")
-        self.projector = projector
+        _project_views(self, projector, augmentation, seed)
         self.temperature = check.check_number(temperature, "temperature", 1e-3)
-        self.seed = check.check_seed(seed)
-        self.augmentation = _views(
-            augmentation, self.event_shape, seed, self.dtype_policy
-        )
         self.matched_tracker = keras.metrics.Mean(name="matched")
         self.built = True
 
@@ -260,13 +243,10 @@ class VICReg(PretextModel):
     (5, 6)
 
     Args:
-        encoder: As for :class:`SimCLR`.
-        projector: As for :class:`SimCLR`.
-        augmentation: As for :class:`SimCLR`.
+        encoder, projector, augmentation, seed: As for :class:`SimCLR`.
         invariance: Weight ≥ 0 of the agreement.
         variance: Weight ≥ 0 of the missing variance.
         covariance: Weight ≥ 0 of the squared covariances.
-        seed: As for :class:`SimCLR`.
 
     Loss:
         The weighted sum, of no unit, plus ``self.losses``. Variances belong
@@ -293,15 +273,10 @@ class VICReg(PretextModel):
         **kwargs,
     ):
         super().__init__(encoder, **kwargs)
-        self.width_on_codes(projector, "projector")
-        self.projector = projector
+        _project_views(self, projector, augmentation, seed)
         self.invariance = check.check_number(invariance, "invariance", 0.0)
         self.variance = check.check_number(variance, "variance", 0.0)
         self.covariance = check.check_number(covariance, "covariance", 0.0)
-        self.seed = check.check_seed(seed)
-        self.augmentation = _views(
-            augmentation, self.event_shape, seed, self.dtype_policy
-        )
         self.invariance_tracker = keras.metrics.Mean(name="invariance")
         self.variance_tracker = keras.metrics.Mean(name="variance")
         self.covariance_tracker = keras.metrics.Mean(name="covariance")
@@ -336,15 +311,23 @@ def _projector(latent_dim, widths, activation, seed, dtype):
     inputs = hidden = keras.Input((latent_dim,), name="z")
     for index, units in enumerate(widths, start=1):
         last = index == len(widths)
-        start = None if seed is None else 1000 * seed + 500 + index
         hidden = keras.layers.Dense(
             units,
             None if last else activation,
-            kernel_initializer=keras.initializers.GlorotUniform(seed=start),
+            kernel_initializer=networks.glorot(seed, 500 + index),
             name=f"projection_{index}",
             dtype=dtype,
         )(hidden)
     return keras.Model(inputs, hidden, name="projector")
+
+
+def _project_views(model, projector, augmentation, seed):
+    """What all families with two views keep: a projector, and the views."""
+    model.width = model.width_on_codes(projector, "projector")
+    model.projector, model.seed = projector, check.check_seed(seed)
+    model.augmentation = _views(
+        augmentation, model.event_shape, seed, model.dtype_policy
+    )
 
 
 def _views(augmentation, event_shape, seed, dtype):

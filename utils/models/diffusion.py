@@ -16,6 +16,7 @@ from keras import ops
 from utils.models.base import (
     CourseModel,
     builds,
+    generator_of,
     shapes_of,
     spec_of,
     weighted_mean,
@@ -164,9 +165,8 @@ def heun(velocity, x, times):
     a network that predicts data is 0/0.
 
     Args:
-        velocity: As for :func:`euler`.
+        velocity, times: As for :func:`euler`.
         x: Rows at ``times[0]``.
-        times: As for :func:`euler`.
 
     Returns:
         Rows at ``times[-1]``; two evaluations a step, one in the last.
@@ -209,9 +209,7 @@ def ancestral(denoiser, x, times, *, schedule="straight", seed=None):
     """Draws from q(x_t' | x_t, x̂), new noise at each step (Ho et al. 2020).
 
     Args:
-        denoiser: As for :func:`ddim`.
-        x: As for :func:`ddim`.
-        times: As for :func:`ddim`.
+        denoiser, x, times: As for :func:`ddim`.
         schedule: As for :func:`coefficients`.
         seed: Integer seed ≥ 0 or a NumPy generator; ``None`` for a fresh one.
     """
@@ -697,8 +695,7 @@ class Diffusion(CourseModel):
             steps: Number of steps; Heun's sampler evaluates the network 2
                 ``steps`` − 1 times, the others ``steps`` times.
             sampler: ``"euler"``, ``"heun"``, ``"ddim"`` or ``"ancestral"``.
-            labels: As for :meth:`velocity`.
-            guidance: As for :meth:`velocity`.
+            labels, guidance: As for :meth:`velocity`.
             seed: Integer seed, the same noise on every backend. ``None`` goes
                 on with the model's own generator.
 
@@ -707,7 +704,7 @@ class Diffusion(CourseModel):
         """
         n, steps = check.check_int(n, "n"), check.check_int(steps, "steps")
         check.check_choice(sampler, "sampler", SAMPLERS)
-        rng = self._generator(seed)
+        rng = generator_of(seed, self.draws)
         first, last = self._ends()
         times = np.linspace(last, 0.0, steps + 1)
         a, s, *_ = coefficients(last, self.schedule)
@@ -775,13 +772,6 @@ class Diffusion(CourseModel):
         first = 1e-3 if self.target == "data" else 0.0
         return first, (0.99 if self.target == "noise" else 1.0)
 
-    def _generator(self, seed):
-        """NumPy generator of a seed; ``None`` goes on with the model's."""
-        if seed is None:
-            state = ops.convert_to_numpy(self.draws.next())
-            return np.random.default_rng([int(part) for part in state])
-        return np.random.default_rng(check.check_int(seed, "seed", minimum=0))
-
     def _told(self, labels, rows):
         """Labels for the network, or ``None`` where it takes none."""
         if self.num_classes is None:
@@ -840,7 +830,7 @@ class Diffusion(CourseModel):
             unit = np.eye(size, dtype="float32")
             return unit.reshape(size, 1, *self.event_shape), 1.0
         probes = check.check_int(probes, "probes")
-        rng = self._generator(seed)
+        rng = generator_of(seed, self.draws)
         signs = rng.choice(np.float32([-1.0, 1.0]), (probes, *x.shape))
         return signs, 1.0 / probes
 

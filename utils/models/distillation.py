@@ -11,8 +11,9 @@ import keras
 from keras import ops
 
 from utils.models.base import builds, shapes_of, weighted_mean
-from utils.models.contrastive import _conv, _dense, _unit, _views
+from utils.models.contrastive import _conv, _dense, _project_views, _unit
 from utils.models.pretext import PretextModel
+from utils.nn import networks
 from utils.nn.layers import PACKAGE
 from utils.support import validation as check
 
@@ -143,14 +144,8 @@ class BYOL(PretextModel):
                 ``None``.
             dtype: Dtype policy of networks and model.
         """
-        encoder, _ = _dense(
-            input_shape,
-            latent_dim,
-            widths=widths,
-            activation=activation,
-            seed=seed,
-            dtype=dtype,
-        )
+        shared = {"activation": activation, "seed": seed, "dtype": dtype}
+        encoder, _ = _dense(input_shape, latent_dim, widths=widths, **shared)
         rest = (projection, prediction, activation, normalize, seed, dtype)
         return (encoder, *_two_heads(latent_dim, *rest))
 
@@ -171,14 +166,8 @@ class BYOL(PretextModel):
 
         ``widths`` are filters, at least one; each halves the sides.
         """
-        encoder, _ = _conv(
-            input_shape,
-            latent_dim,
-            widths=widths,
-            activation=activation,
-            seed=seed,
-            dtype=dtype,
-        )
+        shared = {"activation": activation, "seed": seed, "dtype": dtype}
+        encoder, _ = _conv(input_shape, latent_dim, widths=widths, **shared)
         rest = (projection, prediction, activation, normalize, seed, dtype)
         return (encoder, *_two_heads(latent_dim, *rest))
 
@@ -221,15 +210,13 @@ class DINO(PretextModel):
     (5, 6)
 
     Args:
-        encoder: As for :class:`BYOL`.
+        encoder, momentum, seed: As for :class:`BYOL`.
         projector: Keras model from codes to scores ``(batch, k)``.
         augmentation: As for ``SimCLR``.
-        momentum: As for :class:`BYOL`.
         temperature: τ_s > 0 of the student.
         teacher_temperature: τ_t > 0.
         centring: Subtract the moving mean of the teacher's scores.
         center_momentum: How slowly that mean moves, in [0, 1].
-        seed: As for :class:`BYOL`.
 
     Loss:
         Nats, sum over both directions, mean over pairs, plus
@@ -319,14 +306,9 @@ class DINO(PretextModel):
 
 
 def _with_teacher(model, projector, augmentation, momentum, seed):
-    """What both families keep: a projector, views and a teacher."""
-    model.width = model.width_on_codes(projector, "projector")
-    model.projector = projector
+    """What both families keep beside projector and views: a teacher."""
+    _project_views(model, projector, augmentation, seed)
     model.momentum = check.check_number(momentum, "momentum", 0.0, 1.0)
-    model.seed = check.check_seed(seed)
-    model.augmentation = _views(
-        augmentation, model.event_shape, seed, model.dtype_policy
-    )
     model.target_encoder = _copy(model.encoder)
     model.target_projector = _copy(projector)
     model.spread_tracker = keras.metrics.Mean(name="spread")
@@ -400,25 +382,20 @@ def _two_heads(
     if not projection:
         check.fail("projection", "at least one width", "()")
     width = projection[-1]
-    rest = (activation, normalize)
-    first, second = (
-        None if seed is None else 1000 * seed + offset for offset in (500, 700)
-    )
+    rest = (activation, normalize, seed, dtype)
     return (
-        _mlp("projector", latent_dim, projection, *rest, first, dtype),
-        _mlp("predictor", width, (*prediction, width), *rest, second, dtype),
+        _mlp("projector", latent_dim, projection, 500, *rest),
+        _mlp("predictor", width, (*prediction, width), 700, *rest),
     )
 
 
-def _mlp(name, width, widths, activation, normalize, seed, dtype):
+def _mlp(name, width, widths, number, activation, normalize, seed, dtype):
     """Dense layers, the last one linear, the others normalised."""
     inputs = hidden = keras.Input((width,), name="z")
     for index, units in enumerate(widths, start=1):
         hidden = keras.layers.Dense(
             units,
-            kernel_initializer=keras.initializers.GlorotUniform(
-                seed=None if seed is None else seed + index
-            ),
+            kernel_initializer=networks.glorot(seed, number + index),
             name=f"dense_{index}",
             dtype=dtype,
         )(hidden)

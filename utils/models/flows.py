@@ -16,10 +16,12 @@ from keras import ops
 from utils.models.base import (
     CourseModel,
     builds,
+    generator_of,
+    refuse_target,
     shapes_of,
     weighted_mean,
 )
-from utils.nn import likelihoods
+from utils.nn import likelihoods, networks
 from utils.nn.layers import PACKAGE
 from utils.support import validation as check
 from utils.support.batches import first_rows, in_batches
@@ -27,12 +29,9 @@ from utils.support.batches import first_rows, in_batches
 __all__ = [
     "AffineCoupling",
     "Flow",
-    "Logit",
     "Marginals",
     "Scaling",
     "SplineCoupling",
-    "Squeeze",
-    "Whitening",
 ]
 
 LEAST = 0.01  # share of a bin of a spline, and its slope at a knot
@@ -401,116 +400,6 @@ class Marginals(_Adapting):
         return {**super().get_config(), **own}
 
 
-@keras.saving.register_keras_serializable(package=PACKAGE)
-class Whitening(_Adapting):
-    """z = C^−½ (x − mean): afterwards no two entries are correlated.
-
-    C is the covariance of the first rows, ``ridge`` added to its diagonal.
-    The symmetric root leaves each entry near itself. A flow of this step
-    alone is the Gaussian; after :class:`Marginals` it is a Gaussian copula.
-
-    Args:
-        event_shape: Shape of one example.
-        ridge: Number ≥ 0, in squared units of x.
-    """
-
-    def __init__(self, event_shape, *, ridge=0.01, **kwargs):
-        super().__init__(event_shape, **kwargs)
-        self.ridge = check.check_number(ridge, "ridge", 0.0)
-        size = int(np.prod(self.event_shape))
-        self.mean = self._weight("mean", (size,))
-        self.matrix = self._weight("matrix", (size, size))
-        self.undo = self._weight("undo", (size, size))
-        self.log_det = self._weight("log_det", ())
-        self.adapted = self._weight("adapted", ())
-        for weight in (self.matrix, self.undo):
-            weight.assign(np.eye(size))
-        self.built = True
-
-    def start_from(self, x):
-        flat = x.reshape(len(x), -1)
-        covariance = np.atleast_2d(np.cov(flat.T, bias=True))
-        values, vectors = np.linalg.eigh(covariance)
-        roots = np.sqrt(np.maximum(values, 0.0) + self.ridge + 1e-9)
-        self.mean.assign(flat.mean(axis=0))
-        self.matrix.assign((vectors / roots) @ vectors.T)
-        self.undo.assign((vectors * roots) @ vectors.T)
-        self.log_det.assign(-np.log(roots).sum())
-
-    def transform(self, x):
-        flat = ops.reshape(x, (-1, int(self.mean.shape[0])))
-        z = ops.matmul(flat - self.mean, self.matrix)
-        log_det = self.log_det * ops.ones_like(flat[:, 0])
-        return ops.reshape(z, (-1, *self.event_shape)), log_det
-
-    def inverse(self, z):
-        flat = ops.reshape(z, (-1, int(self.mean.shape[0])))
-        x = ops.matmul(flat, self.undo) + self.mean
-        return ops.reshape(x, (-1, *self.event_shape))
-
-    def get_config(self):
-        return {**super().get_config(), "ridge": self.ridge}
-
-
-@keras.saving.register_keras_serializable(package=PACKAGE)
-class Logit(_Step):
-    """Entries of [0, 1] to all real numbers: logit(a + (1 − 2a) x).
-
-    Args:
-        margin: a in [0, 0.5): how far the ends keep from infinity (Dinh et
-            al. 2017 take 0.05).
-    """
-
-    def __init__(self, margin=0.05, **kwargs):
-        super().__init__(**kwargs)
-        self.margin = check.check_number(margin, "margin", 1e-6, 0.49)
-        self.built = True
-
-    def transform(self, x):
-        share = self.margin + (1.0 - 2.0 * self.margin) * x
-        above, below = ops.log(share), ops.log1p(-share)
-        slope = float(np.log(1.0 - 2.0 * self.margin)) - above - below
-        return above - below, _summed(slope)
-
-    def inverse(self, z):
-        return (ops.sigmoid(z) - self.margin) / (1.0 - 2.0 * self.margin)
-
-    def get_config(self):
-        return {**_config(super()), "margin": self.margin}
-
-
-@keras.saving.register_keras_serializable(package=PACKAGE)
-class Squeeze(_Step):
-    """Squares of 2 × 2 pixels become 4 channels; nothing else changes.
-
-    ``(h, w, c)`` → ``(h / 2, w / 2, 4 c)``, log-determinant 0 (Dinh et al.
-    2017): couplings after it can mask channels, and see twice as far.
-    """
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.built = True
-
-    def compute_output_shape(self, input_shape):
-        rows, high, wide, channels = input_shape
-        return (rows, high // 2, wide // 2, 4 * channels), (rows,)
-
-    def transform(self, x):
-        _, high, wide, channels = x.shape
-        if high % 2 or wide % 2:
-            check.fail("Squeeze", "even sides", f"{high} × {wide}")
-        z = ops.reshape(x, (-1, high // 2, 2, wide // 2, 2, channels))
-        z = ops.transpose(z, (0, 1, 3, 2, 4, 5))
-        z = ops.reshape(z, (-1, high // 2, wide // 2, 4 * channels))
-        return z, ops.zeros_like(_first(x))
-
-    def inverse(self, z):
-        _, high, wide, channels = z.shape
-        x = ops.reshape(z, (-1, high, wide, 2, 2, channels // 4))
-        x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
-        return ops.reshape(x, (-1, 2 * high, 2 * wide, channels // 4))
-
-
 def _first(x):
     """The first entry of each row: ``(batch,)``."""
     return ops.reshape(x, (-1, int(np.prod(x.shape[1:]))))[:, 0]
@@ -524,12 +413,6 @@ def _summed(values):
 # ---------------------------------------------------------------- networks
 
 
-def _kernel(seed, count):
-    return keras.initializers.HeNormal(
-        None if seed is None else 1000 * seed + count
-    )
-
-
 def _dense_network(shape, parameters, widths, activation, rate, seed, dtype):
     """Hidden layers, then numbers for each entry, 0 at the start."""
     wanted = (*shape[:-1], parameters * shape[-1])
@@ -539,7 +422,9 @@ def _dense_network(shape, parameters, widths, activation, rate, seed, dtype):
         hidden = keras.layers.Dense(
             units,
             activation,
-            kernel_initializer=_kernel(seed, count),
+            kernel_initializer=keras.initializers.HeNormal(
+                networks.seed_of(seed, count)
+            ),
             dtype=dtype,
         )(hidden)
         if rate:
@@ -670,18 +555,8 @@ class Flow(CourseModel):
             seed: Integer seed of initial weights and draws, or ``None``.
             dtype: Dtype policy of networks and model.
         """
-        return _couplings(
-            AffineCoupling,
-            2,
-            event_shape,
-            num_couplings,
-            widths,
-            activation,
-            dropout,
-            levels,
-            seed,
-            dtype,
-        )
+        rest = (widths, activation, dropout, levels, seed, dtype)
+        return _couplings(AffineCoupling, 2, event_shape, num_couplings, *rest)
 
     @builds("steps")
     def spline(
@@ -700,19 +575,10 @@ class Flow(CourseModel):
 
         ``bins`` is the number of pieces of each curve.
         """
-        return _couplings(
-            SplineCoupling,
-            3 * check.check_int(bins, "bins", 2, 50) - 1,
-            event_shape,
-            num_couplings,
-            widths,
-            activation,
-            dropout,
-            levels,
-            seed,
-            dtype,
-            bins=bins,
-        )
+        parameters = 3 * check.check_int(bins, "bins", 2, 50) - 1
+        sizes = (parameters, event_shape, num_couplings, widths)
+        rest = (activation, dropout, levels, seed, dtype)
+        return _couplings(SplineCoupling, *sizes, *rest, bins=bins)
 
     def _check_round_trip(self):
         """The shape of z; refuses steps that do not undo themselves."""
@@ -833,9 +699,7 @@ class Flow(CourseModel):
     # -------------------------------------------------------------- checks
 
     def check_data(self, x, y=None, name="x"):
-        if y is not None:
-            expected = "no target: a flow is fitted to its input, fit(x)"
-            check.fail("y", expected, type(y).__name__)
+        refuse_target(y, "a flow is fitted to its input, fit(x)")
         if self.levels is None:
             x = check.check_array(x, name, event_shape=self.event_shape)
         else:
@@ -887,7 +751,7 @@ class Flow(CourseModel):
         """
         n = check.check_int(n, "n")
         temperature = check.check_number(temperature, "temperature", 0.0)
-        z = self.generator(seed).standard_normal(
+        z = generator_of(seed, self.seed_generator).standard_normal(
             (n, *self.latent_shape), dtype="float32"
         )
         return self.decode(np.float32(temperature) * z)
@@ -916,7 +780,7 @@ class Flow(CourseModel):
             expected = "None: a density without levels is exact"
             check.fail("num_samples", expected, repr(num_samples))
         draws = check.check_int(num_samples or 1, "num_samples")
-        rng = self.generator(seed)
+        rng = generator_of(seed, self.seed_generator)
         total = np.full(len(x), -np.inf)
         for _ in range(draws):
             noise = rng.random(x.shape, dtype="float32")
@@ -946,15 +810,6 @@ class Flow(CourseModel):
     def example_losses(self, x, *, seed=None):
         """−log p of each row, ``(n,)``, float32, in nats."""
         return -self.log_likelihood(x, seed=seed).astype("float32")
-
-    def generator(self, seed):
-        """NumPy generator of a seed; ``None`` goes on with the model's."""
-        if seed is None:
-            state = self.seed_generator.next()
-            seed = [int(part) for part in ops.convert_to_numpy(state)]
-        else:
-            seed = check.check_int(seed, "seed", minimum=0)
-        return np.random.default_rng(seed)
 
 
 def _array(tensor):

@@ -173,16 +173,8 @@ class GAN(CourseModel):
             dtype: Dtype policy of networks and model.
             **objective: As for the class.
         """
-        return _players(
-            "dense",
-            input_shape,
-            latent_dim,
-            generator_widths,
-            critic_widths,
-            output=output,
-            seed=seed,
-            dtype=dtype,
-        )
+        sizes = (input_shape, latent_dim, generator_widths, critic_widths)
+        return _players("dense", *sizes, output, seed, dtype)
 
     @builds("generator", "discriminator")
     def conv(
@@ -199,16 +191,8 @@ class GAN(CourseModel):
 
         Widths are filters, at least one; each halves or doubles the sides.
         """
-        return _players(
-            "conv",
-            input_shape,
-            latent_dim,
-            generator_widths,
-            critic_widths,
-            output=output,
-            seed=seed,
-            dtype=dtype,
-        )
+        sizes = (input_shape, latent_dim, generator_widths, critic_widths)
+        return _players("conv", *sizes, output, seed, dtype)
 
     @property
     def loss(self):
@@ -229,12 +213,9 @@ class GAN(CourseModel):
         if None in made:
             expected = "a model to examples of a known shape"
             check.fail("generator", expected, f"{made}")
-        if not networks.shapes_meet(taken, made):
-            check.fail(
-                "discriminator",
-                f"inputs of shape {made}, what the generator makes",
-                f"{taken}",
-            )
+        if not check.fits(taken, made):
+            expected = f"inputs of shape {made}, what the generator makes"
+            check.fail("discriminator", expected, f"{taken}")
         check_scores(self.discriminator, "discriminator")
         (self.latent_dim,), self.event_shape = noise, made
 
@@ -346,11 +327,8 @@ class GAN(CourseModel):
 
     def check_data(self, x, y=None, name="x"):
         if y is not None:
-            check.fail(
-                "y",
-                f"none: {type(self).__name__} is not conditional",
-                type(y).__name__,
-            )
+            expected = f"none: {type(self).__name__} is not conditional"
+            check.fail("y", expected, type(y).__name__)
         return self.check_rows(x, name), None
 
     def check_rows(self, x, name="x"):
@@ -406,11 +384,7 @@ class ConditionalGAN(GAN):
             ``(batch,)`` integers, to examples.
         discriminator: Keras model from a dict ``{"x", "labels"}`` to logits.
         num_classes: Number of classes; labels are 0 … num_classes − 1.
-        loss: As for :class:`GAN`.
-        r1: As for :class:`GAN`.
-        r2: As for :class:`GAN`.
-        data_range: As for :class:`GAN`.
-        seed: As for :class:`GAN`.
+        loss, r1, r2, data_range, seed: As for :class:`GAN`.
 
     Raises:
         ValueError: as for :class:`GAN`; labels missing, out of range, not
@@ -455,17 +429,8 @@ class ConditionalGAN(GAN):
         dtype=None,
     ):
         """As :meth:`GAN.dense`, with labels as one-hot vectors."""
-        return _players(
-            "dense",
-            input_shape,
-            latent_dim,
-            generator_widths,
-            critic_widths,
-            num_classes=check.check_int(num_classes, "num_classes", 2),
-            output=output,
-            seed=seed,
-            dtype=dtype,
-        )
+        sizes = (input_shape, latent_dim, generator_widths, critic_widths)
+        return _players("dense", *sizes, output, seed, dtype, num_classes)
 
     @builds("generator", "discriminator")
     def conv(
@@ -480,17 +445,8 @@ class ConditionalGAN(GAN):
         dtype=None,
     ):
         """As :meth:`GAN.conv`, with labels as one-hot vectors."""
-        return _players(
-            "conv",
-            input_shape,
-            latent_dim,
-            generator_widths,
-            critic_widths,
-            num_classes=check.check_int(num_classes, "num_classes", 2),
-            output=output,
-            seed=seed,
-            dtype=dtype,
-        )
+        sizes = (input_shape, latent_dim, generator_widths, critic_widths)
+        return _players("conv", *sizes, output, seed, dtype, num_classes)
 
     def input_of(self, network, key, name):
         shape, _ = shapes_of(network, name)
@@ -542,11 +498,8 @@ class ConditionalGAN(GAN):
             labels: Classes ``(n,)``.
         """
         z = check.check_array(z, "z", event_shape=(self.latent_dim,))
-        return in_batches(
-            lambda z, labels: self.generator({"z": z, "labels": labels}),
-            z,
-            self.check_labels(labels, len(z)),
-        )
+        labels = self.check_labels(labels, len(z))
+        return in_batches(self.generator, {"z": z, "labels": labels})
 
     def sample(self, n, *, labels, seed=None):
         """As :meth:`GAN.sample`, of the classes ``labels``, ``(n,)``."""
@@ -555,11 +508,8 @@ class ConditionalGAN(GAN):
     def critic_scores(self, x, labels):
         """D(x, y) of each row, ``(n,)``: larger means taken for real."""
         x = self.check_rows(x)
-        return in_batches(
-            lambda x, labels: self.discriminator({"x": x, "labels": labels}),
-            x,
-            self.check_labels(labels, len(x)),
-        )
+        labels = self.check_labels(labels, len(x))
+        return in_batches(self.discriminator, {"x": x, "labels": labels})
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -579,12 +529,9 @@ class WGANGP(GAN):
     (5, 2)
 
     Args:
-        generator: As for :class:`GAN`.
+        generator, r1, r2, data_range: As for :class:`GAN`.
         discriminator: As for :class:`GAN`; its scores have no natural zero.
         gradient_penalty: Weight λ ≥ 0 of the penalty.
-        r1: As for :class:`GAN`.
-        r2: As for :class:`GAN`.
-        data_range: As for :class:`GAN`.
         seed: As for :class:`GAN`, of the α as well.
     """
 
@@ -653,12 +600,10 @@ class RelativisticGAN(GAN):
     (5, 2)
 
     Args:
-        generator: As for :class:`GAN`.
+        generator, data_range, seed: As for :class:`GAN`.
         discriminator: As for :class:`GAN`; its scores have no natural zero.
         r1: Weight of the penalty at real rows.
         r2: Weight of the penalty at generated rows.
-        data_range: As for :class:`GAN`.
-        seed: As for :class:`GAN`.
     """
 
     def __init__(
@@ -721,11 +666,8 @@ def check_scores(critic, name):
     """Refuse a critic that does not give one unbounded score an example."""
     _, scores = shapes_of(critic, name)
     if scores != ():
-        check.fail(
-            name,
-            "scores of shape (batch,): end in keras.layers.Reshape(())",
-            f"{(None, *scores)}",
-        )
+        expected = "scores of shape (batch,): end in keras.layers.Reshape(())"
+        check.fail(name, expected, f"{(None, *scores)}")
     last = networks.last_activation(critic)
     if last in ("sigmoid", "hard_sigmoid", "softmax"):
         check.fail(
@@ -769,13 +711,14 @@ def _players(
     latent_dim,
     generator_widths,
     critic_widths,
-    *,
     output,
     seed,
     dtype,
     num_classes=None,
 ):
     """The course's generator and critic of one kind of network."""
+    if num_classes is not None:
+        num_classes = check.check_int(num_classes, "num_classes", 2)
     shape = check.check_shape(input_shape, "input_shape")
     widths = {
         "generator_widths": generator_widths,

@@ -10,8 +10,13 @@ import numpy as np
 from keras import ops
 
 from utils.models.base import builds, shapes_of, weighted_mean
-from utils.models.pretext import PretextModel
+from utils.models.pretext import (
+    PretextModel,
+    grid_of_patches,
+    number_hidden,
+)
 from utils.nn.layers import PACKAGE
+from utils.nn.networks import Seeds
 from utils.support import validation as check
 
 __all__ = ["MaskedPatches", "Places", "image_patches"]
@@ -80,13 +85,7 @@ class MaskedPatches(PretextModel):
         self.patch, self.seed = int(patch), check.check_seed(seed)
         self.ratio = check.check_number(ratio, "ratio", 0.0, 1.0)
         self.count = count
-        self.num_hidden = round(self.ratio * count)
-        if not 0 < self.num_hidden < count:
-            check.fail(
-                "ratio",
-                f"a share that hides some but not all of {count} patches",
-                f"{ratio:g}",
-            )
+        self.num_hidden = number_hidden(self.ratio, count)
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.places = self.add_weight(
             name="places",
@@ -123,16 +122,8 @@ class MaskedPatches(PretextModel):
             seed: Integer seed of initial weights and masks, or ``None``.
             dtype: Dtype policy of networks and model.
         """
-        return _networks(
-            input_shape,
-            latent_dim,
-            patch,
-            depth,
-            heads,
-            decoder_depth,
-            seed,
-            dtype,
-        )
+        sizes = (patch, depth, heads, decoder_depth)
+        return _networks(input_shape, latent_dim, *sizes, seed, dtype)
 
     def call(self, inputs, training=False):
         """Guesses of all patches and which were hidden.
@@ -174,38 +165,21 @@ class MaskedPatches(PretextModel):
         return self.add_losses(weighted_mean(error, sample_weight))
 
 
-def _count_patches(shape, patch):
-    """Number of square patches of an image, if they fit its sides."""
-    patch = check.check_int(patch, "patch")
-    if len(shape) != 3 or any(side % patch for side in shape[:2]):
-        check.fail(
-            "patch",
-            f"a divisor of both sides of the images, {tuple(shape[:2])}",
-            f"{patch}",
-        )
-    return int(np.prod(shape[:2])) // patch**2
-
-
 def _tokens_of(embed, trunk, decoder, patch):
     """Number and width of the tokens, if the three networks fit."""
     shape, tokens = shapes_of(embed, "embed")
-    count = _count_patches(shape, patch)
+    patch = check.check_int(patch, "patch")
+    count = int(np.prod(grid_of_patches(shape, patch)))
     if len(tokens) != 2 or tokens[0] != count:
         check.fail("embed", f"{count} tokens, one a patch", f"{tokens}")
     width = tokens[1]
     if shapes_of(trunk, "trunk") != ((None, width), (None, width)):
-        check.fail(
-            "trunk",
-            f"any number of tokens of width {width} in and out",
-            f"{shapes_of(trunk, 'trunk')}",
-        )
+        expected = f"any number of tokens of width {width} in and out"
+        check.fail("trunk", expected, f"{shapes_of(trunk, 'trunk')}")
     made = (count, patch**2 * shape[2])
     if shapes_of(decoder, "decoder") != (tokens, made):
-        check.fail(
-            "decoder",
-            f"tokens {tokens} in, patches {made} out",
-            f"{shapes_of(decoder, 'decoder')}",
-        )
+        expected = f"tokens {tokens} in, patches {made} out"
+        check.fail("decoder", expected, f"{shapes_of(decoder, 'decoder')}")
     return tokens
 
 
@@ -235,8 +209,9 @@ def _networks(
     width, heads, depth, decoder_depth = _sizes(
         width, heads, depth, decoder_depth
     )
-    count, patch = _count_patches(input_shape, patch), int(patch)
-    start = _Seeds(seed)
+    patch = check.check_int(patch, "patch")
+    count = int(np.prod(grid_of_patches(input_shape, patch)))
+    start = Seeds(seed)
     layers = keras.layers
     image = keras.Input(input_shape, name="x")
     tokens = layers.Conv2D(
@@ -267,20 +242,6 @@ def _networks(
 def _scattered(seed):
     """Places far enough apart to be told from each other at once."""
     return keras.initializers.RandomNormal(stddev=0.5, seed=seed)
-
-
-class _Seeds:
-    """A fresh, differently seeded initialiser for each layer."""
-
-    def __init__(self, seed):
-        self.seed, self.count = seed, 0
-
-    def next(self):
-        self.count += 1
-        return None if self.seed is None else 1000 * self.seed + self.count
-
-    def __call__(self):
-        return keras.initializers.GlorotUniform(seed=self.next())
 
 
 def _blocks(tokens, depth, heads, start, dtype):

@@ -69,9 +69,7 @@ class MotifAutoencoder(Autoencoder):
         super().__init__(
             encoder,
             decoder,
-            likelihood=likelihoods.OneHot()
-            if likelihood is None
-            else likelihood,
+            likelihood=likelihoods.get(likelihood, likelihoods.OneHot),
             overcomplete=True,  # most of the code is zero
             **kwargs,
         )

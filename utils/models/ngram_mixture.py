@@ -12,10 +12,12 @@ from keras import ops
 from utils.models.base import (
     CourseModel,
     builds,
+    refuse_target,
     shapes_of,
     spec_of,
     weighted_mean,
 )
+from utils.nn import networks
 from utils.nn.layers import PACKAGE, Embedding
 from utils.support import validation as check
 from utils.support.batches import in_batches
@@ -137,7 +139,7 @@ class NGramMixture(CourseModel):
             seed: Integer seed of the weights, or ``None``.
             dtype: Dtype policy of gate and model.
         """
-        layers, glorot = keras.layers, keras.initializers.GlorotUniform
+        layers = keras.layers
         order = check.check_int(order, "order")
         check.check_int(vocabulary_size, "vocabulary_size", minimum=2)
         window = check.check_int(window, "window")
@@ -150,7 +152,7 @@ class NGramMixture(CourseModel):
             vocabulary_size,
             embedding_dim,
             embeddings_initializer=keras.initializers.RandomUniform(
-                -0.1, 0.1, seed=_seed_of(seed, 0)
+                -0.1, 0.1, seed=networks.seed_of(seed, 0)
             ),
             dtype=dtype,
         )(context)
@@ -164,11 +166,11 @@ class NGramMixture(CourseModel):
             hidden = layers.Dense(
                 width,
                 activation="relu",
-                kernel_initializer=glorot(_seed_of(seed, number)),
+                kernel_initializer=networks.glorot(seed, number),
                 dtype=dtype,
             )(hidden)
         logits = layers.Dense(
-            order, kernel_initializer=glorot(_seed_of(seed, 99)), dtype=dtype
+            order, kernel_initializer=networks.glorot(seed, 99), dtype=dtype
         )(hidden)
         return keras.Model([context, evidence], logits, name="gate")
 
@@ -208,8 +210,7 @@ class NGramMixture(CourseModel):
         }
 
     def check_data(self, x, y=None, name="x"):
-        if y is not None:
-            check.fail("y", "no target: x['experts'] has it", "one")
+        refuse_target(y, "x['experts'] has it")
         parts = ("experts", "evidence", "context")
         if not isinstance(x, dict) or set(x) != set(parts):
             received = ", ".join(x) if isinstance(x, dict) else type(x).__name__
@@ -240,11 +241,7 @@ class NGramMixture(CourseModel):
     def example_losses(self, x):
         """−log p of each position in nats: ``(n,)``."""
         x, _ = self.check_data(x)
-        return in_batches(
-            lambda *parts: -self(dict(zip(x, parts, strict=True)))["log_p"],
-            *x.values(),
-            batch_size=8192,
-        )
+        return in_batches(lambda rows: -self(rows)["log_p"], x, batch_size=8192)
 
     def sample(self, ngram, length=200, *, temperature=1.0, prompt=(), seed=0):
         """Draw a text: the gate at each step, then one id of the mixture.
@@ -280,8 +277,3 @@ class NGramMixture(CourseModel):
         )
         gate = self._shares(inputs["context"][-1:], inputs["evidence"][-1:])
         return ops.convert_to_numpy(gate)[0] @ ngram.distributions(recent)
-
-
-def _seed_of(seed, number):
-    """The seed of one layer: 0 of the table, 1 to 98 hidden, 99 the last."""
-    return None if seed is None else 1000 * seed + number

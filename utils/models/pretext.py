@@ -5,7 +5,13 @@ import numpy as np
 from keras import ops
 
 from utils.models.autoencoders import Autoencoder
-from utils.models.base import CourseModel, builds, shapes_of, weighted_mean
+from utils.models.base import (
+    CourseModel,
+    builds,
+    refuse_target,
+    shapes_of,
+    weighted_mean,
+)
 from utils.nn import likelihoods, losses, networks
 from utils.nn.layers import PACKAGE
 from utils.support import validation as check
@@ -16,6 +22,8 @@ __all__ = [
     "PatchMask",
     "PretextModel",
     "RotationPredictor",
+    "grid_of_patches",
+    "number_hidden",
 ]
 
 
@@ -48,22 +56,14 @@ class PretextModel(CourseModel):
         """
         taken, made = shapes_of(network, name)
         if taken != self.code_shape:
-            check.fail(
-                name,
-                f"inputs of shape {self.code_shape}, the encoder's codes",
-                f"{taken}",
-            )
+            expected = f"inputs of shape {self.code_shape}, the encoder's codes"
+            check.fail(name, expected, f"{taken}")
         if len(made) != 1:
             check.fail(name, "a vector for each code", f"outputs {made}")
         return made[0]
 
     def check_data(self, x, y=None, name="x"):
-        if y is not None:
-            check.fail(
-                "y",
-                "no target: the task is made from the rows, fit(x)",
-                type(y).__name__,
-            )
+        refuse_target(y, "the task is made from the rows, fit(x)")
         x = check.check_array(x, name, event_shape=self.event_shape)
         return x, None
 
@@ -119,11 +119,8 @@ class RotationPredictor(PretextModel):
         super().__init__(encoder, **kwargs)
         shape = self.event_shape
         if len(shape) != 3 or shape[0] != shape[1]:
-            check.fail(
-                "encoder",
-                "one of square images (side, side, channels)",
-                f"inputs of shape {shape}",
-            )
+            expected = "one of square images (side, side, channels)"
+            check.fail("encoder", expected, f"inputs of shape {shape}")
         width = self.width_on_codes(head, "head")
         if width != 4:
             check.fail("head", "four logits, one a turn", f"{width}")
@@ -151,13 +148,9 @@ class RotationPredictor(PretextModel):
             seed: Integer seed of the initial weights, or ``None``.
             dtype: Dtype policy of networks and model.
         """
+        shared = {"activation": activation, "seed": seed, "dtype": dtype}
         encoder, _ = networks.dense_pair(
-            input_shape,
-            latent_dim,
-            widths,
-            activation=activation,
-            seed=seed,
-            dtype=dtype,
+            input_shape, latent_dim, widths, **shared
         )
         return encoder, _turn_head(latent_dim, seed, dtype)
 
@@ -175,13 +168,9 @@ class RotationPredictor(PretextModel):
 
         ``widths`` are filters, at least one; each halves the sides.
         """
+        shared = {"activation": activation, "seed": seed, "dtype": dtype}
         encoder, _ = networks.conv_pair(
-            input_shape,
-            latent_dim,
-            widths,
-            activation=activation,
-            seed=seed,
-            dtype=dtype,
+            input_shape, latent_dim, widths, **shared
         )
         return encoder, _turn_head(latent_dim, seed, dtype)
 
@@ -212,10 +201,9 @@ class RotationPredictor(PretextModel):
 
 def _turn_head(latent_dim, seed, dtype):
     """One linear layer from the code to the logits of four turns."""
-    start = None if seed is None else 1000 * seed + 500
     layer = keras.layers.Dense(
         4,
-        kernel_initializer=keras.initializers.GlorotUniform(seed=start),
+        kernel_initializer=networks.glorot(seed, 500),
         name="turn",
         dtype=dtype,
     )
@@ -292,11 +280,9 @@ class MaskedAutoencoder(Autoencoder):
             **kwargs,
         )
         if not isinstance(self.likelihood, likelihoods.SquaredError):
-            check.fail(
-                "likelihood",
-                "SquaredError(), which can be asked of some pixels alone",
-                f"{type(self.likelihood).__name__}()",
-            )
+            expected = "SquaredError(), which can be asked of some pixels alone"
+            received = f"{type(self.likelihood).__name__}()"
+            check.fail("likelihood", expected, received)
         if len(self.event_shape) != 3:
             check.fail(
                 "encoder",
@@ -360,22 +346,8 @@ class PatchMask(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def build(self, input_shape):
-        sides = tuple(input_shape[1:3])
-        if len(input_shape) != 4 or any(side % self.patch for side in sides):
-            check.fail(
-                "patch",
-                f"a divisor of both sides of the images, {sides}",
-                f"{self.patch}",
-            )
-        self.grid = tuple(side // self.patch for side in sides)
-        self.num_hidden = round(self.ratio * int(np.prod(self.grid)))
-        if not 0 < self.num_hidden < np.prod(self.grid):
-            check.fail(
-                "ratio",
-                f"a share that hides some but not all of the "
-                f"{int(np.prod(self.grid))} patches",
-                f"{self.ratio:g}",
-            )
+        self.grid = grid_of_patches(input_shape[1:], self.patch)
+        self.num_hidden = number_hidden(self.ratio, int(np.prod(self.grid)))
 
     def call(self, inputs):
         batch, count = ops.shape(inputs)[0], int(np.prod(self.grid))
@@ -395,3 +367,20 @@ class PatchMask(keras.layers.Layer):
         names = ("patch", "ratio", "seed")
         own = {name: getattr(self, name) for name in names}
         return {**super().get_config(), **own}
+
+
+def grid_of_patches(shape, patch):
+    """Rows and columns of square patches in an image, if they fit its sides."""
+    if len(shape) != 3 or any(side % patch for side in shape[:2]):
+        expected = f"a divisor of both sides of the images, {tuple(shape[:2])}"
+        check.fail("patch", expected, f"{patch}")
+    return shape[0] // patch, shape[1] // patch
+
+
+def number_hidden(ratio, count):
+    """How many of so many patches are hidden: some, but not all."""
+    number = round(ratio * count)
+    if not 0 < number < count:
+        expected = f"a share that hides some but not all of {count} patches"
+        check.fail("ratio", expected, f"{ratio:g}")
+    return number

@@ -109,7 +109,6 @@ class MatrixFactorization(CourseModel):
             **objective: As for the class.
         """
         width = 1 + check.check_int(latent_dim, "latent_dim", 0)
-        check.check_seed(seed)
         rows = {
             "user_table": check.check_int(num_users, "num_users"),
             "item_table": check.check_int(num_items, "num_items"),
@@ -355,12 +354,7 @@ class AutoRec(CourseModel):
     # --------------------------------------------------------------- verbs
 
     def _run(self, x, observed, function):
-        packed, _ = self.check_data(x, observed)
-        return in_batches(
-            lambda rows, mask: function({"x": rows, "observed": mask}),
-            packed["x"],
-            packed["observed"],
-        )
+        return in_batches(function, self.check_data(x, observed)[0])
 
     def encode(self, x, observed=None):
         """Codes of rows and their masks: float32 ``(n, latent_dim)``."""
@@ -414,8 +408,7 @@ class MultVAE(VAE):
         decoder: Keras model from codes to logits ``(batch, num_items)``.
         dropout: Rate in [0, 1) on the input while training.
         beta: Weight β ≥ 0 of the KL term.
-        free_bits: As for :class:`utils.models.VAE`.
-        warmup_steps: As for :class:`utils.models.VAE`.
+        free_bits, warmup_steps: As for :class:`utils.models.VAE`.
         seed: Integer seed of draws and dropout, or ``None``.
 
     Raises:
@@ -471,14 +464,10 @@ class MultVAE(VAE):
             dtype: Dtype policy of networks and model.
             **objective: As for the class.
         """
+        shape = (check.check_int(num_items, "num_items", 2),)
+        shared = {"activation": activation, "seed": seed, "dtype": dtype}
         return networks.variational_pair(
-            "dense",
-            (check.check_int(num_items, "num_items", 2),),
-            latent_dim,
-            widths,
-            activation=activation,
-            seed=seed,
-            dtype=dtype,
+            "dense", shape, latent_dim, widths, **shared
         )
 
     def posterior(self, inputs):

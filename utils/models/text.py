@@ -13,10 +13,12 @@ from keras import ops
 from utils.models.base import (
     CourseModel,
     builds,
+    refuse_target,
     shapes_of,
     spec_of,
     weighted_mean,
 )
+from utils.nn import networks
 from utils.nn.layers import PACKAGE, Embedding
 from utils.support import validation as check
 from utils.support.batches import in_batches
@@ -67,7 +69,9 @@ class TextModel(CourseModel):
 
     Raises:
         ValueError: an argument out of range; a trunk or head of other
-            shapes; a trunk whose table has fewer rows than there are ids.
+            shapes; a trunk whose table has fewer rows than there are ids; in
+            ``fit``, ids beyond the vocabulary, floats, empty texts, and a
+            target where the text is its own.
     """
 
     per_token = False
@@ -93,7 +97,7 @@ class TextModel(CourseModel):
         if head is None:
             head = keras.layers.Dense(
                 num_outputs,
-                kernel_initializer=_glorot(seed, 9),
+                kernel_initializer=networks.glorot(seed, 9),
                 name="head",
                 dtype=self.dtype_policy,
             )
@@ -143,14 +147,14 @@ class TextModel(CourseModel):
             check.check_int(window, "window"),
             padding="causal",
             activation="relu",
-            kernel_initializer=_glorot(seed, 2),
+            kernel_initializer=networks.glorot(seed, 2),
             name="conv",
             dtype=dtype,
         )(vectors)
         inner = keras.layers.Dense(
             units,
             activation="relu",
-            kernel_initializer=_glorot(seed, 3),
+            kernel_initializer=networks.glorot(seed, 3),
             name="dense",
             dtype=dtype,
         )(seen)
@@ -172,9 +176,9 @@ class TextModel(CourseModel):
         states = keras.layers.GRU(
             check.check_int(units, "units"),
             return_sequences=True,
-            kernel_initializer=_glorot(seed, 2),
+            kernel_initializer=networks.glorot(seed, 2),
             recurrent_initializer=keras.initializers.Orthogonal(
-                seed=_seed_of(seed, 3)
+                seed=networks.seed_of(seed, 3)
             ),
             name="gru",
             dtype=dtype,
@@ -251,8 +255,7 @@ class TextModel(CourseModel):
         return spec_of((None,), "int32")
 
     def check_data(self, x, y=None, name="x"):
-        if y is not None:
-            check.fail("y", "no target: the text is its own", type(y).__name__)
+        refuse_target(y, "the text is its own")
         return self.check_input(x, name), None
 
     def check_input(self, x, name="x"):
@@ -322,9 +325,7 @@ class DenoisingText(TextModel):
         vocabulary_size).
 
     Raises:
-        ValueError: what :class:`TextModel` refuses; a rate out of range; in
-            ``fit``, ids beyond the vocabulary, floats, empty texts, a
-            target.
+        ValueError: what :class:`TextModel` refuses; a rate out of range.
     """
 
     def __init__(
@@ -401,8 +402,7 @@ class LanguageModel(TextModel):
 
     Raises:
         ValueError: what :class:`TextModel` refuses; a trunk that reads
-            ahead; in ``fit``, ids beyond the vocabulary, floats, empty
-            texts, a target.
+            ahead.
     """
 
     per_token = True
@@ -509,11 +509,8 @@ class MaskedLanguageModel(TextModel):
 
     Args:
         trunk: Keras model from ids ``(batch, length)`` to states ``(batch,
-            length, units)``.
-        vocabulary_size: Number of ids, reserved ones included.
-        head: Keras layer or model from states ``(batch, length, units)`` to
-            logits ``(batch, length, vocabulary_size)``; ``None`` makes a
-            linear one.
+            length, units)``, which may read ahead.
+        vocabulary_size, head: As for :class:`LanguageModel`.
         rate: Probability in (0, 1) that a token is hidden.
         seed: Integer seed of what is hidden and of the linear head, or
             ``None``.
@@ -534,9 +531,7 @@ class MaskedLanguageModel(TextModel):
         (batch, t), 1 where a token was hidden.
 
     Raises:
-        ValueError: what :class:`TextModel` refuses; a rate out of range; in
-            ``fit``, ids beyond the vocabulary, floats, empty texts, a
-            target.
+        ValueError: what :class:`TextModel` refuses; a rate out of range.
     """
 
     per_token = True
@@ -646,9 +641,9 @@ class TextClassifier(TextModel):
         Logits (batch, num_classes).
 
     Raises:
-        ValueError: what :class:`TextModel` refuses; in ``fit``, ids beyond
-            the vocabulary, floats, empty texts, labels of the wrong shape or
-            outside 0 … num_classes − 1; in ``adopt``, another encoder.
+        ValueError: what :class:`TextModel` refuses; in ``fit``, labels of
+            the wrong shape or outside 0 … num_classes − 1; in ``adopt``,
+            another trunk.
     """
 
     def __init__(
@@ -838,13 +833,13 @@ class AttentionBlock(keras.layers.Layer):
         self.wide = keras.layers.Dense(
             2 * width,
             activation="gelu",
-            kernel_initializer=_glorot(self.seed, 6),
+            kernel_initializer=networks.glorot(self.seed, 6),
             name="wide",
             **policy,
         )
         self.narrow = keras.layers.Dense(
             width,
-            kernel_initializer=_glorot(self.seed, 7),
+            kernel_initializer=networks.glorot(self.seed, 7),
             name="narrow",
             **policy,
         )
@@ -857,7 +852,7 @@ class AttentionBlock(keras.layers.Layer):
         if self.seed is not None:
             kernels = [w for w in self.attend.weights if "kernel" in w.name]
             for number, kernel in enumerate(kernels, 2):
-                draw = _glorot(self.seed, number)
+                draw = networks.glorot(self.seed, number)
                 flat = (width, width)
                 kernel.assign(ops.reshape(draw(flat), kernel.shape))
 
@@ -875,12 +870,8 @@ class AttentionBlock(keras.layers.Layer):
         return states_shape
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "heads": self.heads,
-            "causal": self.causal,
-            "seed": self.seed,
-        }
+        own = {"heads": self.heads, "causal": self.causal, "seed": self.seed}
+        return {**super().get_config(), **own}
 
 
 # ------------------------------------------------- nats of a text's own tokens
@@ -930,29 +921,20 @@ def _losses_of_texts(model, x):
 
 
 # --------------------------------------------------- parts of the trunks
+# seeds: a trunk's layers are numbers 1 to 7, the head is number 9
 
 
 def _word_vectors(vocabulary_size, embedding_dim, seed, dtype, mask_zero=False):
     """Input of a trunk, and the vectors of its ids."""
-    check.check_seed(seed)
     ids = keras.Input((None,), dtype="int32", name="ids")
     table = Embedding(
         check.check_int(vocabulary_size, "vocabulary_size", minimum=4),
         check.check_int(embedding_dim, "embedding_dim"),
         embeddings_initializer=keras.initializers.RandomUniform(
-            -0.1, 0.1, seed=_seed_of(seed, 1)
+            -0.1, 0.1, seed=networks.seed_of(seed, 1)
         ),
         mask_zero=mask_zero,
         name="embedding",
         dtype=dtype,
     )
     return ids, table(ids)
-
-
-def _seed_of(seed, number):
-    """The seed of one layer's weights; 1 to 7 in a trunk, 9 in the head."""
-    return None if seed is None else 1000 * seed + number
-
-
-def _glorot(seed, number):
-    return keras.initializers.GlorotUniform(seed=_seed_of(seed, number))

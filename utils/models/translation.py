@@ -264,7 +264,6 @@ class UnpairedTranslator(CourseModel):
             **objective: As for the class.
         """
         critic_widths = check.check_widths(critic_widths, "critic_widths")
-        check.check_seed(seed)
         translators, critics = [], []
         for side, offset in (("y", 0), ("x", 100)):
             own = None if seed is None else seed + offset
@@ -295,7 +294,7 @@ class UnpairedTranslator(CourseModel):
         for name, *ends in (("to_y", "x", "y"), ("to_x", "y", "x")):
             found = shapes_of(getattr(self, name), name)
             wanted = tuple(shapes[side] for side in ends)
-            if not all(map(networks.shapes_meet, found, wanted)):
+            if not all(map(check.fits, found, wanted)):
                 expected = "a model from {} to {}, as the critics take"
                 check.fail(
                     name, expected.format(*wanted), "{} to {}".format(*found)
@@ -407,11 +406,8 @@ def _correcting(name, input_shape, out_channels, widths, stride, seed, dtype):
     if not widths:
         check.fail("widths", "at least one layer", "()")
     if len(shape) != 3 or any(side % stride for side in shape[:2]):
-        check.fail(
-            "input_shape",
-            f"(height, width, channels), sides divisible by {stride}",
-            f"{shape}",
-        )
+        expected = f"(height, width, channels), sides divisible by {stride}"
+        check.fail("input_shape", expected, f"{shape}")
     channels = shape[2]
     if out_channels is None:
         out_channels = channels
@@ -429,7 +425,7 @@ def _correcting(name, input_shape, out_channels, widths, stride, seed, dtype):
 
 def _check_shape(x, name, shape):
     """Refuse images of another shape than ``(h, w, channels)``."""
-    if not networks.shapes_meet(x.shape[1:], shape):
+    if not check.fits(x.shape[1:], shape):
         sizes = ", ".join(
             "any" if size is None else str(size) for size in shape
         )

@@ -9,7 +9,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.models.base import CourseModel, builds, shapes_of, spec_of
+from utils.models.base import (
+    CourseModel,
+    builds,
+    generator_of,
+    refuse_target,
+    shapes_of,
+    spec_of,
+)
 from utils.nn import likelihoods, losses, networks
 from utils.nn.layers import PACKAGE, Sampling
 from utils.support import validation as check
@@ -99,9 +106,7 @@ class VAE(CourseModel):
     ):
         super().__init__(**kwargs)
         self.encoder, self.decoder = encoder, decoder
-        self.likelihood = likelihoods.get(
-            likelihoods.Bernoulli() if likelihood is None else likelihood
-        )
+        self.likelihood = likelihoods.get(likelihood, likelihoods.Bernoulli)
         self.beta = check.check_number(beta, "beta", 0.0)
         self.free_bits = check.check_number(free_bits, "free_bits", 0.0)
         self.warmup_steps = check.check_int(warmup_steps, "warmup_steps", 0)
@@ -142,14 +147,9 @@ class VAE(CourseModel):
             dtype: Dtype policy of networks and model.
             **objective: As for the class.
         """
+        shared = {"activation": activation, "seed": seed, "dtype": dtype}
         return networks.variational_pair(
-            "dense",
-            input_shape,
-            latent_dim,
-            widths,
-            activation=activation,
-            seed=seed,
-            dtype=dtype,
+            "dense", input_shape, latent_dim, widths, **shared
         )
 
     @builds("encoder", "decoder")
@@ -166,14 +166,9 @@ class VAE(CourseModel):
 
         ``widths`` are filters, at least one; each halves the sides.
         """
+        shared = {"activation": activation, "seed": seed, "dtype": dtype}
         return networks.variational_pair(
-            "conv",
-            input_shape,
-            latent_dim,
-            widths,
-            activation=activation,
-            seed=seed,
-            dtype=dtype,
+            "conv", input_shape, latent_dim, widths, **shared
         )
 
     def _check_networks(self):
@@ -181,11 +176,8 @@ class VAE(CourseModel):
         self.event_shape = self.rows_of(taken)
         heads = list(heads.values() if isinstance(heads, dict) else heads)
         if len(heads) != 2 or len(heads[0]) != 1 or heads[0] != heads[1]:
-            check.fail(
-                "encoder",
-                "two outputs (batch, latent_dim), mean and log variance",
-                f"{heads}",
-            )
+            expected = "two outputs (batch, latent_dim), mean and log variance"
+            check.fail("encoder", expected, f"{heads}")
         self.latent_dim = heads[0][0]
         taken, made = shapes_of(self.decoder, "decoder")
         taken = taken["z"] if isinstance(taken, dict) else taken
@@ -262,12 +254,7 @@ class VAE(CourseModel):
     # -------------------------------------------------------------- checks
 
     def check_data(self, x, y=None, name="x"):
-        if y is not None:
-            check.fail(
-                "y",
-                "no target: a VAE's target is its input, fit(x)",
-                type(y).__name__,
-            )
+        refuse_target(y, "a VAE's target is its input, fit(x)")
         return self.check_rows(x, name), None
 
     def check_rows(self, x, name="x"):
@@ -287,7 +274,7 @@ class VAE(CourseModel):
 
     def means(self, inputs):
         """``encode`` of checked arrays, as ``call`` takes them."""
-        return _in_pieces(lambda piece: self.posterior(piece)["mean"], inputs)
+        return in_batches(lambda rows: self.posterior(rows)["mean"], inputs)
 
     def decode(self, z):
         """Means of p(x | z): float32 array ``(n, *input_shape)``."""
@@ -347,12 +334,7 @@ class VAE(CourseModel):
 
     def generator(self, seed):
         """NumPy generator of a seed; ``None`` goes on with the model's."""
-        if seed is None:
-            state = self.sampler.seed_generator.next()
-            seed = [int(part) for part in ops.convert_to_numpy(state)]
-        else:
-            seed = check.check_int(seed, "seed", minimum=0)
-        return np.random.default_rng(seed)
+        return generator_of(seed, self.sampler.seed_generator)
 
     def bounds(self, inputs, num_samples, seed):
         """ELBO and importance-weighted bound of checked rows, float64."""
@@ -427,11 +409,7 @@ class ConditionalVAE(VAE):
             integers ``(batch,)``.
         decoder: As for :class:`VAE`, with inputs ``{"z", "labels"}``.
         num_classes: Number of classes C ≥ 2; labels run from 0 to C − 1.
-        likelihood: As for :class:`VAE`.
-        beta: As for :class:`VAE`.
-        free_bits: As for :class:`VAE`.
-        warmup_steps: As for :class:`VAE`.
-        seed: As for :class:`VAE`.
+        likelihood, beta, free_bits, warmup_steps, seed: As for :class:`VAE`.
 
     Raises:
         ValueError: as :class:`VAE`; labels missing, not integers, of another
@@ -475,16 +453,9 @@ class ConditionalVAE(VAE):
         dtype=None,
     ):
         """As :meth:`VAE.dense`; the class enters as a one-hot row."""
-        return networks.variational_pair(
-            "dense",
-            input_shape,
-            latent_dim,
-            widths,
-            num_classes=num_classes,
-            activation=activation,
-            seed=seed,
-            dtype=dtype,
-        )
+        shared = {"activation": activation, "seed": seed, "dtype": dtype}
+        sizes = (input_shape, latent_dim, widths, num_classes)
+        return networks.variational_pair("dense", *sizes, **shared)
 
     @builds("encoder", "decoder")
     def conv(
@@ -498,16 +469,9 @@ class ConditionalVAE(VAE):
         dtype=None,
     ):
         """As :meth:`VAE.conv`; the encoder sees a constant plane a class."""
-        return networks.variational_pair(
-            "conv",
-            input_shape,
-            latent_dim,
-            widths,
-            num_classes=num_classes,
-            activation=activation,
-            seed=seed,
-            dtype=dtype,
-        )
+        shared = {"activation": activation, "seed": seed, "dtype": dtype}
+        sizes = (input_shape, latent_dim, widths, num_classes)
+        return networks.variational_pair("conv", *sizes, **shared)
 
     def _check_networks(self):
         for name, key in (("encoder", "x"), ("decoder", "z")):
@@ -678,36 +642,26 @@ class SemiSupervisedVAE(CourseModel):
                 ``widths``.
             dropout: Rate in [0, 1) on the classifier's last hidden layer.
             activation: Activation of all hidden layers.
-            likelihood: As for :class:`VAE`.
-            beta: As for :class:`VAE`.
-            free_bits: As for :class:`VAE`.
-            warmup_steps: As for :class:`VAE`.
+            likelihood, beta, free_bits, warmup_steps: As for :class:`VAE`.
             seed: Integer seed of initial weights and draws, or ``None``.
             dtype: Dtype policy of networks and model.
             alpha: As for the class.
         """
+        shared = {"activation": activation, "seed": seed, "dtype": dtype}
         vae = ConditionalVAE.dense(
             input_shape,
             latent_dim,
             num_classes=num_classes,
             widths=widths,
-            activation=activation,
             likelihood=likelihood,
             beta=beta,
             free_bits=free_bits,
             warmup_steps=warmup_steps,
-            seed=seed,
-            dtype=dtype,
+            **shared,
         )
+        widths = widths if classifier_widths is None else classifier_widths
         return vae, networks.classifier(
-            "dense",
-            input_shape,
-            num_classes,
-            widths if classifier_widths is None else classifier_widths,
-            dropout=dropout,
-            activation=activation,
-            seed=seed,
-            dtype=dtype,
+            "dense", input_shape, num_classes, widths, dropout=dropout, **shared
         )
 
     @builds("vae", "classifier")
@@ -728,28 +682,21 @@ class SemiSupervisedVAE(CourseModel):
         dtype=None,
     ):
         """As :meth:`dense`, of convolutions of stride 2."""
+        shared = {"activation": activation, "seed": seed, "dtype": dtype}
         vae = ConditionalVAE.conv(
             input_shape,
             latent_dim,
             num_classes=num_classes,
             widths=widths,
-            activation=activation,
             likelihood=likelihood,
             beta=beta,
             free_bits=free_bits,
             warmup_steps=warmup_steps,
-            seed=seed,
-            dtype=dtype,
+            **shared,
         )
+        widths = widths if classifier_widths is None else classifier_widths
         return vae, networks.classifier(
-            "conv",
-            input_shape,
-            num_classes,
-            widths if classifier_widths is None else classifier_widths,
-            dropout=dropout,
-            activation=activation,
-            seed=seed,
-            dtype=dtype,
+            "conv", input_shape, num_classes, widths, dropout=dropout, **shared
         )
 
     # ------------------------------------------------------------ objective
@@ -961,14 +908,3 @@ def _check_classes(labels, num_classes, rows, name, low=0):
 
 def _prior(n, latent_dim, rng):
     return rng.standard_normal((n, latent_dim), dtype="float32")
-
-
-def _in_pieces(function, inputs):
-    """``in_batches`` for an array or a dict of arrays."""
-    if not isinstance(inputs, dict):
-        return in_batches(function, inputs)
-    names = list(inputs)
-    return in_batches(
-        lambda *parts: function(dict(zip(names, parts, strict=True))),
-        *inputs.values(),
-    )

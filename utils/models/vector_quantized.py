@@ -97,9 +97,7 @@ class VQVAE(Autoencoder):
         super().__init__(
             encoder,
             decoder,
-            likelihood=likelihoods.Bernoulli()
-            if likelihood is None
-            else likelihood,
+            likelihood=likelihoods.get(likelihood, likelihoods.Bernoulli),
             overcomplete=True,  # a whole number holds little, however many
             **kwargs,
         )
@@ -139,14 +137,8 @@ class VQVAE(Autoencoder):
             dtype: Dtype policy of networks and model.
             **objective: As for the class.
         """
-        return networks.grid_pair(
-            input_shape,
-            code_dim,
-            widths,
-            activation=activation,
-            seed=seed,
-            dtype=dtype,
-        )
+        shared = {"activation": activation, "seed": seed, "dtype": dtype}
+        return networks.grid_pair(input_shape, code_dim, widths, **shared)
 
     def _make_state(self):
         """What is counted, not trained: the prior, and what is done."""
@@ -217,11 +209,8 @@ class VQVAE(Autoencoder):
         """
         vectors = len(x) * self.latent_dim if check.is_array(x) else np.inf
         if self.codebook_size > vectors:
-            check.fail(
-                "codebook_size",
-                f"at most {vectors}, the vectors of {len(x)} rows",
-                f"{self.codebook_size}",
-            )
+            expected = f"at most {vectors}, the vectors of {len(x)} rows"
+            check.fail("codebook_size", expected, f"{self.codebook_size}")
         rows = first_rows(x)
         if rows is not None and not _number(self.codebook_placed):
             self.place_codebook(rows)
@@ -260,17 +249,11 @@ class VQVAE(Autoencoder):
         """Indices as int64 array, or what is wrong with them."""
         z = check.as_array(z, name)
         if z.dtype.kind not in "iu" or z.shape[1:] != self.grid or not len(z):
-            check.fail(
-                name,
-                f"integers of shape {('n', *self.grid)}".replace("'", ""),
-                f"{z.dtype} of shape {z.shape}",
-            )
+            expected = f"integers of shape {('n', *self.grid)}".replace("'", "")
+            check.fail(name, expected, f"{z.dtype} of shape {z.shape}")
         if z.min() < 0 or z.max() >= self.codebook_size:
-            check.fail(
-                name,
-                f"integers from 0 to {self.codebook_size - 1}",
-                f"values from {z.min()} to {z.max()}",
-            )
+            expected = f"integers from 0 to {self.codebook_size - 1}"
+            check.fail(name, expected, f"values from {z.min()} to {z.max()}")
         return z.astype("int64")
 
     # --------------------------------------------------------------- verbs
@@ -297,11 +280,9 @@ class VQVAE(Autoencoder):
         For a likelihood that is a distribution.
         """
         if not self.likelihood.normalized:
-            check.fail(
-                "likelihood",
-                "a distribution, such as Bernoulli()",
-                f"{type(self.likelihood).__name__}()",
-            )
+            expected = "a distribution, such as Bernoulli()"
+            received = f"{type(self.likelihood).__name__}()"
+            check.fail("likelihood", expected, received)
         return self.prior_log_prob(self.encode(x)) - self.example_losses(x)
 
     # --------------------------------------------------------------- prior
@@ -332,11 +313,8 @@ class VQVAE(Autoencoder):
 
     def _prior(self):
         if not _number(self.prior_fitted):
-            check.fail(
-                "prior",
-                "fit_prior(x) to be called first",
-                "a model without a distribution over its codes",
-            )
+            received = "a model without a distribution over its codes"
+            check.fail("prior", "fit_prior(x) to be called first", received)
         state = (self.prior_order, self.prior_parents, self.prior_tables)
         return [ops.convert_to_numpy(variable) for variable in state]
 

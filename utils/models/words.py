@@ -9,7 +9,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.models.base import CourseModel, builds, spec_of, weighted_mean
+from utils.models.base import (
+    CourseModel,
+    builds,
+    refuse_target,
+    spec_of,
+    weighted_mean,
+)
+from utils.nn import networks
 from utils.nn.layers import PACKAGE, Embedding, table_shape
 from utils.support import validation as check
 from utils.support.token_ids import PAD, START, UNKNOWN, check_ids
@@ -106,8 +113,7 @@ class SkipGram(CourseModel):
         return spec_of((None,), "int32")
 
     def check_data(self, x, y=None, name="x"):
-        if y is not None:
-            check.fail("y", "no target: real pairs are column 1", "one")
+        refuse_target(y, "real pairs are column 1")
         x = check_ids(x, self.vocabulary_size, name, empty=True)
         if x.shape[1] < 3:
             expected = "columns word, context, random words"
@@ -249,7 +255,6 @@ def _two_tables(vocabulary_size, latent_dim, seed, dtype):
     """Tables of words and of contexts, uniform in ±1 / (2 √latent_dim)."""
     check.check_int(vocabulary_size, "vocabulary_size", minimum=4)
     check.check_int(latent_dim, "latent_dim")
-    check.check_seed(seed)
     scale = 0.5 / latent_dim**0.5
     shared = (vocabulary_size, latent_dim, scale, seed, dtype)
     words = _table("word_table", 1, *shared)
@@ -258,8 +263,9 @@ def _two_tables(vocabulary_size, latent_dim, seed, dtype):
 
 def _table(name, number, rows, width, scale, seed, dtype):
     """One table; its number keeps its weights from being another's."""
-    seed = None if seed is None else 1000 * seed + number
-    start = keras.initializers.RandomUniform(-scale, scale, seed=seed)
+    start = keras.initializers.RandomUniform(
+        -scale, scale, seed=networks.seed_of(seed, number)
+    )
     return Embedding(
         rows, width, embeddings_initializer=start, name=name, dtype=dtype
     )

@@ -78,11 +78,8 @@ class Augmentation(keras.layers.Layer):
 
     def build(self, input_shape):
         if len(input_shape) != 4:
-            check.fail(
-                "inputs",
-                "images (batch, height, width, channels)",
-                f"shape {tuple(input_shape)}",
-            )
+            expected = "images (batch, height, width, channels)"
+            check.fail("inputs", expected, f"shape {tuple(input_shape)}")
         _, height, width, _ = input_shape
         # places of the pixels, measured from the centre of the image
         self._rows = np.arange(height, dtype="float32") - (height - 1) / 2

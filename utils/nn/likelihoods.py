@@ -110,11 +110,8 @@ class Likelihood(keras.layers.Layer):
         Raises:
             ValueError: no distribution to draw from.
         """
-        check.fail(
-            "likelihood",
-            "a distribution to draw from, such as Bernoulli()",
-            f"{type(self).__name__}()",
-        )
+        expected = "a distribution to draw from, such as Bernoulli()"
+        check.fail("likelihood", expected, f"{type(self).__name__}()")
 
     # -------------------------------------------------------------- checks
 
@@ -128,11 +125,7 @@ class Likelihood(keras.layers.Layer):
         Both without the batch axis; ``None`` in ``shape`` is any size.
         """
         expected = self.raw_shape(event_shape)
-        fits = len(shape) == len(expected) and all(
-            size in (None, wanted)
-            for size, wanted in zip(shape, expected, strict=True)
-        )
-        if not fits:
+        if not check.fits(shape, expected):
             check.fail(
                 name,
                 f"outputs of shape {expected}, for {type(self).__name__} and "
@@ -274,8 +267,33 @@ class Gaussian(_WithScale):
         )
 
 
+class _GreyLevels(Likelihood):
+    """A likelihood of grey levels k / (K − 1), and of nothing in between."""
+
+    low, high = 0.0, 1.0
+
+    def __init__(self, levels, **kwargs):
+        super().__init__(**kwargs)
+        self.levels = check.check_int(levels, "levels", minimum=2)
+
+    def check_data(self, x, name="x", *, event_shape=None, fitting=False):
+        x = super().check_data(x, name, event_shape=event_shape)
+        steps = x * (self.levels - 1)
+        off = np.abs(steps - np.round(steps)).max()
+        if off > 1e-3:
+            expected = (
+                f"{self.levels} grey levels, multiples of 1/{self.levels - 1}"
+            )
+            received = f"values {off:.3g} of a step away from them"
+            check.fail(name, expected, received)
+        return x
+
+    def get_config(self):
+        return {**super().get_config(), "levels": self.levels}
+
+
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class DiscretizedLogistic(_WithScale):
+class DiscretizedLogistic(_GreyLevels, _WithScale):
     """Grey levels k / (K − 1) with the masses of a logistic distribution.
 
     Each level takes what the logistic puts within half a level of it, the
@@ -297,11 +315,8 @@ class DiscretizedLogistic(_WithScale):
             between the grey levels.
     """
 
-    low, high = 0.0, 1.0
-
     def __init__(self, levels=256, scale="learned", **kwargs):
-        super().__init__(scale, **kwargs)
-        self.levels = check.check_int(levels, "levels", minimum=2)
+        super().__init__(levels, scale=scale, **kwargs)
 
     def outputs(self, raw):
         # a location below 0 makes level 0 almost certain
@@ -318,16 +333,9 @@ class DiscretizedLogistic(_WithScale):
         drawn = location + _array(scale) * rng.logistic(size=location.shape)
         return _nearest_levels(drawn, self.levels)
 
-    def check_data(self, x, name="x", *, event_shape=None, fitting=False):
-        x = super().check_data(x, name, event_shape=event_shape)
-        return _check_levels(x, name, self.levels)
-
-    def get_config(self):
-        return {**super().get_config(), "levels": self.levels}
-
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class Categorical(Likelihood):
+class Categorical(_GreyLevels):
     """Grey levels k / (K − 1), each with a probability of its own.
 
     The decoder returns K logits an entry, as K times as many channels (or
@@ -345,12 +353,6 @@ class Categorical(Likelihood):
         ValueError: levels out of range; from :meth:`check_data`, values
             between the grey levels.
     """
-
-    low, high = 0.0, 1.0
-
-    def __init__(self, levels, **kwargs):
-        super().__init__(**kwargs)
-        self.levels = check.check_int(levels, "levels", minimum=2)
 
     def raw_shape(self, event_shape):
         """Shape a decoder must return: the last axis K times as long."""
@@ -374,16 +376,9 @@ class Categorical(Likelihood):
         drawn = np.argmax(logits + rng.gumbel(size=logits.shape), axis=-1)
         return (drawn / (self.levels - 1)).astype("float32")
 
-    def check_data(self, x, name="x", *, event_shape=None, fitting=False):
-        x = super().check_data(x, name, event_shape=event_shape)
-        return _check_levels(x, name, self.levels)
-
-    def get_config(self):
-        return {**super().get_config(), "levels": self.levels}
-
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class LogisticMixture(Likelihood):
+class LogisticMixture(_GreyLevels):
     """Grey levels k / (K − 1) under a mixture of logistics for each entry.
 
     The masses of :class:`DiscretizedLogistic`, but M of them with location,
@@ -409,11 +404,8 @@ class LogisticMixture(Likelihood):
             between the grey levels.
     """
 
-    low, high = 0.0, 1.0
-
     def __init__(self, levels=256, components=5, **kwargs):
-        super().__init__(**kwargs)
-        self.levels = check.check_int(levels, "levels", minimum=2)
+        super().__init__(levels, **kwargs)
         self.components = check.check_int(components, "components")
 
     def raw_shape(self, event_shape):
@@ -465,13 +457,8 @@ class LogisticMixture(Likelihood):
         drawn = location + scale * rng.logistic(size=location.shape)
         return _nearest_levels(drawn, self.levels)
 
-    def check_data(self, x, name="x", *, event_shape=None, fitting=False):
-        x = super().check_data(x, name, event_shape=event_shape)
-        return _check_levels(x, name, self.levels)
-
     def get_config(self):
-        own = {"levels": self.levels, "components": self.components}
-        return {**super().get_config(), **own}
+        return {**super().get_config(), "components": self.components}
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -576,41 +563,27 @@ _WRITTEN = {
 }
 
 
-def get(likelihood, name="likelihood"):
+def get(likelihood, default=None):
     """Return a likelihood, also from its serialised config.
 
     Args:
         likelihood: Object of a subclass of :class:`Likelihood`, or the dict
             that ``keras.saving.serialize_keras_object`` makes of one.
-        name: Argument name used in the message.
+        default: Class whose object stands where ``likelihood`` is ``None``.
 
     Raises:
         ValueError: anything else; a string is answered with the object that
             it probably means.
     """
+    if likelihood is None and default is not None:
+        return default()
     if isinstance(likelihood, dict):
         likelihood = keras.saving.deserialize_keras_object(likelihood)
     if not isinstance(likelihood, Likelihood):
         meant = _WRITTEN.get(str(likelihood).lower(), "Bernoulli()")
-        check.fail(
-            name,
-            f"an object of utils.nn.likelihoods, such as {meant}",
-            repr(likelihood),
-        )
+        expected = f"an object of utils.nn.likelihoods, such as {meant}"
+        check.fail("likelihood", expected, repr(likelihood))
     return likelihood
-
-
-def _check_levels(x, name, levels):
-    """Return x, whose values are multiples of 1 / (levels − 1)."""
-    steps = x * (levels - 1)
-    off = np.abs(steps - np.round(steps)).max()
-    if off > 1e-3:
-        check.fail(
-            name,
-            f"{levels} grey levels, multiples of 1/{levels - 1}",
-            f"values {off:.3g} of a step away from them",
-        )
-    return x
 
 
 def _nearest_levels(drawn, levels):

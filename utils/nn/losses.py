@@ -40,19 +40,11 @@ def _same_shape(x, other, name="x"):
     """Both in float32; shapes that differ are refused."""
     x, other = ops.cast(x, "float32"), ops.cast(other, "float32")
     shape, expected = tuple(x.shape), tuple(other.shape)
-    if not _agree(shape[1:], expected[1:]):
+    if not check.fits(shape[1:], expected[1:]):
         check.fail(name, f"examples of shape {expected[1:]}", f"{shape[1:]}")
-    if not _agree(shape[:1], expected[:1]):
+    if not check.fits(shape[:1], expected[:1]):
         check.fail(name, f"{expected[0]} examples", f"{shape[0]}")
     return x, other
-
-
-def _agree(sizes, others):
-    """Whether two shapes are one; ``None`` is a size not known yet."""
-    return len(sizes) == len(others) and all(
-        None in pair or pair[0] == pair[1]
-        for pair in zip(sizes, others, strict=True)
-    )
 
 
 def _within(scale, x, name="scale"):

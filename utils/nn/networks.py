@@ -14,6 +14,7 @@ from utils.nn.layers import TiedDense
 from utils.support import validation as check
 
 __all__ = [
+    "Seeds",
     "classifier",
     "conv_decoder",
     "conv_encoder",
@@ -23,28 +24,20 @@ __all__ = [
     "dense_encoder",
     "dense_pair",
     "generator",
+    "glorot",
     "grid_pair",
     "image_to_image",
     "last_activation",
-    "shapes_meet",
+    "seed_of",
     "tied_decoder",
     "variational_pair",
 ]
 
 # steps that only rearrange or average what the step before them made
 REARRANGING = (
-    "ActivityRegularization",
-    "Flatten",
-    "GetItem",
-    "GlobalAveragePooling1D",
-    "GlobalAveragePooling2D",
-    "Identity",
-    "Mean",
-    "Permute",
-    "Reshape",
-    "Squeeze",
-    "Transpose",
-)
+    "ActivityRegularization Flatten GetItem GlobalAveragePooling1D "
+    "GlobalAveragePooling2D Identity Mean Permute Reshape Squeeze Transpose"
+).split()
 
 
 # The offsets of seeds in this file (250, 500, 900, 7000) keep the weights of
@@ -53,17 +46,30 @@ REARRANGING = (
 # result, and stand for that alone.
 
 
-class _Initializers:
-    """A fresh, differently seeded initialiser for each layer."""
+def seed_of(seed, number):
+    """The seed of one layer, by its number in the network; or ``None``."""
+    return None if seed is None else 1000 * seed + number
+
+
+def glorot(seed, number):
+    """Glorot's initialiser of one layer; see :func:`seed_of`."""
+    return keras.initializers.GlorotUniform(seed=seed_of(seed, number))
+
+
+class Seeds:
+    """A fresh seed, or initialiser, for each layer in turn."""
 
     def __init__(self, seed):
-        self.seed = seed
-        self.count = 0
+        self.seed, self.count = check.check_seed(seed), 0
 
-    def __call__(self, activation):
-        """He scaling before a ReLU (He et al. 2015), else Glorot."""
+    def next(self):
+        """The next layer's seed, or ``None``."""
         self.count += 1
-        seed = None if self.seed is None else 1000 * self.seed + self.count
+        return seed_of(self.seed, self.count)
+
+    def __call__(self, activation=None):
+        """He scaling before a ReLU (He et al. 2015), else Glorot."""
+        seed = self.next()
         if activation in ("relu", "elu", "gelu", "silu", "leaky_relu"):
             return keras.initializers.HeNormal(seed=seed)
         return keras.initializers.GlorotUniform(seed=seed)
@@ -104,7 +110,7 @@ def dense_encoder(
     Returns:
         Functional model ``(batch, *input_shape)`` → ``(batch, latent_dim)``.
     """
-    init = _Initializers(seed)
+    init = Seeds(seed)
     inputs = keras.Input(input_shape, name="x")
     hidden = keras.layers.Flatten(name="flatten", dtype=dtype)(inputs)
     for index, units in enumerate(widths, start=1):
@@ -129,15 +135,13 @@ def dense_decoder(
         latent_dim: Width of the code.
         output_shape: Shape of one reconstruction.
         widths: Units of the hidden layers, *code* side first; may be empty.
-        activation: Activation of the hidden layers.
-        seed: Integer seed of the initial weights, or ``None``.
-        dtype: Dtype policy of the layers.
+        activation, seed, dtype: As for :func:`dense_encoder`.
 
     Returns:
         Functional model ``(batch, latent_dim)`` → ``(batch, *output_shape)``,
         linear in its last layer.
     """
-    init = _Initializers(None if seed is None else seed + 500)
+    init = Seeds(None if seed is None else seed + 500)
     inputs = keras.Input((latent_dim,), name="z")
     hidden = inputs
     for index, units in enumerate(widths, start=1):
@@ -159,8 +163,7 @@ def tied_decoder(encoder, output_shape, *, activation="relu", dtype=None):
     Args:
         encoder: Model from :func:`dense_encoder`.
         output_shape: Shape of one reconstruction.
-        activation: Activation of the hidden layers.
-        dtype: Dtype policy of the layers.
+        activation, dtype: As for :func:`dense_encoder`.
 
     Returns:
         Functional model ``(batch, latent_dim)`` → ``(batch, *output_shape)``
@@ -213,10 +216,8 @@ def conv_encoder(
             ``2 ** len(widths)``.
         latent_dim: Width of the code.
         widths: Filters of the stages, image side first.
-        activation: Activation of the stages.
-        code_activation: Activation of the code.
-        seed: Integer seed of the initial weights, or ``None``.
-        dtype: Dtype policy of the layers.
+        activation, code_activation, seed, dtype: As for
+            :func:`dense_encoder`.
 
     Returns:
         Functional model ``(batch, h, w, c)`` → ``(batch, latent_dim)``.
@@ -225,7 +226,7 @@ def conv_encoder(
         ValueError: an image whose sides cannot be halved that often.
     """
     _check_image_shape(input_shape, widths, "input_shape")
-    init = _Initializers(seed)
+    init = Seeds(seed)
     inputs = keras.Input(input_shape, name="x")
     hidden = inputs
     for index, filters in enumerate(widths, start=1):
@@ -263,9 +264,7 @@ def conv_decoder(
         output_shape: ``(height, width, channels)``, both sides divisible by
             ``2 ** len(widths)``.
         widths: Filters of the stages, *code* side first.
-        activation: Activation of the stages.
-        seed: Integer seed of the initial weights, or ``None``.
-        dtype: Dtype policy of the layers.
+        activation, seed, dtype: As for :func:`dense_encoder`.
 
     Returns:
         Functional model ``(batch, latent_dim)`` → ``(batch, h, w, c)``,
@@ -275,7 +274,7 @@ def conv_decoder(
         ValueError: an image whose sides cannot be halved that often.
     """
     _check_image_shape(output_shape, widths, "output_shape")
-    init = _Initializers(None if seed is None else seed + 500)
+    init = Seeds(None if seed is None else seed + 500)
     step = 2 ** len(widths)
     height, width, channels = output_shape
     small = (height // step, width // step, widths[0])
@@ -313,13 +312,9 @@ def dense_pair(
     """A dense encoder and the decoder that mirrors it.
 
     Args:
-        input_shape: Shape of one example.
-        latent_dim: Width of the code.
         widths: Hidden units, input side first; mirrored in the decoder.
-        activation: Activation of the hidden layers.
-        code_activation: Activation of the code.
-        seed: Integer seed of the initial weights, or ``None``.
-        dtype: Dtype policy of the layers.
+        input_shape, latent_dim, activation, code_activation, seed, dtype: As
+            for :func:`dense_encoder`.
 
     Returns:
         ``(encoder, decoder)``; see :func:`dense_encoder`.
@@ -358,8 +353,8 @@ def variational_pair(
     input_shape,
     latent_dim,
     widths,
-    *,
     num_classes=None,
+    *,
     activation="relu",
     seed=None,
     dtype=None,
@@ -378,9 +373,7 @@ def variational_pair(
         latent_dim: Width of the code.
         widths: Hidden units or filters, input side first.
         num_classes: Number of classes ≥ 2, or ``None``.
-        activation: Activation of the hidden layers.
-        seed: Integer seed of the initial weights, or ``None``.
-        dtype: Dtype policy of the layers.
+        activation, seed, dtype: As for :func:`dense_encoder`.
 
     Returns:
         ``(encoder, decoder)``: from ``(batch, *input_shape)`` to ``{"mean",
@@ -424,10 +417,9 @@ def variational_pair(
 def _two_heads(encoder, seed, dtype):
     """A second head beside the code: the code is μ, its twin log σ²."""
     hidden = encoder.get_layer("code").input
-    seed = None if seed is None else 1000 * seed + 900
     log_var = keras.layers.Dense(
         encoder.output.shape[-1],
-        kernel_initializer=keras.initializers.GlorotUniform(seed=seed),
+        kernel_initializer=glorot(seed, 900),
         name="log_var",
         dtype=dtype,
     )(hidden)
@@ -518,9 +510,7 @@ def generator(
             label joins the noise as a one-hot vector; ``None`` for none.
         output: Activation of the output: ``"sigmoid"`` for data in [0, 1],
             ``"tanh"`` for [−1, 1], ``"linear"`` for any.
-        activation: Activation of the hidden layers.
-        seed: Integer seed of the initial weights, or ``None``.
-        dtype: Dtype policy of the layers.
+        activation, seed, dtype: As for :func:`dense_encoder`.
 
     Returns:
         Functional model ``(batch, latent_dim)`` → ``(batch,
@@ -569,9 +559,7 @@ def critic(
             filters for ``"conv"``.
         network: ``"dense"`` or ``"conv"``.
         num_classes: Number of classes, or ``None``.
-        activation: Activation of the hidden layers.
-        seed: Integer seed of the initial weights, or ``None``.
-        dtype: Dtype policy of the layers.
+        activation, seed, dtype: As for :func:`dense_encoder`.
 
     Returns:
         Functional model ``(batch, *input_shape)`` → ``(batch,)``, any real
@@ -628,7 +616,7 @@ def image_to_image(
         Functional model ``(batch, h, w, channels)`` → ``(batch, h, w,
         out_channels)``, linear at its end.
     """
-    init = _Initializers(seed)
+    init = Seeds(seed)
     inputs = keras.Input((None, None, channels), name="x")
     hidden = inputs
     for index, filters in enumerate(widths, start=1):
@@ -676,31 +664,23 @@ def grid_pair(
             ``2 ** len(widths)``.
         code_dim: Width of a vector.
         widths: Filters of the stages, image side first; at least one.
-        activation: Activation of the stages.
-        seed: Integer seed of the initial weights, or ``None``.
-        dtype: Dtype policy of the layers.
+        activation, seed, dtype: As for :func:`dense_encoder`.
 
     Returns:
         ``(encoder, decoder)``: ``(batch, height, width, channels)`` →
         ``(batch, h, w, code_dim)`` and back, linear at both ends.
     """
-    trunk, fan = conv_pair(
-        input_shape,
-        check.check_int(code_dim, "code_dim"),
-        widths,
-        activation=activation,
-        seed=seed,
-        dtype=dtype,
-    )
+    shared = {"activation": activation, "seed": seed, "dtype": dtype}
+    code_dim = check.check_int(code_dim, "code_dim")
+    trunk, fan = conv_pair(input_shape, code_dim, widths, **shared)
 
-    def convolution(filters, name, offset, activation):
-        start = None if seed is None else 1000 * seed + offset
+    def convolution(filters, name, number, activation):
         return keras.layers.Conv2D(
             filters,
             kernel_size=3,
             padding="same",
             activation=activation,
-            kernel_initializer=keras.initializers.GlorotUniform(seed=start),
+            kernel_initializer=glorot(seed, number),
             name=name,
             dtype=dtype,
         )
@@ -741,17 +721,3 @@ def last_activation(network):
             found = getattr(step, "activation", None)
             return getattr(found, "__name__", None)
     return None
-
-
-def shapes_meet(one, other):
-    """Whether two shapes agree, where ``None`` agrees with any size.
-
-    Example:
-
-    >>> shapes_meet((None, None, 3), (8, 8, 3)), shapes_meet((4,), (4, 1))
-    (True, False)
-    """
-    return len(one) == len(other) and all(
-        None in pair or pair[0] == pair[1]
-        for pair in zip(one, other, strict=True)
-    )

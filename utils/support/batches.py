@@ -17,14 +17,16 @@ __all__ = [
 ]
 
 
-def in_batches(function, *arrays, batch_size=1024):
-    """Apply ``function`` to equal slices of arrays; float32 NumPy result."""
-    pieces = [
-        ops.convert_to_numpy(
-            function(*(a[start : start + batch_size] for a in arrays))
-        )
-        for start in range(0, len(arrays[0]), batch_size)
-    ]
+def in_batches(function, *rows, batch_size=1024):
+    """Apply ``function`` to equal slices of rows; float32 NumPy result.
+
+    Rows are arrays, or dicts of arrays.
+    """
+    pieces = []
+    for start in range(0, len(keras.tree.flatten(rows)[0]), batch_size):
+        part = slice(start, start + batch_size)
+        some = keras.tree.map_structure(lambda a, p=part: a[p], rows)
+        pieces.append(ops.convert_to_numpy(function(*some)))
     return np.concatenate(pieces).astype("float32", copy=False)
 
 

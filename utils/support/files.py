@@ -1,14 +1,14 @@
-"""Files written whole or not at all."""
+"""Files: written whole or not at all, and frozen ones as they were."""
 
 import contextlib
 import errno
+import hashlib
 import os
 import pathlib
 
-__all__ = [
-    "replacing",
-    "write_whole",
-]
+from utils.support import validation as check
+
+__all__ = ["check_frozen", "replacing", "write_whole"]
 
 
 @contextlib.contextmanager
@@ -64,3 +64,16 @@ def write_whole(path, content):
         content = content.encode("utf-8")
     with replacing(path) as partial:
         partial.write_bytes(content)
+
+
+def check_frozen(content, digest, name):
+    """Refuse bytes that are not those of the course's frozen file.
+
+    Raises:
+        ValueError: another SHA-256 than ``digest``; it names the file.
+    """
+    found = hashlib.sha256(content).hexdigest()
+    if found != digest:
+        expected = f"the frozen file of the course, SHA-256 {digest[:12]}…"
+        restore = "restore it, `git checkout utils/data/frozen`"
+        check.fail(name, expected, f"{found[:12]}…: {restore}")

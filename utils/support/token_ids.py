@@ -36,11 +36,8 @@ def check_ids(ids, vocabulary_size, name="x", *, empty=False):
     outside = (ids < 0) | (ids >= vocabulary_size)
     if outside.any():
         row = int(np.argwhere(outside)[0][0])
-        check.fail(
-            name,
-            f"token ids from 0 to {vocabulary_size - 1}, the vocabulary",
-            f"{int(ids[outside][0])} in row {row}",
-        )
+        expected = f"token ids from 0 to {vocabulary_size - 1}, the vocabulary"
+        check.fail(name, expected, f"{int(ids[outside][0])} in row {row}")
     if not empty and not (ids != PAD).any(axis=1).all():
         row = int(np.flatnonzero((ids == PAD).all(axis=1))[0])
         check.fail(name, "at least one token a row", f"row {row} is empty")

@@ -154,10 +154,11 @@ def _not_numbers(x, array):
     return received
 
 
-def fits(shape, wanted):
-    """Is this the shape wanted, in which ``None`` is an axis of any length?"""
-    return len(shape) == len(wanted) and all(
-        want in (None, size) for size, want in zip(shape, wanted, strict=True)
+def fits(one, other):
+    """Whether two shapes agree, where ``None`` is an axis of any length."""
+    return len(one) == len(other) and all(
+        None in pair or pair[0] == pair[1]
+        for pair in zip(one, other, strict=True)
     )
 
 
@@ -261,11 +262,8 @@ def check_feedback(x, name, num_items=None, empty=False):
         fail(name, "entries 0 or 1", f"{x[strange][0]:g} in row {row}")
     if not empty and not x.any(axis=1).all():
         row = int(np.flatnonzero(~x.any(axis=1))[0])
-        fail(
-            name,
-            "at least one item for every user",
-            f"an empty row {row}: recommend it what is popular",
-        )
+        received = f"an empty row {row}: recommend it what is popular"
+        fail(name, "at least one item for every user", received)
     return x
 
 

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 from keras import ops
+from scipy.special import log_softmax
 
 from utils.nn.layers import PACKAGE
 from utils.support import validation as check
@@ -123,9 +124,7 @@ def fit_updates(classifier, x, y, updates, batch_size, rng):
 def mean_cross_entropy(classifier, x, y):
     """Mean −log p(y|x) in nats over all rows, a float."""
     logits = in_batches(lambda rows: classifier(rows, training=False), x)
-    logits = logits.astype("float64")
-    logits -= logits.max(axis=1, keepdims=True)
-    log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    log_p = log_softmax(logits.astype("float64"), axis=1)
     return float(-log_p[np.arange(len(y)), y].mean())
 
 

@@ -42,8 +42,7 @@ def compile(model, rate, updates=None, *, loss=None, metrics=None, **options):
 
     Args:
         model: Keras model; those of the course have a loss of their own.
-        rate: As for :func:`adam`.
-        updates: As for :func:`adam`.
+        rate, updates: As for :func:`adam`.
         loss: As in ``keras.Model.compile``, for a plain Keras model.
         metrics: Likewise.
         **options: As for :func:`adam`.
