@@ -33,7 +33,7 @@
 # | | |
 # |---|---|
 # | Prerequisites | Chapter 1: principal components ([1a](01a_without_labels.ipynb)), cross-entropy ([1b](01b_gradient_descent.ipynb)); [Chapter 5c](05c_words_and_texts.ipynb) |
-# | Data | WordNet 3.0 definitions and docstrings of four libraries, frozen in `utils/texts` with their licences |
+# | Data | WordNet 3.0 definitions and docstrings of four libraries, frozen in `utils/data/frozen/texts` with their licences |
 # | Time | about a minute on two CPU cores; an hour and a half of reading and exercises |
 
 # %% tags=["setup"]
