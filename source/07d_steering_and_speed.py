@@ -30,7 +30,7 @@
 # |---|---|
 # | Prerequisites | [Chapter 7c](07c_from_noise_by_regression.ipynb); [Chapter 3b](03b_judging_samples.ipynb): the judge; [Chapter 2a](02a_autoencoders.ipynb) |
 # | Data | scikit-learn's digits, eight Gaussians on a ring (full profile: MNIST in section 5) |
-# | Time | a minute on two CPU cores; 35 minutes of reading, an hour for the exercises |
+# | Time | a minute on two CPU cores; 45 minutes of reading, an hour for the exercises |
 
 # %% tags=["setup"]
 from utils import runtime

@@ -46,6 +46,7 @@ PAGES = (
     "scaling",
     "teaching",
     "upstream",
+    "where_time_goes",
 )
 ROOMS = {
     "runtime": ["runtime"],

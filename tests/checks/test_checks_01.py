@@ -386,7 +386,7 @@ def test_check_1_3_any_rule_for_empty_clusters_passes(answer, capsys):
         (three_moved, "mean of its own rows"),
         (other_ids_when_empty, "ids are not the nearest"),
         (when_empty([0.0, 0.0]), "at 0, where there are no rows"),
-        (when_empty(None), "not be None"),
+        (when_empty(None), "is None"),
         (when_empty([np.inf, np.inf]), "infinite"),
         (when_empty([np.nan, 0.0]), "0/0"),
         (when_empty([1.0]), "numbers"),

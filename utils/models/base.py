@@ -29,7 +29,7 @@ __all__ = [
     "batch_average",
     "builds",
     "check_activation",
-    "generator_of",
+    "numpy_generator",
     "refuse_target",
     "spec_of",
     "shapes_of",
@@ -548,7 +548,7 @@ def refuse_target(y, reason):
         check.fail("y", f"no target: {reason}", type(y).__name__)
 
 
-def generator_of(seed, own):
+def numpy_generator(seed, own):
     """NumPy generator of a seed; ``None`` goes on with the model's ``own``."""
     if seed is None:
         state = ops.convert_to_numpy(own.next())

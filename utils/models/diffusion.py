@@ -16,7 +16,7 @@ from keras import ops
 from utils.models.base import (
     CourseModel,
     builds,
-    generator_of,
+    numpy_generator,
     shapes_of,
     spec_of,
     weighted_mean,
@@ -704,7 +704,7 @@ class Diffusion(CourseModel):
         """
         n, steps = check.check_int(n, "n"), check.check_int(steps, "steps")
         check.check_choice(sampler, "sampler", SAMPLERS)
-        rng = generator_of(seed, self.draws)
+        rng = numpy_generator(seed, self.draws)
         first, last = self._ends()
         times = np.linspace(last, 0.0, steps + 1)
         a, s, *_ = coefficients(last, self.schedule)
@@ -830,7 +830,7 @@ class Diffusion(CourseModel):
             unit = np.eye(size, dtype="float32")
             return unit.reshape(size, 1, *self.event_shape), 1.0
         probes = check.check_int(probes, "probes")
-        rng = generator_of(seed, self.draws)
+        rng = numpy_generator(seed, self.draws)
         signs = rng.choice(np.float32([-1.0, 1.0]), (probes, *x.shape))
         return signs, 1.0 / probes
 

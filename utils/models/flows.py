@@ -16,7 +16,7 @@ from keras import ops
 from utils.models.base import (
     CourseModel,
     builds,
-    generator_of,
+    numpy_generator,
     refuse_target,
     shapes_of,
     weighted_mean,
@@ -751,7 +751,7 @@ class Flow(CourseModel):
         """
         n = check.check_int(n, "n")
         temperature = check.check_number(temperature, "temperature", 0.0)
-        z = generator_of(seed, self.seed_generator).standard_normal(
+        z = numpy_generator(seed, self.seed_generator).standard_normal(
             (n, *self.latent_shape), dtype="float32"
         )
         return self.decode(np.float32(temperature) * z)
@@ -780,7 +780,7 @@ class Flow(CourseModel):
             expected = "None: a density without levels is exact"
             check.fail("num_samples", expected, repr(num_samples))
         draws = check.check_int(num_samples or 1, "num_samples")
-        rng = generator_of(seed, self.seed_generator)
+        rng = numpy_generator(seed, self.seed_generator)
         total = np.full(len(x), -np.inf)
         for _ in range(draws):
             noise = rng.random(x.shape, dtype="float32")

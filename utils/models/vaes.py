@@ -12,7 +12,7 @@ from keras import ops
 from utils.models.base import (
     CourseModel,
     builds,
-    generator_of,
+    numpy_generator,
     refuse_target,
     shapes_of,
     spec_of,
@@ -334,7 +334,7 @@ class VAE(CourseModel):
 
     def generator(self, seed):
         """NumPy generator of a seed; ``None`` goes on with the model's."""
-        return generator_of(seed, self.sampler.seed_generator)
+        return numpy_generator(seed, self.sampler.seed_generator)
 
     def bounds(self, inputs, num_samples, seed):
         """ELBO and importance-weighted bound of checked rows, float64."""
