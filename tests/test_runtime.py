@@ -176,6 +176,19 @@ def test_quiet_stderr_holds_back_and_shows_it_on_an_error(capfd):
     assert capfd.readouterr().err == "the reason"
 
 
+def test_what_keras_3_13_says_of_numpy_stays_silent(run_process):
+    done = run_process(
+        "import warnings\n"
+        "from utils import runtime\n"
+        "runtime.start(seed=0)\n"
+        "warnings.warn('In the future `np.object` will be', FutureWarning)\n"
+        "warnings.warn('something else', FutureWarning)\n"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "np.object" not in done.stderr
+    assert "something else" in done.stderr
+
+
 LEFTOVER = """
 import os
 from utils import runtime

@@ -23,6 +23,7 @@ import tempfile
 import time
 import urllib.parse
 import urllib.request
+import warnings
 
 MISSING = (  # {} is what
     "Not installed: {}. Run `make run`, which sets up .venv, or `pip install "
@@ -191,6 +192,8 @@ def _import_keras():
         _compile_once()
     # Python-side hints about retracing, which each further model triggers
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    # Keras 3.13 looks for an old name of NumPy's while it is imported
+    warnings.filterwarnings("ignore", "In the future `np.object`")
     with _quiet_stderr():
         import keras
 

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 from contracts import EAGERLY, Case
+from keras import ops
 
 from utils.baselines.ngrams import NGram
 from utils.models.ngram_mixture import NGramMixture, mixture_inputs
@@ -244,8 +245,13 @@ def test_mixture_argument_out_of_range_is_named(name, value):
 
 
 def own_gate(evidence=6, orders=3):
-    inputs = [keras.Input((4,), dtype="int32"), keras.Input((evidence,))]
-    return keras.Model(inputs, keras.layers.Dense(orders)(inputs[1]))
+    context, of_counts = (
+        keras.Input((4,), dtype="int32"),
+        keras.Input((evidence,)),
+    )
+    mean = ops.mean(ops.cast(context, "float32"), axis=1, keepdims=True)
+    both = keras.layers.Concatenate()([mean / 100, of_counts])
+    return keras.Model([context, of_counts], keras.layers.Dense(orders)(both))
 
 
 def test_mixture_with_a_gate_of_ones_own(inputs, tmp_path):

@@ -290,7 +290,7 @@ def test_e038_undefined_input_tensor():
 
 def test_e039_another_input_is_not_connected():
     elsewhere = keras.Input((64,))
-    with pytest.raises(ValueError, match="is not connected to `inputs`"):
+    with pytest.raises(ValueError, match="not connected to"):
         keras.Model(keras.Input((64,)), keras.layers.Dense(8)(elsewhere))
 
     right = keras.Model(elsewhere, keras.layers.Dense(8)(elsewhere))
