@@ -684,6 +684,12 @@ def test_decoder_of_another_shape_is_refused_with_both_shapes(case):
             assert str(part) in str(caught.value)
 
 
+def test_decoder_of_one_size_for_images_of_any_is_refused():
+    Bernoulli().check_decoder((None, None, 3), (None, None, 3))
+    with pytest.raises(ValueError, match="decoder: expected"):
+        Bernoulli().check_decoder((8, 8, 3), (None, None, 3))
+
+
 def test_categorical_decoder_returns_all_logits_as_channels():
     assert Categorical(16).raw_shape((8, 8, 3)) == (8, 8, 48)
     assert Categorical(17).raw_shape((64,)) == (64 * 17,)

@@ -221,6 +221,8 @@ def test_check_labels_wrong_value_refused(labels, match):
 def test_shape_fits_with_axes_of_any_length():
     assert check.fits((3, 4), (None, 4)) and check.fits((3, 4), (3, 4))
     assert not check.fits((3, 4), (3,)) and not check.fits((3, 4), (None, 5))
+    assert not check.fits((None, 4), (3, 4)) and check.agree((None, 4), (3, 4))
+    assert not check.agree((4,), (4, 1)) and not check.agree((3, 4), (None, 5))
     rows = check.check_array(np.ones((2, 7)), "x", event_shape=(None,))
     assert rows.shape == (2, 7)
     with pytest.raises(ValueError, match=r"x: expected shape \(n, …, 3\)"):

@@ -213,7 +213,7 @@ class GAN(CourseModel):
         if None in made:
             expected = "a model to examples of a known shape"
             check.fail("generator", expected, f"{made}")
-        if not check.fits(taken, made):
+        if not check.agree(taken, made):
             expected = f"inputs of shape {made}, what the generator makes"
             check.fail("discriminator", expected, f"{taken}")
         check_scores(self.discriminator, "discriminator")

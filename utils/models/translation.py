@@ -294,7 +294,7 @@ class UnpairedTranslator(CourseModel):
         for name, *ends in (("to_y", "x", "y"), ("to_x", "y", "x")):
             found = shapes_of(getattr(self, name), name)
             wanted = tuple(shapes[side] for side in ends)
-            if not all(map(check.fits, found, wanted)):
+            if not all(map(check.agree, found, wanted)):
                 expected = "a model from {} to {}, as the critics take"
                 check.fail(
                     name, expected.format(*wanted), "{} to {}".format(*found)
@@ -425,7 +425,7 @@ def _correcting(name, input_shape, out_channels, widths, stride, seed, dtype):
 
 def _check_shape(x, name, shape):
     """Refuse images of another shape than ``(h, w, channels)``."""
-    if not check.fits(x.shape[1:], shape):
+    if not check.agree(x.shape[1:], shape):
         sizes = ", ".join(
             "any" if size is None else str(size) for size in shape
         )

@@ -125,7 +125,7 @@ class Likelihood(keras.layers.Layer):
         Both without the batch axis; ``None`` in ``shape`` is any size.
         """
         expected = self.raw_shape(event_shape)
-        if not check.fits(shape, expected):
+        if not check.fits(expected, shape):
             check.fail(
                 name,
                 f"outputs of shape {expected}, for {type(self).__name__} and "

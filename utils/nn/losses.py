@@ -40,9 +40,9 @@ def _same_shape(x, other, name="x"):
     """Both in float32; shapes that differ are refused."""
     x, other = ops.cast(x, "float32"), ops.cast(other, "float32")
     shape, expected = tuple(x.shape), tuple(other.shape)
-    if not check.fits(shape[1:], expected[1:]):
+    if not check.agree(shape[1:], expected[1:]):
         check.fail(name, f"examples of shape {expected[1:]}", f"{shape[1:]}")
-    if not check.fits(shape[:1], expected[:1]):
+    if not check.agree(shape[:1], expected[:1]):
         check.fail(name, f"{expected[0]} examples", f"{shape[0]}")
     return x, other
 

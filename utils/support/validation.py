@@ -9,6 +9,7 @@ import numbers
 import numpy as np
 
 __all__ = [
+    "agree",
     "as_array",
     "check_array",
     "check_choice",
@@ -154,8 +155,15 @@ def _not_numbers(x, array):
     return received
 
 
-def fits(one, other):
-    """Whether two shapes agree, where ``None`` is an axis of any length."""
+def fits(shape, wanted):
+    """Is this the shape wanted, in which ``None`` is an axis of any length?"""
+    return len(shape) == len(wanted) and all(
+        want in (None, size) for size, want in zip(shape, wanted, strict=True)
+    )
+
+
+def agree(one, other):
+    """May two shapes be one, where ``None`` is an axis not known yet?"""
     return len(one) == len(other) and all(
         None in pair or pair[0] == pair[1]
         for pair in zip(one, other, strict=True)
